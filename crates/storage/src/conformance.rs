@@ -1,0 +1,1 @@
+//! One suite that every version of a port passes.

@@ -1,0 +1,193 @@
+//! Objects: bytes under a key, in a bucket that keeps versions.
+
+use std::{collections::BTreeMap, fmt};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::StorageError;
+
+/// Where an object is: bucket and key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Location {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The key, decoded (native S3 notifications carry it URL-encoded; EventBridge does not).
+    pub key: String,
+}
+
+impl Location {
+    /// The object `key` in `bucket`.
+    pub fn new(bucket: impl Into<String>, key: impl Into<String>) -> Self {
+        Self { bucket: bucket.into(), key: key.into() }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+/// A half-open range of bytes, `start..end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ByteRange {
+    /// The first byte.
+    pub start: u64,
+    /// One past the last byte.
+    pub end: u64,
+}
+
+impl ByteRange {
+    /// The bytes from `start` up to, and without, `end`.
+    pub const fn new(start: u64, end: u64) -> Self {
+        Self { start, end }
+    }
+
+    /// How many bytes it spans.
+    pub const fn len(self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+
+    /// Whether it spans none.
+    pub const fn is_empty(self) -> bool {
+        self.end <= self.start
+    }
+}
+
+/// What a store says of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Length in bytes.
+    pub bytes: u64,
+    /// The store's tag of this content, without quotes.
+    pub etag: String,
+    /// The version, where the bucket keeps versions.
+    pub version: Option<String>,
+    /// When it was written.
+    pub modified: Timestamp,
+    /// The sender's own key-value pairs (`x-amz-meta-…`), names in lower case.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// How an object is to be written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PutOptions {
+    /// Its media type.
+    pub content_type: Option<String>,
+    /// Write only if nothing stands there: the commit of ground rule 6.
+    pub if_absent: bool,
+    /// Key-value pairs to keep with it.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// What became of a conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put {
+    /// It was written.
+    Written(ObjectInfo),
+    /// `if_absent` was asked and something stands there already.
+    Exists,
+}
+
+/// A piece of a concatenation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Bytes that the caller holds: a header line.
+    Bytes(Bytes),
+    /// A whole object of the same store. `bytes` is its length.
+    Object {
+        /// Where it is.
+        location: Location,
+        /// Its length in bytes; a different length is [`StorageError::Changed`].
+        bytes: u64,
+    },
+}
+
+/// An object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its key.
+    pub key: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// When it was written.
+    pub modified: Timestamp,
+}
+
+/// The bytes of an object, in order, as they arrive.
+pub type ByteStream = BoxStream<'static, Result<Bytes, StorageError>>;
+
+/// An object store with versions, conditional writes and server-side concatenation.
+#[async_trait]
+pub trait Objects: Send + Sync {
+    /// What is known of the object, or of the given version of it. [`StorageError::NotFound`] where there is none.
+    async fn head(&self, at: &Location, version: Option<&str>) -> Result<ObjectInfo, StorageError>;
+
+    /// Reads the object, or the given version and range of it, as a stream. A range that reaches past the end is cut
+    /// there; one that begins at or past the end is empty. A stream that breaks off ends in an error, never early.
+    async fn read(
+        &self,
+        at: &Location,
+        version: Option<&str>,
+        range: Option<ByteRange>,
+    ) -> Result<ByteStream, StorageError>;
+
+    /// Writes a whole object that fits in memory.
+    async fn put(&self, at: &Location, body: Bytes, options: PutOptions) -> Result<Put, StorageError>;
+
+    /// Writes an object piece by piece; it is absent until [`ObjectWriter::finish`].
+    async fn writer(&self, at: &Location, options: PutOptions) -> Result<Box<dyn ObjectWriter>, StorageError>;
+
+    /// Joins `pieces`, in order, into one object, without moving their bytes through the caller where the store
+    /// can (S3: `UploadPartCopy`; pieces under its minimum part size are coalesced, objects over its maximum are cut).
+    async fn concatenate(
+        &self,
+        pieces: &[Piece],
+        to: &Location,
+        options: PutOptions,
+    ) -> Result<ObjectInfo, StorageError>;
+
+    /// Copies an object, or the given version of it, of any size, inside the store.
+    async fn copy(&self, from: &Location, version: Option<&str>, to: &Location) -> Result<ObjectInfo, StorageError>;
+
+    /// Deletes the given version for good; without one, hides the object behind a delete marker where the bucket
+    /// keeps versions. Deleting what is not there is no error.
+    async fn delete(&self, at: &Location, version: Option<&str>) -> Result<(), StorageError>;
+
+    /// Up to 1,000 objects under `prefix`, in key order, after the key `after`.
+    async fn list(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, StorageError>;
+}
+
+/// An object that is being written.
+#[async_trait]
+pub trait ObjectWriter: Send {
+    /// Adds bytes at the end.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), StorageError>;
+
+    /// Makes the object visible, whole.
+    async fn finish(self: Box<Self>) -> Result<Put, StorageError>;
+
+    /// Gives it up: nothing remains. An AWS writer that is dropped without this leaves parts for the bucket's
+    /// lifecycle rule to remove.
+    async fn abort(self: Box<Self>) -> Result<(), StorageError>;
+}
+
+/// Reads a stream to its end into one buffer, refusing more than `bytes_max`.
+pub async fn read_all(mut stream: ByteStream, what: &Location, bytes_max: u64) -> Result<Bytes, StorageError> {
+    use futures::TryStreamExt;
+    let mut whole = bytes::BytesMut::new();
+    while let Some(piece) = stream.try_next().await? {
+        if (whole.len() + piece.len()) as u64 > bytes_max {
+            return Err(StorageError::Invalid {
+                what: what.to_string(),
+                reason: format!("is longer than the {bytes_max} bytes that are read into memory"),
+            });
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
