@@ -27,7 +27,7 @@ pub mod workflows;
 
 pub use cache::Cache;
 pub use clock::Clock;
-pub use error::StorageError;
+pub use error::{Source, StorageError};
 pub use links::{Link, Links};
 pub use mail::{Mail, Mailer};
 pub use objects::{ByteRange, Location, ObjectInfo, Objects};

@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::StorageError;
 
+/// How many objects one page of a listing holds at most.
+pub const PAGE_OBJECTS: usize = 1000;
+
 /// Where an object is: bucket and key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Location {
@@ -93,6 +96,16 @@ pub enum Put {
     Exists,
 }
 
+impl Put {
+    /// What was written, if anything was.
+    pub fn written(self) -> Option<ObjectInfo> {
+        match self {
+            Self::Written(info) => Some(info),
+            Self::Exists => None,
+        }
+    }
+}
+
 /// A piece of a concatenation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
@@ -144,21 +157,17 @@ pub trait Objects: Send + Sync {
 
     /// Joins `pieces`, in order, into one object, without moving their bytes through the caller where the store
     /// can (S3: `UploadPartCopy`; pieces under its minimum part size are coalesced, objects over its maximum are cut).
-    async fn concatenate(
-        &self,
-        pieces: &[Piece],
-        to: &Location,
-        options: PutOptions,
-    ) -> Result<ObjectInfo, StorageError>;
+    /// A piece that is missing is [`StorageError::NotFound`]; on any error nothing is written.
+    async fn concatenate(&self, pieces: &[Piece], to: &Location, options: PutOptions) -> Result<Put, StorageError>;
 
-    /// Copies an object, or the given version of it, of any size, inside the store.
+    /// Copies an object, or the given version of it, of any size, inside the store, with its media type and metadata.
     async fn copy(&self, from: &Location, version: Option<&str>, to: &Location) -> Result<ObjectInfo, StorageError>;
 
     /// Deletes the given version for good; without one, hides the object behind a delete marker where the bucket
     /// keeps versions. Deleting what is not there is no error.
     async fn delete(&self, at: &Location, version: Option<&str>) -> Result<(), StorageError>;
 
-    /// Up to 1,000 objects under `prefix`, in key order, after the key `after`.
+    /// Up to [`PAGE_OBJECTS`] objects under `prefix`, in key order, after the key `after`.
     async fn list(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, StorageError>;
 }
 
@@ -174,6 +183,14 @@ pub trait ObjectWriter: Send {
     /// Gives it up: nothing remains. An AWS writer that is dropped without this leaves parts for the bucket's
     /// lifecycle rule to remove.
     async fn abort(self: Box<Self>) -> Result<(), StorageError>;
+}
+
+/// The full address of an object, or of one version of it, as errors and logs name it.
+pub fn address(at: &Location, version: Option<&str>) -> String {
+    match version {
+        Some(version) => format!("{at}?versionId={version}"),
+        None => at.to_string(),
+    }
 }
 
 /// Reads a stream to its end into one buffer, refusing more than `bytes_max`.

@@ -4,8 +4,15 @@
 //! An index `x` of a table has `x_pk` and `x_sk`; items without them are not in it. All reads but those of an index
 //! are strongly consistent.
 
+mod check;
+
 use async_trait::async_trait;
 use serde_json::Value;
+
+pub use check::{
+    ITEM_BYTES_MAX, PARTITION_BYTES_MAX, SORT_BYTES_MAX, TRANSACTION_WRITES_MAX, check_condition, check_item,
+    check_transaction, check_update, item_bytes,
+};
 
 use crate::StorageError;
 
