@@ -203,6 +203,9 @@ impl Step {
 
 const RUN_ROW: &str = "run";
 
+/// How long a claim to send a run's mail holds: emailer's own timeout.
+const MAIL_CLAIM_SECONDS: i64 = 60;
+
 /// The `runs` table.
 #[derive(Clone)]
 pub struct Runs {
@@ -327,6 +330,23 @@ impl Runs {
         let update = Update { set: attributes(set), ..Update::default() };
         let outcome = self.tables.update(&self.table, &run_key(run), update, condition).await?;
         Ok(outcome == Outcome::Written)
+    }
+
+    /// Claims the sending of the run's mail, unless another worker claimed it within the last minute, which is as long
+    /// as one lives. Whether it was claimed.
+    pub async fn claim_mail(&self, run: &RunId) -> Result<bool, StorageError> {
+        let now = self.clock.now().as_second();
+        let free = Condition::Any(vec![
+            Condition::Lacks("mail_claimed_at".into()),
+            Condition::Less("mail_claimed_at".into(), (now - MAIL_CLAIM_SECONDS).into()),
+        ]);
+        self.set(run, json!({ "mail_claimed_at": now }), free).await
+    }
+
+    /// Gives the claim back, so that a retry need not wait for it to run out.
+    pub async fn release_mail(&self, run: &RunId) -> Result<(), StorageError> {
+        let update = Update { remove: vec!["mail_claimed_at".into()], ..Update::default() };
+        self.tables.update(&self.table, &run_key(run), update, Condition::Present).await.map(|_| ())
     }
 
     /// A worker begins a step.

@@ -1,0 +1,145 @@
+//! What can go wrong in a run, told so that the sender of the file knows what to do.
+
+use error_class::{Classified, ErrorClass};
+use storage::StorageError;
+
+use crate::feed::FeedError;
+
+/// Why a step of a run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeError {
+    /// A store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The feed's descriptor is wrong.
+    #[error(transparent)]
+    Feed(#[from] FeedError),
+    /// A file lies in the folder of a feed that does not exist.
+    #[error("there is no feed {feed:?}: describe it with `tieout feed put <descriptor.json>`, then upload the file again")]
+    UnknownFeed {
+        /// The feed's name.
+        feed: String,
+    },
+    /// The feed enriches from a table that was never loaded.
+    #[error(
+        "feed {feed:?} enriches from the reference table {table:?}, which was never loaded: \
+         `tieout reference load {table} <csv> --key <column>`, then upload the file again"
+    )]
+    UnknownReference {
+        /// The feed's name.
+        feed: String,
+        /// The table's name.
+        table: String,
+    },
+    /// The reference table lacks a column that the feed brings in.
+    #[error("the reference table {table:?} has no column {column:?}, which feed {feed:?} brings in")]
+    UnknownReferenceColumn {
+        /// The feed's name.
+        feed: String,
+        /// The table's name.
+        table: String,
+        /// The column's name.
+        column: String,
+    },
+    /// The file cannot be read as what its feed says it is.
+    #[error("{file}")]
+    File {
+        /// The file's name.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: FileError,
+    },
+    /// A step of the run has not happened yet.
+    #[error("{what} is missing: the step before this one has not been done for run {run}")]
+    StepMissing {
+        /// The manifest that is missing.
+        what: String,
+        /// The run.
+        run: String,
+    },
+    /// Two independent counts or sums of the same records differ.
+    #[error("{boundary}: {difference}")]
+    ControlTotalMismatch {
+        /// Which two steps disagree.
+        boundary: String,
+        /// In what.
+        difference: String,
+    },
+    /// A message or manifest cannot be read or written.
+    #[error("{what} cannot be read")]
+    Malformed {
+        /// What it is.
+        what: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Another worker is sending the run's mail.
+    #[error("another worker is sending this run's mail")]
+    MailClaimed,
+    /// Amounts cannot be added up.
+    #[error(transparent)]
+    Amounts(#[from] money::Overflow),
+}
+
+/// What is wrong with an input file as a whole. What is wrong with a single record is a reject, not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// No bytes at all, where the feed has a header.
+    #[error("the file is empty: not even a header")]
+    Empty,
+    /// Not a text file.
+    #[error("the file is {what}, not CSV: export it as CSV and upload that")]
+    NotCsv {
+        /// What it looks like.
+        what: &'static str,
+    },
+    /// It cannot be cut into records.
+    #[error(transparent)]
+    Split(#[from] records::SplitError),
+    /// It cannot be read as records.
+    #[error(transparent)]
+    Parse(#[from] records::ParseError),
+    /// Its header does not match the schema.
+    #[error(transparent)]
+    Header(#[from] records::HeaderError),
+    /// The feed's options name columns that the file lacks.
+    #[error(transparent)]
+    Columns(#[from] FeedError),
+    /// A compressed file cannot be decompressed.
+    #[error("the file cannot be decompressed")]
+    Compression(#[source] std::io::Error),
+    /// A compressed file is larger than fits.
+    #[error("the file is longer than {limit} bytes when decompressed, the bound for compressed files: upload it as plain CSV")]
+    TooLarge {
+        /// The bound.
+        limit: u64,
+    },
+    /// The feed publishes only files without rejects.
+    #[error("{rejected} of {records} records were rejected, and the feed publishes only files without rejects (on_reject: fail_run)")]
+    Rejected {
+        /// Records rejected.
+        rejected: u64,
+        /// Records read.
+        records: u64,
+    },
+}
+
+impl Classified for IntakeError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Storage(error) => error.class(),
+            Self::Feed(_)
+            | Self::UnknownFeed { .. }
+            | Self::UnknownReference { .. }
+            | Self::UnknownReferenceColumn { .. }
+            | Self::File { .. }
+            | Self::StepMissing { .. }
+            | Self::Amounts(_) => ErrorClass::InvalidInput,
+            Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
+            Self::MailClaimed => ErrorClass::Conflict,
+            Self::Malformed { .. } => ErrorClass::Bug,
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Manifests: the commits of a run.
+//!
+//! Every attempt writes under a path of its own; what counts is what the first manifest that stands at a fixed key
+//! names. Readers follow manifests, never listings, so what an overtaken worker left behind is never seen.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use money::ControlTotals;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use storage::{
+    Location, Objects, StorageError,
+    objects::{Put, PutOptions, read_all},
+};
+use uuid::Uuid;
+
+use crate::{
+    error::IntakeError,
+    feed::Feed,
+    layout::run_folder,
+    messages::{Chunk, RunId, RunRequest, Split},
+};
+
+/// What splitter found, and what every later step of the run goes by: the feed as it was then, the header, the ranges.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The run.
+    pub request: RunRequest,
+    /// The feed as it was when the run began. A change of the feed does not touch a run that is under way.
+    pub feed: Feed,
+    /// The generation of the reference table that the feed enriches from, as it was then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_generation: Option<u64>,
+    /// Who is told how the run ended.
+    pub mail_to: Vec<String>,
+    /// Who tells them.
+    pub mail_from: String,
+    /// The columns of the input, as its header has them.
+    pub header: Vec<String>,
+    /// How the input is compressed.
+    pub compression: Compression,
+    /// The ranges.
+    pub split: Split,
+}
+
+/// How an input is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// By gzip: such a file is one chunk.
+    Gzip,
+}
+
+/// An object that a step wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its key, in the bucket of the manifest.
+    pub key: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// What a chunk-processor made of its range.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChunkManifest {
+    /// The range.
+    pub chunk: Chunk,
+    /// The clean records, without header; empty files are not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// The rejects, without header; empty files are not written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejects: Option<Part>,
+    /// Records read.
+    pub records_in: u64,
+    /// Records in the part.
+    pub records_out: u64,
+    /// Records in the reject file.
+    pub records_rejected: u64,
+    /// Sums of the amount columns over the records in the part, as they were read.
+    pub totals: ControlTotals,
+    /// How many records each rule rejected.
+    pub rejected_by_rule: BTreeMap<String, u64>,
+}
+
+/// The commit of a run: what is published. Where this stands, the run is published, whatever else happens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Publication {
+    /// The run.
+    pub request: RunRequest,
+    /// The output.
+    pub output: Part,
+    /// The rejects, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejects: Option<Part>,
+    /// The report.
+    pub report: Part,
+    /// The input's length in bytes.
+    pub bytes: u64,
+    /// How many chunks there were.
+    pub chunks: u64,
+    /// Records read.
+    pub records_in: u64,
+    /// Records published.
+    pub records_out: u64,
+    /// Records rejected.
+    pub records_rejected: u64,
+    /// How many records each rule rejected.
+    pub rejected_by_rule: BTreeMap<String, u64>,
+    /// Sums of the amount columns, as read again from the output.
+    pub totals: ControlTotals,
+    /// When the run was registered.
+    pub started_at: Timestamp,
+    /// When it was published.
+    pub published_at: Timestamp,
+}
+
+/// A place for one attempt at a step, never used again.
+pub(crate) fn attempt_folder(run: &RunId, step: &str) -> String {
+    format!("{}/{step}/{}", run_folder(run), Uuid::new_v4().simple())
+}
+
+/// The key of the plan, in the work bucket.
+pub fn plan_key(run: &RunId) -> String {
+    format!("{}/plan.json", run_folder(run))
+}
+
+/// The key of a chunk's manifest, in the work bucket.
+pub fn chunk_key(run: &RunId, index: u64) -> String {
+    format!("{}/chunks/{index:06}.json", run_folder(run))
+}
+
+/// The key of a publication, in the data bucket.
+pub fn publication_key(run: &RunId) -> String {
+    format!("{}/published.json", run_folder(run))
+}
+
+/// A manifest is read into memory whole; the longest is a plan with the largest feed.
+const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// The manifest that stands at `at`, if one does.
+pub async fn read<T: DeserializeOwned>(objects: &dyn Objects, at: &Location) -> Result<Option<T>, IntakeError> {
+    let bytes = match objects.read(at, None, None).await {
+        Ok(stream) => read_all(stream, at, MANIFEST_BYTES_MAX).await?,
+        Err(StorageError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    serde_json::from_slice(&bytes)
+        .map(Some)
+        .map_err(|source| IntakeError::Malformed { what: at.to_string(), source })
+}
+
+/// Commits `manifest` at `at`, unless another attempt was first. Returns the one that stands.
+pub(crate) async fn commit<T: Serialize + DeserializeOwned>(
+    objects: &dyn Objects,
+    at: &Location,
+    manifest: T,
+) -> Result<T, IntakeError> {
+    let options = PutOptions { if_absent: true, ..json() };
+    match objects.put(at, encode(at, &manifest)?, options).await? {
+        Put::Written(_) => Ok(manifest),
+        Put::Exists => read(objects, at).await?.ok_or_else(|| {
+            // It cannot both exist and be missing, unless somebody deletes it by hand.
+            StorageError::NotFound { what: at.to_string() }.into()
+        }),
+    }
+}
+
+/// Writes a JSON document that a manifest will name.
+pub(crate) async fn write<T: Serialize>(objects: &dyn Objects, at: &Location, document: &T) -> Result<(), IntakeError> {
+    objects.put(at, encode(at, document)?, json()).await?;
+    Ok(())
+}
+
+fn encode<T: Serialize>(at: &Location, document: &T) -> Result<Bytes, IntakeError> {
+    serde_json::to_vec(document)
+        .map(Bytes::from)
+        .map_err(|source| IntakeError::Malformed { what: at.to_string(), source })
+}
+
+fn json() -> PutOptions {
+    PutOptions { content_type: Some("application/json".to_owned()), ..PutOptions::default() }
+}
