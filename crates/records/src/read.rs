@@ -1,0 +1,270 @@
+//! Reads the records of a range that is held in memory.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr_iter};
+
+use crate::{
+    dialect::{Encoding, Format},
+    structure::{RecordEnd, StructureError, empty_lines},
+};
+
+/// Reads record after record, without copying or allocating where the bytes can be used as they are.
+///
+/// Empty lines are skipped and not counted as rows. The bytes are a range as [`Splitter`](crate::Splitter) cuts them:
+/// whole records, without byte order mark and header.
+#[derive(Debug)]
+pub struct RecordReader<'a> {
+    bytes: &'a [u8],
+    /// All bytes as text, when they can be used without decoding: then no record needs a check of its own.
+    text: Option<&'a str>,
+    has_nul: bool,
+    format: Format,
+    record_end: RecordEnd,
+    position: usize,
+    offset: u64,
+    row: u64,
+    line: Line,
+}
+
+/// A record taken apart. The buffers are used again for every record.
+#[derive(Debug, Default)]
+struct Line {
+    spans: Vec<Span>,
+    /// The record's text, where it had to be decoded.
+    decoded: String,
+    /// Fields that differ from their bytes: those with doubled quotes.
+    unescaped: String,
+}
+
+/// Where a field's text lies.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u32,
+    end: u32,
+    unescaped: bool,
+}
+
+/// Why a record cannot be taken as it is, whatever its schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It has a NUL byte.
+    Nul,
+    /// Bytes that are no text in the format's encoding.
+    Encoding,
+    /// Text between a closing quote and the next delimiter.
+    Quoting {
+        /// The index of the field.
+        field: usize,
+    },
+}
+
+/// One record, valid until the next one is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'r> {
+    row: u64,
+    offset: u64,
+    raw: &'r [u8],
+    text: &'r str,
+    unescaped: &'r str,
+    spans: &'r [Span],
+    fault: Option<Fault>,
+}
+
+impl<'a> RecordReader<'a> {
+    /// Reads `bytes`, the first of which stands at `offset` of the input, and the first record of which is row `row`.
+    pub fn new(bytes: &'a [u8], format: &Format, offset: u64, row: u64) -> Self {
+        let text = match format.encoding {
+            Encoding::Utf8 => std::str::from_utf8(bytes).ok(),
+            Encoding::Iso8859_1 | Encoding::Windows1252 if bytes.is_ascii() => std::str::from_utf8(bytes).ok(),
+            Encoding::Iso8859_1 | Encoding::Windows1252 => None,
+        };
+        Self {
+            bytes,
+            text,
+            has_nul: memchr(0, bytes).is_some(),
+            format: *format,
+            record_end: RecordEnd::new(format),
+            position: 0,
+            offset,
+            row,
+            line: Line::default(),
+        }
+    }
+
+    /// The next record, or `None` behind the last one.
+    ///
+    /// # Errors
+    ///
+    /// A record that is too long, or a quote left open at the end: nothing behind either can be read.
+    #[inline]
+    pub fn next_record(&mut self) -> Result<Option<Record<'_>>, StructureError> {
+        let rest = self.bytes.get(self.position..).unwrap_or_default();
+        let skipped = empty_lines(rest);
+        let start = self.position + skipped;
+        let rest = rest.get(skipped..).unwrap_or_default();
+        self.position = self.bytes.len();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let (row, offset) = (self.row, self.offset + start as u64);
+        self.record_end.restart();
+        let end = self.record_end.find(rest);
+        let raw = rest.get(..end.unwrap_or(rest.len())).unwrap_or_default();
+        if raw.len() > self.format.record_bytes_max {
+            return Err(StructureError::RecordTooLong { row, offset, limit: self.format.record_bytes_max });
+        }
+        if end.is_none() && self.record_end.is_quoted() {
+            return Err(StructureError::UnterminatedQuote { row, offset });
+        }
+        self.position = start + raw.len();
+        self.row += 1;
+
+        let (text, mut fault) = match self.text.and_then(|text| text.get(start..start + raw.len())) {
+            Some(text) => (text, None),
+            None => {
+                let (text, invalid) = self.format.encoding.decode(raw);
+                self.line.decoded.clear();
+                self.line.decoded.push_str(&text);
+                (self.line.decoded.as_str(), invalid.then_some(Fault::Encoding))
+            }
+        };
+        let spans = &mut self.line.spans;
+        spans.clear();
+        self.line.unescaped.clear();
+        if self.record_end.saw_quote() || self.format.skip_initial_space {
+            let quoting = split_quoted(text, &self.format, spans, &mut self.line.unescaped);
+            fault = fault.or(quoting);
+        } else {
+            split_plain(text, self.format.delimiter, spans);
+        }
+        if self.has_nul && memchr(0, raw).is_some() {
+            fault = Some(Fault::Nul);
+        }
+        Ok(Some(Record { row, offset, raw, text, unescaped: &self.line.unescaped, spans, fault }))
+    }
+}
+
+/// A record is no longer than 1 GiB (`Format::with_record_bytes_max`), and decoding at most triples it.
+#[expect(clippy::cast_possible_truncation, reason = "bounded by the format's record_bytes_max")]
+fn span(start: usize, end: usize, unescaped: bool) -> Span {
+    Span { start: start as u32, end: end as u32, unescaped }
+}
+
+fn split_plain(text: &str, delimiter: u8, spans: &mut Vec<Span>) {
+    let mut start = 0;
+    for end in memchr_iter(delimiter, text.as_bytes()) {
+        spans.push(span(start, end, false));
+        start = end + 1;
+    }
+    spans.push(span(start, text.len(), false));
+}
+
+/// Takes a record with quotes or leading spaces apart. The first fault in its quoting, if any.
+fn split_quoted(text: &str, format: &Format, spans: &mut Vec<Span>, unescaped: &mut String) -> Option<Fault> {
+    let (bytes, mut fault, mut start) = (text.as_bytes(), None, 0);
+    loop {
+        let tail = |from: usize| bytes.get(from..).unwrap_or_default();
+        if format.skip_initial_space {
+            start += tail(start).iter().take_while(|byte| **byte == b' ').count();
+        }
+        let quoted = format.quote.filter(|quote| bytes.get(start) == Some(quote));
+        let (mut field, mut behind) = match quoted {
+            Some(quote) => quoted_field(text, start + 1, quote, format.double_quote, unescaped),
+            None => (span(start, start, false), start),
+        };
+        let end = memchr(format.delimiter, tail(behind)).map_or(bytes.len(), |at| behind + at);
+        if quoted.is_none() {
+            field = span(start, end, false);
+        } else if end > behind {
+            field = span(start, end, false);
+            fault = fault.or(Some(Fault::Quoting { field: spans.len() }));
+        }
+        spans.push(field);
+        behind = end + 1;
+        if end == bytes.len() {
+            return fault;
+        }
+        start = behind;
+    }
+}
+
+/// The field whose first byte, behind its quote, is at `start`, and where what follows its closing quote begins.
+fn quoted_field(text: &str, start: usize, quote: u8, double_quote: bool, unescaped: &mut String) -> (Span, usize) {
+    let bytes = text.as_bytes();
+    let (mut copied, mut scan, first_copy) = (start, start, unescaped.len());
+    loop {
+        let Some(at) = memchr(quote, bytes.get(scan..).unwrap_or_default()) else {
+            // Only behind a fault of encoding could the automaton and this loop see different bytes.
+            return (span(start, bytes.len(), false), bytes.len());
+        };
+        let close = scan + at;
+        if double_quote && bytes.get(close + 1) == Some(&quote) {
+            unescaped.push_str(text.get(copied..=close).unwrap_or_default());
+            (copied, scan) = (close + 2, close + 2);
+            continue;
+        }
+        if copied == start {
+            return (span(start, close, false), close + 1);
+        }
+        unescaped.push_str(text.get(copied..close).unwrap_or_default());
+        return (span(first_copy, unescaped.len(), true), close + 1);
+    }
+}
+
+impl<'r> Record<'r> {
+    /// Its row: 1 is the first record behind the header.
+    pub fn row(&self) -> u64 {
+        self.row
+    }
+
+    /// Where it begins, in bytes from the beginning of the input.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Its bytes, without the line end.
+    pub fn raw(&self) -> &'r [u8] {
+        self.raw
+    }
+
+    /// Its text, quotes and all, without the line end. Bytes that are no text show as U+FFFD.
+    pub fn text(&self) -> &'r str {
+        self.text
+    }
+
+    /// The number of its fields: at least one.
+    pub fn field_count(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// The text of a field, without quotes.
+    #[inline]
+    pub fn get(&self, field: usize) -> Option<&'r str> {
+        self.spans.get(field).map(|span| self.slice(*span))
+    }
+
+    /// The texts of all fields, in order.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = &'r str> + '_ {
+        self.spans.iter().map(|span| self.slice(*span))
+    }
+
+    /// What makes it a reject whatever the schema. Its fields can be looked at, but not relied on.
+    pub fn fault(&self) -> Option<Fault> {
+        self.fault
+    }
+
+    #[inline]
+    fn slice(&self, span: Span) -> &'r str {
+        let text = if span.unescaped { self.unescaped } else { self.text };
+        text.get(span.start as usize..span.end as usize).unwrap_or_default()
+    }
+}
+
+/// The text of one record, for error messages: at most `chars` characters, the rest as `…`.
+pub(crate) fn shorten(text: &str, chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars) {
+        None => Cow::Borrowed(text),
+        Some((cut, _)) => Cow::Owned(format!("{}…", text.get(..cut).unwrap_or_default())),
+    }
+}

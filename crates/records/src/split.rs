@@ -1,0 +1,258 @@
+//! Cuts an input into ranges of whole records, in one pass over its bytes.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    dialect::{Encoding, Format},
+    structure::{RecordEnd, StructureError, empty_lines},
+};
+
+/// How large the ranges are to be, and how many at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SplitPlan {
+    /// What a range is measured by.
+    pub chunk: ChunkSize,
+    /// A range is closed at the first record end at or behind this many bytes, whatever `chunk` says: what a worker
+    /// can hold, less one record.
+    pub chunk_bytes_max: u64,
+    /// More ranges than this are an error.
+    pub chunks_max: u64,
+}
+
+/// What a range is measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChunkSize {
+    /// It is closed at the first record end at or behind this many bytes.
+    ByBytes(u64),
+    /// It is closed behind this many records.
+    ByRecords(u64),
+}
+
+/// Bytes from `start` to before `end`, counted from the beginning of the input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ByteRange {
+    /// The offset of the first byte.
+    pub start: u64,
+    /// The offset behind the last byte.
+    pub end: u64,
+}
+
+/// A range of whole records. It begins with the first byte of a record (the first range of an input without header may
+/// begin with empty lines), and ends where the next one begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordRange {
+    /// Its number, from 0.
+    pub index: u64,
+    /// The offset of its first byte.
+    pub start: u64,
+    /// The offset behind its last byte.
+    pub end: u64,
+    /// How many records it holds.
+    pub records: u64,
+    /// The row of its first record; the first record behind the header is row 1.
+    pub first_row: u64,
+}
+
+/// What the whole input is made of. A byte order mark, the header and the ranges, in that order, are all its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// The header with its line end, and any empty lines around it; `None` when the format has none or the input has
+    /// no record at all.
+    pub header: Option<ByteRange>,
+    /// The ranges, contiguous and in order.
+    pub ranges: Vec<RecordRange>,
+    /// How many records there are, the header not counted.
+    pub records: u64,
+    /// The length of the input.
+    pub bytes: u64,
+}
+
+/// The scanner. Push the input in blocks of any size, then finish.
+///
+/// It holds nothing of the input but three bytes, so a record without end costs no memory.
+#[derive(Debug)]
+pub struct Splitter {
+    plan: SplitPlan,
+    format: Format,
+    record_end: RecordEnd,
+    /// The first bytes, until there are enough to see a byte order mark; `None` from then on.
+    lead: Option<Vec<u8>>,
+    /// The offset behind the last byte scanned.
+    position: u64,
+    /// Where the record begins that is being read, or where the empty lines begin behind the last one.
+    since: u64,
+    in_record: bool,
+    header: HeaderScan,
+    current: Option<RecordRange>,
+    /// Where the bytes begin that no range covers yet.
+    uncovered: u64,
+    done: Vec<RecordRange>,
+    records: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HeaderScan {
+    None,
+    Awaited,
+    /// Its record has begun at the earliest, and the first record behind it has not.
+    Open(u64),
+    Closed(ByteRange),
+}
+
+impl Splitter {
+    /// A scanner at the beginning of an input.
+    pub fn new(format: &Format, plan: SplitPlan) -> Self {
+        Self {
+            plan,
+            format: *format,
+            record_end: RecordEnd::new(format),
+            lead: Some(Vec::with_capacity(3)),
+            position: 0,
+            since: 0,
+            in_record: false,
+            header: if format.header { HeaderScan::Awaited } else { HeaderScan::None },
+            current: None,
+            uncovered: 0,
+            done: Vec::new(),
+            records: 0,
+        }
+    }
+
+    /// Scans the next block.
+    pub fn push(&mut self, block: &[u8]) -> Result<(), StructureError> {
+        let Some(lead) = &mut self.lead else { return self.scan(block) };
+        let (more, rest) = block.split_at(block.len().min(3 - lead.len()));
+        lead.extend_from_slice(more);
+        if lead.len() < 3 {
+            return Ok(());
+        }
+        self.begin()?;
+        self.scan(rest)
+    }
+
+    /// Ends the input.
+    pub fn finish(mut self) -> Result<Split, StructureError> {
+        self.begin()?;
+        if self.in_record {
+            if self.record_end.is_quoted() {
+                return Err(StructureError::UnterminatedQuote { row: self.row(), offset: self.since });
+            }
+            self.in_record = false;
+        }
+        let end = self.position;
+        self.close_range(end)?;
+        let header = match self.header {
+            HeaderScan::Open(start) => Some(ByteRange { start, end }),
+            HeaderScan::Closed(range) => Some(range),
+            HeaderScan::None | HeaderScan::Awaited => None,
+        };
+        Ok(Split { header, ranges: self.done, records: self.records, bytes: end })
+    }
+
+    /// Looks for a byte order mark, then scans what else has been held back.
+    fn begin(&mut self) -> Result<(), StructureError> {
+        let Some(lead) = self.lead.take() else { return Ok(()) };
+        let declared = self.format.encoding;
+        match lead.as_slice() {
+            [0xEF, 0xBB, 0xBF] if declared == Encoding::Utf8 => {
+                (self.position, self.since, self.uncovered) = (3, 3, 3);
+                Ok(())
+            }
+            [0xEF, 0xBB, 0xBF] => Err(StructureError::WrongEncoding { found: "utf-8", declared }),
+            [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => Err(StructureError::WrongEncoding { found: "utf-16", declared }),
+            other => self.scan(other),
+        }
+    }
+
+    fn scan(&mut self, block: &[u8]) -> Result<(), StructureError> {
+        let mut rest = block;
+        loop {
+            if !self.in_record {
+                let skipped = empty_lines(rest);
+                self.position += skipped as u64;
+                rest = rest.get(skipped..).unwrap_or_default();
+                if self.length() > self.format.record_bytes_max {
+                    let limit = self.format.record_bytes_max;
+                    return Err(StructureError::TooManyEmptyLines { offset: self.position, limit });
+                }
+                if rest.is_empty() {
+                    return Ok(());
+                }
+                self.record_begins()?;
+            }
+            let end = self.record_end.find(rest);
+            self.position += end.unwrap_or(rest.len()) as u64;
+            if self.length() > self.format.record_bytes_max {
+                let limit = self.format.record_bytes_max;
+                return Err(StructureError::RecordTooLong { row: self.row(), offset: self.since, limit });
+            }
+            let Some(end) = end else { return Ok(()) };
+            self.in_record = false;
+            self.since = self.position;
+            rest = rest.get(end..).unwrap_or_default();
+        }
+    }
+
+    /// How many bytes have been read of the present record, or of the present empty lines.
+    fn length(&self) -> usize {
+        usize::try_from(self.position - self.since).unwrap_or(usize::MAX)
+    }
+
+    /// The row of the record that is being read.
+    fn row(&self) -> u64 {
+        self.records
+    }
+
+    #[inline]
+    fn record_begins(&mut self) -> Result<(), StructureError> {
+        let start = self.position;
+        self.in_record = true;
+        self.since = start;
+        self.record_end.restart();
+        match self.header {
+            HeaderScan::Awaited => {
+                self.header = HeaderScan::Open(self.uncovered);
+                return Ok(());
+            }
+            HeaderScan::Open(first) => {
+                self.header = HeaderScan::Closed(ByteRange { start: first, end: start });
+                self.uncovered = start;
+            }
+            HeaderScan::None | HeaderScan::Closed(_) => {}
+        }
+        if self.current.is_some_and(|range| self.is_full(&range, start)) {
+            self.close_range(start)?;
+        }
+        self.records += 1;
+        match &mut self.current {
+            Some(range) => range.records += 1,
+            None => {
+                let index = self.done.len() as u64;
+                let range = RecordRange { index, start: self.uncovered, end: 0, records: 1, first_row: self.records };
+                self.current = Some(range);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, range: &RecordRange, end: u64) -> bool {
+        let bytes = end - range.start;
+        bytes >= self.plan.chunk_bytes_max
+            || match self.plan.chunk {
+                ChunkSize::ByBytes(target) => bytes >= target,
+                ChunkSize::ByRecords(target) => range.records >= target,
+            }
+    }
+
+    fn close_range(&mut self, end: u64) -> Result<(), StructureError> {
+        if let Some(range) = self.current.take() {
+            if self.done.len() as u64 >= self.plan.chunks_max {
+                return Err(StructureError::TooManyChunks { limit: self.plan.chunks_max });
+            }
+            self.done.push(RecordRange { end, ..range });
+            self.uncovered = end;
+        }
+        Ok(())
+    }
+}
