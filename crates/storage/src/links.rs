@@ -21,6 +21,15 @@ pub struct Link {
 #[async_trait]
 pub trait Links: Send + Sync {
     /// A link to the object that lives for `lifetime`, or for as long as the signer's credentials do if that is less.
-    /// The object need not exist.
+    /// The object need not exist. [`StorageError::Invalid`] for a lifetime under a second.
     async fn sign(&self, at: &Location, lifetime: Duration) -> Result<Link, StorageError>;
+}
+
+/// Refuses a link that would be dead at once.
+pub fn check_lifetime(at: &Location, lifetime: Duration) -> Result<(), StorageError> {
+    if lifetime < Duration::from_secs(1) {
+        let reason = "a link lives for a second at least".to_owned();
+        return Err(StorageError::Invalid { what: at.to_string(), reason });
+    }
+    Ok(())
 }

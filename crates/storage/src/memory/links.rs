@@ -39,6 +39,7 @@ impl fmt::Debug for MemoryLinks {
 #[async_trait]
 impl Links for MemoryLinks {
     async fn sign(&self, at: &Location, lifetime: Duration) -> Result<Link, StorageError> {
+        crate::links::check_lifetime(at, lifetime)?;
         let lifetime = lifetime.min(self.credentials_life);
         let expires_at = self.clock.now().saturating_add(lifetime).unwrap_or(Timestamp::MAX);
         Ok(Link { url: format!("memory://{}/{}?expires={expires_at}", at.bucket, at.key), expires_at })
