@@ -1,1 +1,3 @@
-//! kit
+//! The test kit.
+
+pub mod orders;
