@@ -1,0 +1,102 @@
+//! Sums the amount columns of records into control totals.
+
+use money::{ControlTotals, Currency, Overflow};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    header::Header,
+    number::NumberFormat,
+    read::Record,
+    schema::{CompiledSchema, Kind, SchemaError},
+};
+
+/// A column that is declared to hold amounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AmountColumn {
+    /// The column's name.
+    pub column: String,
+    /// Its currency, when it has one for all records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<Currency>,
+    /// The column that holds each record's currency, as an ISO 4217 code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency_column: Option<String>,
+}
+
+/// The declared amount columns of a file, ready to sum records.
+#[derive(Debug, Clone)]
+pub struct AmountColumns {
+    columns: Vec<Column>,
+    missing: CompiledSchema,
+}
+
+#[derive(Debug, Clone)]
+struct Column {
+    name: String,
+    index: usize,
+    number: NumberFormat,
+    currency: CurrencyOf,
+}
+
+#[derive(Debug, Clone)]
+enum CurrencyOf {
+    All(Option<Currency>),
+    Column(usize),
+}
+
+impl AmountColumns {
+    /// Finds the declared columns in a file with this header. Their numbers are written as the schema says; a column
+    /// that the schema does not have (one that enrichment adds) has plain numbers.
+    ///
+    /// # Errors
+    ///
+    /// A column that the header lacks, that is no number in the schema, or that has two currencies.
+    pub fn new(declared: &[AmountColumn], schema: &CompiledSchema, header: &Header) -> Result<Self, SchemaError> {
+        let mut columns = Vec::with_capacity(declared.len());
+        for amount in declared {
+            let problem = |key, problem: String| SchemaError::Field { field: amount.column.clone(), key, problem };
+            let index = header.position(&amount.column);
+            let index = index.ok_or_else(|| problem("amount", "the file has no such column".to_owned()))?;
+            let number = match schema.field(&amount.column).map(|field| &field.kind) {
+                None | Some(Kind::Any) => NumberFormat::default(),
+                Some(Kind::Number(format)) => format.clone(),
+                Some(_) => return Err(problem("type", "an amount column must be a number or an integer".to_owned())),
+            };
+            let currency = match (amount.currency, &amount.currency_column) {
+                (Some(_), Some(_)) => {
+                    return Err(problem("currencyColumn", "there is a currency for all records too".to_owned()));
+                }
+                (currency, None) => CurrencyOf::All(currency),
+                (None, Some(column)) => CurrencyOf::Column(
+                    header
+                        .position(column)
+                        .ok_or_else(|| problem("currencyColumn", format!("the file has no column {column:?}")))?,
+                ),
+            };
+            columns.push(Column { name: amount.column.clone(), index, number, currency });
+        }
+        Ok(Self { columns, missing: schema.clone() })
+    }
+
+    /// Counts a record, good or bad, and adds its amounts.
+    ///
+    /// A missing value (an empty cell, or one of the schema's `missingValues`) and a cell that the record is too short
+    /// to have are not counted. An amount whose currency is no ISO 4217 code is summed without currency.
+    pub fn add(&self, record: &Record<'_>, totals: &mut ControlTotals) -> Result<(), Overflow> {
+        totals.add_record()?;
+        for column in &self.columns {
+            let Some(cell) = record.get(column.index).filter(|cell| !self.missing.is_missing(cell)) else { continue };
+            let currency = match column.currency {
+                CurrencyOf::All(currency) => currency,
+                CurrencyOf::Column(index) => record.get(index).and_then(|code| code.parse().ok()),
+            };
+            match column.number.parse(cell) {
+                Some(amount) => totals.add(&column.name, currency, amount)?,
+                None => totals.add_unparsed(&column.name, currency)?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,171 @@
+//! Column names, and how they are matched to a schema.
+
+use error_class::{Classified, ErrorClass};
+
+use crate::{
+    descriptor::FieldsMatch,
+    dialect::Format,
+    read::{Fault, RecordReader},
+    schema::CompiledSchema,
+    structure::StructureError,
+};
+
+/// The column names of a file, each of them different and none empty. Spaces around a name are part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    names: Vec<String>,
+    case_sensitive: bool,
+}
+
+/// A header that cannot be used, or does not match the schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HeaderError {
+    /// The input has no record at all.
+    #[error("the file is empty: expected a header")]
+    Absent,
+    /// It is no record.
+    #[error("the header cannot be read")]
+    Structure(#[from] StructureError),
+    /// Its bytes are at fault.
+    #[error("the header cannot be read: {0}")]
+    Fault(String),
+    /// A column without a name.
+    #[error("column {position} of the header has no name")]
+    EmptyName {
+        /// The column's number, from 1.
+        position: usize,
+    },
+    /// Two columns of one name.
+    #[error("columns {first} and {second} of the header are both named {name:?}")]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// The first column's number, from 1.
+        first: usize,
+        /// The second column's number, from 1.
+        second: usize,
+    },
+    /// Columns that the schema has and the file has not, and the other way round.
+    #[error("the header does not match the schema: {}", mismatch(missing, unexpected))]
+    Mismatch {
+        /// Names that are in the schema only.
+        missing: Vec<String>,
+        /// Names that are in the file only.
+        unexpected: Vec<String>,
+    },
+    /// All columns are there, but not in the schema's order.
+    #[error("column {position} of the header is {found:?}: expected {expected:?}")]
+    WrongOrder {
+        /// The first such column's number, from 1.
+        position: usize,
+        /// Its name.
+        found: String,
+        /// The name that the schema has there.
+        expected: String,
+    },
+}
+
+fn mismatch(missing: &[String], unexpected: &[String]) -> String {
+    let list = |what: &str, names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
+        format!("{what} {}", names.join(", "))
+    };
+    match (missing, unexpected) {
+        (missing, []) => list("missing", missing),
+        ([], unexpected) => list("unexpected", unexpected),
+        (missing, unexpected) => format!("{}; {}", list("missing", missing), list("unexpected", unexpected)),
+    }
+}
+
+impl Classified for HeaderError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::InvalidInput
+    }
+}
+
+impl Header {
+    /// Reads the header from its bytes, as [`Split::header`](crate::Split) tells where they are, and checks its names.
+    pub fn parse(bytes: &[u8], format: &Format) -> Result<Self, HeaderError> {
+        let mut reader = RecordReader::new(bytes, format, 0, 0);
+        let record = reader.next_record()?.ok_or(HeaderError::Absent)?;
+        if let Some(fault) = record.fault() {
+            return Err(HeaderError::Fault(fault.describe(format)));
+        }
+        Self::of(record.fields(), format)
+    }
+
+    /// The header of a file that has none: its columns are the schema's fields, in order.
+    pub fn of_schema(schema: &CompiledSchema) -> Self {
+        Self { names: schema.names().map(str::to_owned).collect(), case_sensitive: true }
+    }
+
+    fn of<'n>(fields: impl Iterator<Item = &'n str>, format: &Format) -> Result<Self, HeaderError> {
+        let mut header = Self { names: Vec::new(), case_sensitive: format.case_sensitive_header };
+        for (index, name) in fields.enumerate() {
+            if name.is_empty() {
+                return Err(HeaderError::EmptyName { position: index + 1 });
+            }
+            if let Some(first) = header.position(name) {
+                return Err(HeaderError::Duplicate { name: name.to_owned(), first: first + 1, second: index + 1 });
+            }
+            header.names.push(name.to_owned());
+        }
+        Ok(header)
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// The index of the column of that name. Case matters only where the dialect's `caseSensitiveHeader` says so.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.names.iter().position(|other| self.same(other, name))
+    }
+
+    /// For each field of the schema the index of its column.
+    pub(crate) fn match_to(&self, schema: &CompiledSchema) -> Result<Vec<usize>, HeaderError> {
+        let positions: Vec<Option<usize>> = schema.names().map(|name| self.position(name)).collect();
+        let missing = schema.names().zip(&positions).filter(|(_, position)| position.is_none());
+        let missing: Vec<String> = missing.map(|(name, _)| name.to_owned()).collect();
+        let unexpected: Vec<String> = match schema.fields_match {
+            FieldsMatch::Subset => Vec::new(),
+            FieldsMatch::Exact | FieldsMatch::Equal => self
+                .names()
+                .filter(|name| !schema.names().any(|field| self.same(field, name)))
+                .map(str::to_owned)
+                .collect(),
+        };
+        if !missing.is_empty() || !unexpected.is_empty() {
+            return Err(HeaderError::Mismatch { missing, unexpected });
+        }
+        let positions: Vec<usize> = positions.into_iter().flatten().collect();
+        if schema.fields_match == FieldsMatch::Exact
+            && let Some((index, (found, expected))) =
+                self.names().zip(schema.names()).enumerate().find(|(_, (found, expected))| !self.same(found, expected))
+        {
+            let (found, expected) = (found.to_owned(), expected.to_owned());
+            return Err(HeaderError::WrongOrder { position: index + 1, found, expected });
+        }
+        Ok(positions)
+    }
+
+    fn same(&self, left: &str, right: &str) -> bool {
+        left == right || (!self.case_sensitive && left.to_lowercase() == right.to_lowercase())
+    }
+}
+
+impl Fault {
+    /// What was expected instead, for a person.
+    pub(crate) fn describe(self, format: &Format) -> String {
+        match self {
+            Self::Nul => "expected text: there is a NUL byte".to_owned(),
+            Self::Encoding => {
+                format!("expected text in {}: there are bytes that are none (see the feed's encoding)", format.encoding)
+            }
+            Self::Quoting { field } => {
+                format!("expected a delimiter or the record's end behind the closing quote of field {}", field + 1)
+            }
+        }
+    }
+}

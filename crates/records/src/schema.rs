@@ -1,0 +1,509 @@
+//! Schemas, checked and made ready to check cells by.
+
+use std::cmp::Ordering;
+
+use error_class::{Classified, ErrorClass};
+use jiff::civil::{Date, DateTime, Time};
+use money::Amount;
+use regex::Regex;
+use serde_json::Value as Json;
+
+use crate::{
+    descriptor::{Constraints, Field, FieldType, FieldsMatch, Schema},
+    number::NumberFormat,
+    temporal::TemporalFormat,
+    validate::rule,
+};
+
+/// A schema that says what cannot be done, or nothing sensible.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// A key of the schema itself.
+    #[error("schema: {key}: {problem}")]
+    Table {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A key of a field.
+    #[error("schema: field {field:?}: {key}: {problem}")]
+    Field {
+        /// The field's name.
+        field: String,
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Classified for SchemaError {
+    fn class(&self) -> ErrorClass {
+        ErrorClass::InvalidInput
+    }
+}
+
+/// A schema ready to check cells by. Made by [`Schema::compile`].
+#[derive(Debug, Clone)]
+pub struct CompiledSchema {
+    pub(crate) fields: Vec<CompiledField>,
+    pub(crate) fields_match: FieldsMatch,
+    missing: Vec<String>,
+}
+
+/// A field ready to check cells by.
+#[derive(Debug, Clone)]
+pub(crate) struct CompiledField {
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    required: bool,
+    min_length: Option<usize>,
+    max_length: Option<usize>,
+    minimum: Option<Bound>,
+    maximum: Option<Bound>,
+    pattern: Option<(Regex, String)>,
+    values: Option<(Allowed, String)>,
+}
+
+/// The values of an `enum`, sorted to be searched.
+#[derive(Debug, Clone)]
+enum Allowed {
+    Texts(Vec<String>),
+    Values(Vec<Value>),
+}
+
+#[derive(Debug, Clone)]
+struct Bound {
+    value: Value,
+    /// As the descriptor has it.
+    text: String,
+}
+
+/// What cells are, and how they are read.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    Any,
+    Text,
+    Number(NumberFormat),
+    Boolean { yes: Vec<String>, no: Vec<String> },
+    Date(TemporalFormat, String),
+    DateTime(TemporalFormat, String),
+    Time(TemporalFormat, String),
+    Year,
+}
+
+/// A cell's value, as far as it is compared.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub(crate) enum Value {
+    /// Of text there is nothing to compare but the cell itself.
+    Text,
+    Number(Amount),
+    Boolean(bool),
+    Date(Date),
+    DateTime(DateTime),
+    Time(Time),
+    Year(u16),
+}
+
+/// A cell that breaks a rule.
+pub(crate) struct Broken {
+    pub(crate) rule: &'static str,
+    pub(crate) message: String,
+}
+
+impl Schema {
+    /// Checks the schema and makes it ready. The first thing wrong is the error.
+    pub fn compile(&self) -> Result<CompiledSchema, SchemaError> {
+        let table = |key, problem: &str| Err(SchemaError::Table { key, problem: problem.to_owned() });
+        for (key, value) in
+            [("primaryKey", &self.primary_key), ("uniqueKeys", &self.unique_keys), ("foreignKeys", &self.foreign_keys)]
+        {
+            if value.is_some() {
+                return table(key, "not supported: records are checked one by one, so that a file can be of any size");
+            }
+        }
+        if self.fields.is_empty() {
+            return table("fields", "there must be at least one");
+        }
+        let mut fields: Vec<CompiledField> = Vec::with_capacity(self.fields.len());
+        for field in &self.fields {
+            if field.name.is_empty() {
+                return table("fields", "a field has an empty name");
+            }
+            if fields.iter().any(|other| other.name == field.name) {
+                return table("fields", &format!("two fields are named {:?}", field.name));
+            }
+            fields.push(compile_field(field).map_err(|(key, problem)| SchemaError::Field {
+                field: field.name.clone(),
+                key,
+                problem,
+            })?);
+        }
+        Ok(CompiledSchema { fields, fields_match: self.fields_match, missing: self.missing_values.clone() })
+    }
+}
+
+impl CompiledSchema {
+    /// The schema of a file that has none: the columns of its header, of any content.
+    pub fn untyped<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
+        let fields = names.into_iter().map(CompiledField::any).collect();
+        Self { fields, fields_match: FieldsMatch::Exact, missing: vec![String::new()] }
+    }
+
+    /// The names of the fields, in order: the header of the output.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.fields.iter().map(|field| field.name.as_str())
+    }
+
+    /// For each field, in order, whether its cells are text, and not numbers, dates or the like.
+    pub fn text_columns(&self) -> Vec<bool> {
+        self.fields.iter().map(|field| matches!(field.kind, Kind::Text | Kind::Any)).collect()
+    }
+
+    /// Whether a cell counts as empty: it has one of the schema's `missingValues`.
+    #[inline]
+    pub fn is_missing(&self, cell: &str) -> bool {
+        self.missing.iter().any(|missing| missing == cell)
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<&CompiledField> {
+        self.fields.iter().find(|field| field.name == name)
+    }
+}
+
+type Problem = (&'static str, String);
+
+fn compile_field(field: &Field) -> Result<CompiledField, Problem> {
+    let constraints = &field.constraints;
+    if constraints.unique {
+        let problem = "not supported: records are checked one by one, so that a file can be of any size";
+        return Err(("unique", problem.to_owned()));
+    }
+    let kind = compile_kind(field)?;
+    let length = |length: Option<u64>| length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    let (min_length, max_length) = (length(constraints.min_length), length(constraints.max_length));
+    if min_length > max_length && max_length.is_some() {
+        return Err(("maxLength", "is less than minLength".to_owned()));
+    }
+    let minimum = compile_bound(&kind, "minimum", constraints.minimum.as_ref())?;
+    let maximum = compile_bound(&kind, "maximum", constraints.maximum.as_ref())?;
+    if let (Some(minimum), Some(maximum)) = (&minimum, &maximum)
+        && minimum.value > maximum.value
+    {
+        return Err(("maximum", "is less than minimum".to_owned()));
+    }
+    Ok(CompiledField {
+        name: field.name.clone(),
+        required: constraints.required,
+        min_length,
+        max_length,
+        minimum,
+        maximum,
+        pattern: compile_pattern(constraints)?,
+        values: compile_values(&kind, constraints)?,
+        kind,
+    })
+}
+
+fn compile_kind(field: &Field) -> Result<Kind, Problem> {
+    let kind = match &field.kind {
+        FieldType::String => Kind::Text,
+        FieldType::Any => Kind::Any,
+        FieldType::Integer => Kind::Number(number_format(field, true)?),
+        FieldType::Number => Kind::Number(number_format(field, false)?),
+        FieldType::Boolean => {
+            let texts = |given: &Option<Vec<String>>, default: [&str; 4]| {
+                given.clone().unwrap_or_else(|| default.map(str::to_owned).to_vec())
+            };
+            let yes = texts(&field.true_values, ["true", "True", "TRUE", "1"]);
+            let no = texts(&field.false_values, ["false", "False", "FALSE", "0"]);
+            if let Some(both) = yes.iter().find(|value| no.contains(value)) {
+                return Err(("trueValues", format!("{both:?} is among the falseValues too")));
+            }
+            Kind::Boolean { yes, no }
+        }
+        FieldType::Date => {
+            let (format, name) = temporal_format(field, TemporalFormat::iso_date(), "YYYY-MM-DD")?;
+            if !format.has_date() {
+                return Err(("format", format!("{name:?} does not say year, month and day")));
+            }
+            Kind::Date(format, name)
+        }
+        FieldType::DateTime => {
+            let (format, name) = temporal_format(field, TemporalFormat::iso_date_time(), "YYYY-MM-DDThh:mm:ssZ")?;
+            if !format.has_date() || !format.has_time() {
+                return Err(("format", format!("{name:?} does not say year, month, day and hour")));
+            }
+            Kind::DateTime(format, name)
+        }
+        FieldType::Time => {
+            let (format, name) = temporal_format(field, TemporalFormat::iso_time(), "hh:mm:ss")?;
+            if !format.has_time() {
+                return Err(("format", format!("{name:?} does not say the hour")));
+            }
+            Kind::Time(format, name)
+        }
+        FieldType::Year => Kind::Year,
+        FieldType::Other(name) => {
+            let known = "string, integer, number, boolean, date, datetime, time, year or any";
+            return Err(("type", format!("{name:?} is not supported: expected {known}")));
+        }
+    };
+    refuse_foreign_keys(field, &kind)?;
+    Ok(kind)
+}
+
+/// Keys that belong to another type would check nothing.
+fn refuse_foreign_keys(field: &Field, kind: &Kind) -> Result<(), Problem> {
+    let number = matches!(kind, Kind::Number(_));
+    let boolean = matches!(kind, Kind::Boolean { .. });
+    let temporal = matches!(kind, Kind::Date(..) | Kind::DateTime(..) | Kind::Time(..));
+    let format = field.format.as_deref().is_some_and(|format| format != "default");
+    for (key, misplaced, instead) in [
+        ("decimalChar", field.decimal_char.is_some() && !number, "is for numbers"),
+        ("groupChar", field.group_char.is_some() && !number, "is for numbers and integers"),
+        ("bareNumber", field.bare_number.is_some() && !number, "is for numbers and integers"),
+        ("trueValues", field.true_values.is_some() && !boolean, "is for booleans"),
+        ("falseValues", field.false_values.is_some() && !boolean, "is for booleans"),
+        ("format", format && !temporal, "is for dates and times; a pattern can say what a text looks like"),
+    ] {
+        if misplaced {
+            return Err((key, instead.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn number_format(field: &Field, whole: bool) -> Result<NumberFormat, Problem> {
+    let character = |key: &'static str, text: &Option<String>| match text.as_deref() {
+        None | Some("") => Ok(None),
+        Some(text) => {
+            let mut chars = text.chars();
+            match (chars.next(), chars.next()) {
+                (Some(char), None) if !char.is_ascii_digit() && !matches!(char, '-' | '+') => Ok(Some(char)),
+                _ => Err((key, format!("is {text:?}: expected one character that is neither digit nor sign"))),
+            }
+        }
+    };
+    let decimal_char = character("decimalChar", &field.decimal_char)?.unwrap_or('.');
+    let group_char = character("groupChar", &field.group_char)?;
+    if group_char == Some(decimal_char) {
+        return Err(("groupChar", "is the decimalChar too".to_owned()));
+    }
+    Ok(NumberFormat { decimal_char, group_char, bare: field.bare_number.unwrap_or(true), whole })
+}
+
+fn temporal_format(field: &Field, iso: TemporalFormat, name: &str) -> Result<(TemporalFormat, String), Problem> {
+    match field.format.as_deref() {
+        None | Some("default") => Ok((iso, name.to_owned())),
+        Some("any") => {
+            Err(("format", "\"any\" would guess: say how the dates are written, such as \"%m/%d/%y\"".to_owned()))
+        }
+        Some(pattern) => match TemporalFormat::compile(pattern) {
+            Ok(format) => Ok((format, pattern.to_owned())),
+            Err(directive) => Err(("format", format!("{directive} in {pattern:?} is not supported"))),
+        },
+    }
+}
+
+fn compile_bound(kind: &Kind, key: &'static str, json: Option<&Json>) -> Result<Option<Bound>, Problem> {
+    let Some(json) = json else { return Ok(None) };
+    if matches!(kind, Kind::Any | Kind::Text | Kind::Boolean { .. }) {
+        return Err((key, "is for numbers, dates, times and years".to_owned()));
+    }
+    let value = kind.constant(json).ok_or_else(|| (key, format!("{json} is not {}", kind.expected())))?;
+    Ok(Some(Bound { value, text: json_text(json) }))
+}
+
+fn compile_pattern(constraints: &Constraints) -> Result<Option<(Regex, String)>, Problem> {
+    let Some(pattern) = &constraints.pattern else { return Ok(None) };
+    // Alone first: only then do the anchors hold for all of it.
+    let compiled = Regex::new(pattern).and_then(|_| Regex::new(&format!("^(?:{pattern})$")));
+    match compiled {
+        Ok(regex) => Ok(Some((regex, pattern.clone()))),
+        Err(error) => Err(("pattern", error.to_string())),
+    }
+}
+
+fn compile_values(kind: &Kind, constraints: &Constraints) -> Result<Option<(Allowed, String)>, Problem> {
+    let Some(listed) = &constraints.values else { return Ok(None) };
+    if listed.is_empty() {
+        return Err(("enum", "there must be at least one value".to_owned()));
+    }
+    let allowed = if matches!(kind, Kind::Any | Kind::Text) {
+        let mut texts: Vec<String> = listed.iter().map(json_text).collect();
+        texts.sort();
+        Allowed::Texts(texts)
+    } else {
+        let mut values = Vec::with_capacity(listed.len());
+        for json in listed {
+            let value = kind.constant(json);
+            values.push(value.ok_or_else(|| ("enum", format!("{json} is not {}", kind.expected())))?);
+        }
+        values.sort_by(order);
+        Allowed::Values(values)
+    };
+    let names: Vec<String> = listed.iter().take(20).map(json_text).collect();
+    let more = if listed.len() > 20 { ", …" } else { "" };
+    Ok(Some((allowed, format!("{}{more}", names.join(", ")))))
+}
+
+/// The order of two values of one type.
+fn order(left: &Value, right: &Value) -> Ordering {
+    left.partial_cmp(right).unwrap_or(Ordering::Equal)
+}
+
+impl Allowed {
+    fn has(&self, value: &Value, cell: &str) -> bool {
+        match self {
+            Self::Texts(texts) => texts.binary_search_by(|text| text.as_str().cmp(cell)).is_ok(),
+            Self::Values(values) => values.binary_search_by(|listed| order(listed, value)).is_ok(),
+        }
+    }
+}
+
+/// A descriptor's value without the quotes of JSON.
+fn json_text(json: &Json) -> String {
+    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
+}
+
+impl Kind {
+    /// What cells are expected to be, for messages.
+    fn expected(&self) -> String {
+        match self {
+            Self::Any | Self::Text => "text".to_owned(),
+            Self::Number(format) => {
+                let kind = if format.whole { "a whole number" } else { "a number" };
+                let mut text = kind.to_owned();
+                if !format.whole && format.decimal_char != '.' {
+                    text.push_str(&format!(" with decimal sign {:?}", format.decimal_char));
+                }
+                if let Some(group_char) = format.group_char {
+                    text.push_str(&format!(" with groups set off by {group_char:?}"));
+                }
+                text
+            }
+            Self::Boolean { yes, no } => format!("one of {} or {}", yes.join(", "), no.join(", ")),
+            Self::Date(_, format) => format!("a date as {format}"),
+            Self::DateTime(_, format) => format!("a date and time as {format}"),
+            Self::Time(_, format) => format!("a time as {format}"),
+            Self::Year => "a year of four digits".to_owned(),
+        }
+    }
+
+    /// A cell's value; `None` when it is not of this type.
+    #[inline]
+    fn value(&self, cell: &str) -> Option<Value> {
+        match self {
+            Self::Any | Self::Text => Some(Value::Text),
+            Self::Number(format) => format.parse(cell).map(Value::Number),
+            Self::Boolean { yes, no } => {
+                let is = |values: &[String]| values.iter().any(|value| value == cell);
+                if is(yes) { Some(Value::Boolean(true)) } else { is(no).then_some(Value::Boolean(false)) }
+            }
+            Self::Date(format, _) => format.date(cell).map(Value::Date),
+            Self::DateTime(format, _) => format.date_time(cell).map(Value::DateTime),
+            Self::Time(format, _) => format.time(cell).map(Value::Time),
+            Self::Year => {
+                let digits = cell.len() == 4 && cell.bytes().all(|byte| byte.is_ascii_digit());
+                digits.then(|| cell.parse().ok().map(Value::Year)).flatten()
+            }
+        }
+    }
+
+    /// The value of a constraint: as it would stand in a cell, or as JSON or ISO 8601 has it.
+    fn constant(&self, json: &Json) -> Option<Value> {
+        match (self, json) {
+            (Self::Number(format), Json::Number(number)) => {
+                let plain = NumberFormat { whole: format.whole, ..NumberFormat::default() };
+                plain.parse(&number.to_string()).map(Value::Number)
+            }
+            (Self::Boolean { .. }, Json::Bool(value)) => Some(Value::Boolean(*value)),
+            (Self::Year, Json::Number(number)) => self.value(&number.to_string()),
+            (_, Json::String(text)) => self.value(text).or_else(|| match self {
+                Self::Date(..) => TemporalFormat::iso_date().date(text).map(Value::Date),
+                Self::DateTime(..) => TemporalFormat::iso_date_time().date_time(text).map(Value::DateTime),
+                Self::Time(..) => TemporalFormat::iso_time().time(text).map(Value::Time),
+                _ => None,
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl CompiledField {
+    fn any(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind: Kind::Any,
+            required: false,
+            min_length: None,
+            max_length: None,
+            minimum: None,
+            maximum: None,
+            pattern: None,
+            values: None,
+        }
+    }
+
+    /// Holds an empty cell to the field.
+    pub(crate) fn check_missing(&self) -> Result<(), Broken> {
+        if self.required { broken(rule::REQUIRED, || "expected a value: the cell is empty".to_owned()) } else { Ok(()) }
+    }
+
+    /// Holds a cell that is not empty to the field.
+    #[inline]
+    pub(crate) fn check(&self, cell: &str) -> Result<(), Broken> {
+        self.check_length(cell)?;
+        let Some(value) = self.kind.value(cell) else {
+            return broken(rule::TYPE, || format!("expected {}", self.kind.expected()));
+        };
+        if let Some(minimum) = &self.minimum
+            && value < minimum.value
+        {
+            return broken(rule::MINIMUM, || format!("expected {} or more", minimum.text));
+        }
+        if let Some(maximum) = &self.maximum
+            && value > maximum.value
+        {
+            return broken(rule::MAXIMUM, || format!("expected {} or less", maximum.text));
+        }
+        if let Some((regex, pattern)) = &self.pattern
+            && !regex.is_match(cell)
+        {
+            return broken(rule::PATTERN, || format!("expected text like {pattern}"));
+        }
+        if let Some((values, names)) = &self.values
+            && !values.has(&value, cell)
+        {
+            return broken(rule::ENUM, || format!("expected one of {names}"));
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_length(&self, cell: &str) -> Result<(), Broken> {
+        // A character has one byte or more: most cells need no counting.
+        if let Some(most) = self.max_length
+            && cell.len() > most
+        {
+            let length = cell.chars().count();
+            if length > most {
+                return broken(rule::MAX_LENGTH, || format!("expected at most {most} characters, found {length}"));
+            }
+        }
+        if let Some(least) = self.min_length {
+            let length = cell.chars().count();
+            if length < least {
+                return broken(rule::MIN_LENGTH, || format!("expected at least {least} characters, found {length}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn broken(rule: &'static str, message: impl FnOnce() -> String) -> Result<(), Broken> {
+    Err(Broken { rule, message: message() })
+}

@@ -1,0 +1,180 @@
+//! Holds records to a schema.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    dialect::Format,
+    header::{Header, HeaderError},
+    read::{Fault, Record, shorten},
+    schema::{Broken, CompiledSchema},
+};
+
+/// The names of the rules that a record can break. They are part of reject files and do not change.
+pub mod rule {
+    /// The record has bytes that are no text in the feed's encoding.
+    pub const ENCODING: &str = "encoding";
+    /// The record has a NUL byte.
+    pub const NUL: &str = "nul";
+    /// There is text behind a closing quote.
+    pub const QUOTING: &str = "quoting";
+    /// The record has more or fewer fields than the header.
+    pub const FIELD_COUNT: &str = "field-count";
+    /// The record is the header again.
+    pub const REPEATED_HEADER: &str = "repeated-header";
+    /// The cell is empty.
+    pub const REQUIRED: &str = "required";
+    /// The cell is not of the field's type.
+    pub const TYPE: &str = "type";
+    /// The cell has too few characters.
+    pub const MIN_LENGTH: &str = "min-length";
+    /// The cell has too many characters.
+    pub const MAX_LENGTH: &str = "max-length";
+    /// The value is too small, or too early.
+    pub const MINIMUM: &str = "minimum";
+    /// The value is too large, or too late.
+    pub const MAXIMUM: &str = "maximum";
+    /// The cell does not match the field's regular expression.
+    pub const PATTERN: &str = "pattern";
+    /// The value is not among those listed.
+    pub const ENUM: &str = "enum";
+}
+
+/// The most characters of a value that a [`Violation`] shows.
+pub const VALUE_CHARS_MAX: usize = 200;
+
+/// One rule that one record breaks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The record's row; 1 is the first record behind the header.
+    pub row: u64,
+    /// Where the record begins, in bytes from the beginning of the input.
+    pub byte_offset: u64,
+    /// The column's name; `None` when it is about the whole record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// The cell, cut to [`VALUE_CHARS_MAX`] characters; empty when it is about the whole record.
+    pub value: String,
+    /// The rule's name, one of [`rule`] or a caller's own.
+    pub rule: String,
+    /// What was expected, for a person.
+    pub message: String,
+}
+
+impl Violation {
+    /// A violation of a column's rule, or of a rule about the whole record.
+    pub fn new(record: &Record<'_>, column: Option<&str>, value: &str, rule: &str, message: String) -> Self {
+        Self {
+            row: record.row(),
+            byte_offset: record.offset(),
+            column: column.map(str::to_owned),
+            value: shorten(value, VALUE_CHARS_MAX).into_owned(),
+            rule: rule.to_owned(),
+            message,
+        }
+    }
+}
+
+/// Holds the records of one file to a schema.
+#[derive(Debug, Clone)]
+pub struct Validator {
+    schema: CompiledSchema,
+    header: Header,
+    format: Format,
+    /// For each field its column.
+    columns: Vec<usize>,
+}
+
+/// A record that keeps all rules, as its schema has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Accepted<'r> {
+    record: &'r Record<'r>,
+    validator: &'r Validator,
+}
+
+impl Validator {
+    /// Matches the columns of a file to a schema.
+    ///
+    /// # Errors
+    ///
+    /// Columns that are missing, unexpected or out of order, as the schema's `fieldsMatch` has it.
+    pub fn new(schema: &CompiledSchema, header: &Header, format: &Format) -> Result<Self, HeaderError> {
+        let columns = header.match_to(schema)?;
+        Ok(Self { schema: schema.clone(), header: header.clone(), format: *format, columns })
+    }
+
+    /// The schema.
+    pub fn schema(&self) -> &CompiledSchema {
+        &self.schema
+    }
+
+    /// Checks a record: its fields as the schema has them, or every rule that it breaks, one for a field at most.
+    pub fn check<'r>(&'r self, record: &'r Record<'r>) -> Result<Accepted<'r>, Vec<Violation>> {
+        if record.fault().is_some() || record.field_count() != self.header.names().len() || self.is_header(record) {
+            return Err(vec![self.whole_record(record)]);
+        }
+        let mut violations = Vec::new();
+        for (field, column) in self.schema.fields.iter().zip(&self.columns) {
+            let cell = record.get(*column).unwrap_or_default();
+            let checked = if self.schema.is_missing(cell) { field.check_missing() } else { field.check(cell) };
+            if let Err(Broken { rule, message }) = checked {
+                violations.push(Violation::new(record, Some(&field.name), cell, rule, message));
+            }
+        }
+        if violations.is_empty() { Ok(Accepted { record, validator: self }) } else { Err(violations) }
+    }
+
+    fn is_header(&self, record: &Record<'_>) -> bool {
+        self.format.header && self.header.names().zip(record.fields()).all(|(name, cell)| name == cell)
+    }
+
+    /// What is wrong with a record as a whole.
+    fn whole_record(&self, record: &Record<'_>) -> Violation {
+        let (rule, message) = match record.fault() {
+            Some(fault) => {
+                let rule = match fault {
+                    Fault::Nul => rule::NUL,
+                    Fault::Encoding => rule::ENCODING,
+                    Fault::Quoting { .. } => rule::QUOTING,
+                };
+                if let Fault::Quoting { field } = fault {
+                    let column = self.header.names().nth(field);
+                    let value = record.get(field).unwrap_or_default();
+                    return Violation::new(record, column, value, rule, fault.describe(&self.format));
+                }
+                (rule, fault.describe(&self.format))
+            }
+            None if record.field_count() != self.header.names().len() => {
+                let (expected, found) = (self.header.names().len(), record.field_count());
+                (rule::FIELD_COUNT, format!("expected {expected} fields, found {found}"))
+            }
+            None => (rule::REPEATED_HEADER, "expected a record: this is the header again".to_owned()),
+        };
+        Violation::new(record, None, "", rule, message)
+    }
+}
+
+impl<'r> Accepted<'r> {
+    /// The record as it was read.
+    pub fn record(&self) -> &'r Record<'r> {
+        self.record
+    }
+
+    /// The cell of a field, by its index in the schema; a missing value is empty.
+    #[inline]
+    pub fn get(&self, field: usize) -> Option<&'r str> {
+        let column = self.validator.columns.get(field)?;
+        self.record.get(*column).map(|cell| self.present(cell))
+    }
+
+    /// The cells of all fields, in the schema's order; missing values are empty.
+    pub fn cells(&self) -> impl Iterator<Item = &'r str> + use<'r> {
+        let accepted = *self;
+        let cell = move |column: &usize| accepted.record.get(*column).map_or("", |cell| accepted.present(cell));
+        self.validator.columns.iter().map(cell)
+    }
+
+    #[inline]
+    fn present(&self, cell: &'r str) -> &'r str {
+        if self.validator.schema.is_missing(cell) { "" } else { cell }
+    }
+}
