@@ -1,0 +1,62 @@
+# Everything needs Rust, Python 3.11 or later and make; the rest is installed under .local/.
+PYTHON ?= python3
+LOCAL := $(PYTHON) -m local
+TOOLS := .local/venvs/tools/bin
+# Crates with benchmarks; naming them keeps the AWS SDK out of the optimised build.
+BENCHES := $(patsubst crates/%/benches,%,$(wildcard crates/*/benches))
+
+.DEFAULT_GOAL := help
+.PHONY: help build up down status invoke demo test test-fast test-stack lint advisories bench dist clean-local
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: ## build everything, in the profile that the local stack and the tests use
+	cargo build --workspace --bins
+
+up: ## start the local stack, and build and deploy what has changed; TIEOUT_PORT and TIEOUT_VALKEY_PORT choose ports
+	@$(LOCAL) up
+
+down: ## stop the local stack
+	@$(LOCAL) down
+
+status: ## say what of the local stack runs
+	@$(LOCAL) status
+
+invoke: up ## call one function on the local stack: make invoke FUNCTION=splitter [EVENT=file.json]
+	@$(LOCAL) invoke $(FUNCTION) $(EVENT)
+
+demo: up ## send a file of 10,000 orders through the local stack, and watch it
+	@$(LOCAL) demo
+
+test: test-fast test-stack ## run all tests
+
+test-fast: ## run the tests that need no local stack
+	$(PYTHON) -m unittest discover --quiet --start-directory local/tests --top-level-directory .
+	cargo test
+
+test-stack: up ## run the tests on the local stack, end to end
+	@$(LOCAL) with-stack cargo test --package e2e
+
+lint: ## check formatting, clippy, dependencies, template, state machines and documentation
+	@$(LOCAL) tools
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo deny --offline check bans licenses sources
+	$(TOOLS)/python -m local.states
+	$(TOOLS)/cfn-lint template.yaml .local/lint/*.json
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam validate --lint
+
+advisories: ## ask the RustSec database for known vulnerabilities (needs the network)
+	@$(LOCAL) tools
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo deny check advisories
+
+bench: ## measure the hot paths
+	cargo bench $(addprefix --package ,$(BENCHES))
+
+dist: ## build the functions for AWS into dist/; ARCHITECTURE is arm64 or x86_64
+	@$(LOCAL) dist $(ARCHITECTURE)
+
+clean-local: ## stop the local stack and remove .local/
+	@$(LOCAL) clean

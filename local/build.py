@@ -1,0 +1,104 @@
+"""One build for all: the Lambdas, the CLI and the tests' tools, in the profile that the tests use too."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from local import paths, venvs
+from local.console import Stop, say, step
+
+COMMAND_LINE = "tieout"
+GENERATOR = "generate-orders"
+ARCHITECTURES = ("arm64", "x86_64")
+# Amazon Linux 2023, which Lambda runs `provided.al2023` on, has this version of the C library.
+GLIBC_MAX = (2, 34)
+
+
+def functions() -> list[str]:
+    """The Lambdas: `functions/<pipeline>/<function>/`, each a package of that name."""
+    return sorted(manifest.parent.name for manifest in paths.FUNCTIONS.glob("*/*/Cargo.toml"))
+
+
+def native() -> str:
+    """This machine's architecture, as Lambda calls it."""
+    return "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+
+def programs() -> dict[str, Path]:
+    """Builds every program of the workspace in one go, so that each dependency is compiled once; says where they lie."""
+    with step(f"build {len(functions())} functions and the command line"):
+        return cargo_build("--workspace", "--bins")
+
+
+def cargo_build(*what: str) -> dict[str, Path]:
+    """The programs that were asked for, by name, as Cargo says where it put them."""
+    command = ["cargo", "build", "--message-format=json-render-diagnostics", *what]
+    answer = subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True)
+    if answer.returncode != 0:
+        raise Stop("the build failed; cargo says above why")
+    messages = (json.loads(line) for line in answer.stdout.splitlines() if line.startswith("{"))
+    return {
+        message["target"]["name"]: Path(message["executable"])
+        for message in messages
+        if message["reason"] == "compiler-artifact" and message.get("executable")
+    }
+
+
+def lay_out(built: dict[str, Path], folder: Path) -> None:
+    """Copies each function to `<folder>/<function>/bootstrap`, as Lambda wants it, where it is not that already."""
+    wanted = functions()
+    for function in wanted:
+        copy_when_changed(built[function], folder / function / "bootstrap")
+    for other in folder.iterdir():
+        if other.name not in wanted:
+            shutil.rmtree(other)
+
+
+def copy_when_changed(source: Path, target: Path) -> None:
+    """Copies a file with its time, by which the copy is known to be current."""
+    before, after = source.stat(), target.stat() if target.exists() else None
+    if after and (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_suffix(".part")
+    shutil.copy2(source, part)
+    part.replace(target)
+
+
+def dist(architecture: str) -> None:
+    """Builds the functions for AWS into `dist/`: with Cargo for this machine's architecture, else with zig's linker."""
+    if architecture not in ARCHITECTURES:
+        raise Stop(f"ARCHITECTURE={architecture}: Lambda has {' and '.join(ARCHITECTURES)}")
+    packages = [word for function in functions() for word in ("--package", function)]
+    if platform.system() == "Linux" and architecture == native():
+        with step(f"build {len(functions())} functions for {architecture}"):
+            lay_out(cargo_build("--release", *packages), paths.DIST)
+    else:
+        cross_build(architecture, packages)
+    for function in functions():
+        check_glibc(paths.DIST / function / "bootstrap")
+    say(f"{paths.shown(paths.DIST)} is built for {architecture}: deploy it with Architecture={architecture}")
+
+
+def cross_build(architecture: str, packages: list[str]) -> None:
+    """Builds for another machine, with cargo-lambda. The target's standard library must be there (rustup target add)."""
+    venvs.ensure("cross")
+    flag = {"arm64": "--arm64", "x86_64": "--x86-64"}[architecture]
+    command = ["cargo", "lambda", "build", "--release", flag, "--lambda-dir", str(paths.DIST), *packages]
+    with step(f"build {len(functions())} functions for {architecture}, with zig"):
+        if subprocess.run(command, cwd=paths.ROOT, env=venvs.on_path("cross")).returncode != 0:
+            raise Stop("the build failed; cargo-lambda says above why")
+
+
+def check_glibc(binary: Path) -> None:
+    """Refuses a program that would not start on Lambda, because it was linked against a newer C library."""
+    versions = re.findall(rb"GLIBC_(\d+)\.(\d+)", binary.read_bytes())
+    newest = max(((int(major), int(minor)) for major, minor in versions), default=(0, 0))
+    if newest > GLIBC_MAX:
+        found, most = (".".join(map(str, version)) for version in (newest, GLIBC_MAX))
+        raise Stop(f"{paths.shown(binary)} needs glibc {found}, Lambda has {most}: build on an older Linux")

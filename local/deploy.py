@@ -1,0 +1,143 @@
+"""Deploys the template to the emulator with the tool that deploys it to AWS, when anything has changed.
+
+The stack itself remembers what it was deployed from, in a tag: whatever happened to the emulator since, the tag tells.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import time
+import tomllib
+from pathlib import Path
+
+from local import build, paths
+from local.console import Stop, step
+from local.settings import HOST, STACK, Settings, opened
+from local.venvs import program
+
+CONTENT_TAG = "content"
+ARTIFACTS = f"{STACK}-artifacts"
+# The emulator, as SES does, takes mail only from a sender that was verified.
+MAIL_DOMAIN = "example.com"
+SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+CHANGEABLE = (*SETTLED, "UPDATE_ROLLBACK_COMPLETE")
+SETTLE_SECONDS = 90
+
+
+def parameters(settings: Settings) -> dict[str, str]:
+    """The template's parameters: those of samconfig.toml's `local` environment, with this machine's own."""
+    configured = tomllib.loads(paths.SAM_CONFIG.read_text())["local"]["deploy"]["parameters"]["parameter_overrides"]
+    return dict(parameter.split("=", 1) for parameter in configured) | {
+        "Architecture": build.native(),
+        "LocalEndpoint": settings.endpoint,
+        "RedisHost": HOST,
+        "RedisPort": str(settings.valkey_port),
+    }
+
+
+def lay_out(built: dict[str, Path]) -> None:
+    """Copies what is deployed to `.local/deploy`."""
+    paths.DEPLOYED.mkdir(parents=True, exist_ok=True)
+    (paths.DEPLOYED / paths.DIST.name).mkdir(exist_ok=True)
+    build.lay_out(built, paths.DEPLOYED / paths.DIST.name)
+    shutil.copy2(paths.TEMPLATE, paths.DEPLOYED)
+    shutil.rmtree(paths.DEPLOYED / paths.STATE_MACHINES.name, ignore_errors=True)
+    shutil.copytree(paths.STATE_MACHINES, paths.DEPLOYED / paths.STATE_MACHINES.name)
+
+
+def fingerprint(folder: Path, chosen: dict[str, str]) -> str:
+    """A digest of every file's path and content, and of the parameters."""
+    digest = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode())
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        content = file.read_bytes()
+        digest.update(f"\0{file.relative_to(folder)}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:32]
+
+
+def ensure(settings: Settings) -> None:
+    """Deploys `.local/deploy`, unless the stack was deployed from just that."""
+    chosen = parameters(settings)
+    content = fingerprint(paths.DEPLOYED, chosen)
+    with step(f"deploy the stack {STACK}") as line:
+        status, deployed = settled_state(settings)
+        if status in SETTLED and deployed == content:
+            line.note("is deployed already")
+            return
+        if status is not None and status not in CHANGEABLE:
+            aws(settings, "cloudformation", "delete-stack", "--stack-name", STACK)
+            aws(settings, "cloudformation", "wait", "stack-delete-complete", "--stack-name", STACK)
+        deploy(settings, chosen, content)
+
+
+def settled_state(settings: Settings) -> tuple[str | None, str | None]:
+    """The stack's status, once nothing is under way, and what it was deployed from; both `None` where there is none."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        status, content = state(settings)
+        if status is None or not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
+            return status, content
+        time.sleep(0.5)
+
+
+def state(settings: Settings) -> tuple[str | None, str | None]:
+    """The stack's status and what it was deployed from."""
+    answer = run(settings, "cloudformation", "describe-stacks", "--stack-name", STACK)
+    if answer.returncode != 0:
+        if "does not exist" in answer.stderr:
+            return None, None
+        raise Stop(f"the emulator does not say whether the stack is deployed:\n{answer.stderr.strip()}")
+    stack = json.loads(answer.stdout)["Stacks"][0]
+    tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])}
+    return stack["StackStatus"], tags.get(CONTENT_TAG)
+
+
+def deploy(settings: Settings, chosen: dict[str, str], content: str) -> None:
+    """Packages and deploys; a failure is told with the resources that caused it."""
+    packaged = paths.STATE / "packaged.yaml"
+    aws(settings, "ses", "verify-domain-identity", "--domain", MAIL_DOMAIN)
+    aws(settings, "s3api", "create-bucket", "--bucket", ARTIFACTS)
+    aws(
+        settings, "cloudformation", "package",
+        "--template-file", str(paths.DEPLOYED / paths.TEMPLATE.name),
+        "--s3-bucket", ARTIFACTS, "--output-template-file", str(packaged),
+    )  # fmt: skip
+    answer = run(
+        settings, "cloudformation", "deploy",
+        "--stack-name", STACK, "--template-file", str(packaged),
+        "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
+        "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset", "--tags", f"{CONTENT_TAG}={content}",
+        "--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items()),
+    )  # fmt: skip
+    if answer.returncode != 0:
+        raise Stop(f"the stack was not deployed:\n{answer.stderr.strip()}\n{failures(settings)}".rstrip())
+
+
+def failures(settings: Settings) -> str:
+    """What CloudFormation says of the resources that failed, one a line."""
+    answer = run(settings, "cloudformation", "describe-stack-events", "--stack-name", STACK)
+    events = json.loads(answer.stdout)["StackEvents"] if answer.returncode == 0 else []
+    return "\n".join(
+        f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', event['ResourceStatus'])}"
+        for event in reversed(events)
+        if event["ResourceStatus"].endswith("_FAILED")
+    )
+
+
+def aws(settings: Settings, *arguments: str) -> str:
+    """Runs the AWS CLI against the emulator."""
+    answer = run(settings, *arguments)
+    if answer.returncode != 0:
+        raise Stop(f"`aws {' '.join(arguments[:2])}` failed:\n{answer.stderr.strip()}")
+    return answer.stdout
+
+
+def run(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The AWS CLI's answer, whatever it is."""
+    environment = opened(settings) | {"AWS_PAGER": "", "AWS_DEFAULT_OUTPUT": "json"}
+    return subprocess.run(
+        [program("tools", "aws"), *arguments], env=environment, cwd=paths.ROOT, capture_output=True, text=True
+    )
