@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from local import settings, stack
+from local import build, settings, stack
 from local.console import Stop, complain
 
 
@@ -18,9 +18,13 @@ def parser() -> argparse.ArgumentParser:
         ("up", stack.up, "start, build and deploy whatever is not as it should be"),
         ("down", stack.down, "stop the emulator and Valkey"),
         ("status", stack.status, "say what runs"),
+        ("tools", stack.install_tools, "install what deploys and checks"),
         ("clean", stack.clean, "stop everything and remove .local/"),
     ):
         chosen.add_parser(name, help=about).set_defaults(action=lambda _, action=action: action())
+    dist = chosen.add_parser("dist", help="build the functions for AWS")
+    dist.add_argument("architecture", nargs="?", default=build.native())
+    dist.set_defaults(action=lambda given: build.dist(given.architecture))
     with_stack = chosen.add_parser("with-stack", help="run a program in the stack's environment")
     with_stack.add_argument("program", nargs=argparse.REMAINDER)
     with_stack.set_defaults(action=lambda given: run_with_stack(given.program))

@@ -50,6 +50,13 @@ def down() -> None:
             say(f"{name}: {'stopped' if services.terminate(name) else 'did not run'}")
 
 
+def install_tools() -> None:
+    """Makes the environment of the tools that deploy and check."""
+    check_tools()
+    with alone():
+        venvs.ensure("tools")
+
+
 def status() -> None:
     """Says what runs, and what is deployed."""
     for name in ("emulator", "valkey"):

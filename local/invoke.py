@@ -1,0 +1,138 @@
+"""Calls one function on the local stack with its sample event, once what the event speaks of is there.
+
+Run by the Python of `.local/venvs/tools`, in the stack's environment: it speaks to the emulator through boto3.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from local import build, paths
+from local.console import Stop, complain, say
+from local.settings import REGION, STACK
+
+ACCOUNT = "000000000000"
+FEED = "orders"
+SAMPLE = paths.EXAMPLES / "orders"
+# The stages that a function's sample run must have behind it.
+BEFORE = {
+    "splitter": (),
+    "chunk-processor": ("splitter",),
+    "merger": ("splitter", "chunk-processor"),
+    "emailer": ("splitter", "chunk-processor", "merger"),
+}
+
+Event = dict[str, Any]
+
+
+def main(arguments: list[str]) -> int:
+    """Calls the function, and prints its log and its reply; 1 when it fails."""
+    if not arguments or len(arguments) > 2 or arguments[0] not in build.functions():
+        raise Stop(f"say which: make invoke FUNCTION=<{'|'.join(build.functions())}> [EVENT=<file>]")
+    function = arguments[0]
+    if len(arguments) == 2:
+        # A person's own event, who knows what it needs.
+        event = read(Path(arguments[1]))
+    else:
+        event = sample_event(function)
+        prepare(function, event)
+    return show(*call(function, event))
+
+
+def sample_event(function: str) -> Event:
+    """The event in `events/<pipeline>/`."""
+    files = list(paths.EVENTS.glob(f"*/{function}.json"))
+    if len(files) != 1:
+        raise Stop(f"there is no events/<pipeline>/{function}.json")
+    return read(files[0])
+
+
+def read(file: Path) -> Event:
+    """A JSON file."""
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError) as error:
+        raise Stop(f"{file} is no event: {error}") from error
+
+
+def prepare(function: str, event: Event) -> None:
+    """Puts the sample feed and file where the event expects them, and runs the stages before."""
+    ensure_feed()
+    if function in BEFORE:
+        forget(event["run"])
+        upload(sample_event("splitter")["input"])
+        for stage in BEFORE[function]:
+            answer, failed, _ = call(stage, sample_event(stage))
+            if failed:
+                raise Stop(f"{stage}, which comes before {function}, failed: {json.dumps(answer)}")
+    elif "bucket" in event.get("detail", {}):
+        upload({"bucket": event["detail"]["bucket"]["name"], "key": event["detail"]["object"]["key"]})
+
+
+def ensure_feed() -> None:
+    """Loads the example feed and its reference table, where they are not loaded yet."""
+    if subprocess.run([paths.COMMAND, "feed", "show", FEED], capture_output=True).returncode == 0:
+        return
+    for command in feed_commands(SAMPLE / "financials.csv"):
+        if subprocess.run([paths.COMMAND, *command]).returncode != 0:
+            raise Stop("the example feed could not be loaded")
+
+
+def feed_commands(reference: Path) -> list[list[str]]:
+    """What loads the example feed and its reference table."""
+    return [
+        ["reference", "load", "financials", str(reference), "--key", "uuid"],
+        ["feed", "put", str(SAMPLE / "feed.json")],
+    ]
+
+
+def forget(run: str) -> None:
+    """Removes what an earlier call left of the sample run: a stage that was done once is not done again."""
+    tenant = run.rpartition("-")[0]
+    storage, tables = boto3.resource("s3"), boto3.resource("dynamodb")
+    for bucket in ("work", "data"):
+        storage.Bucket(f"{STACK}-{bucket}-{ACCOUNT}-{REGION}").object_versions.filter(Prefix=f"{tenant}/runs/{run}/").delete()
+    for name in ("runs", "rejects"):
+        table = tables.Table(f"{STACK}-{name}")
+        rows = table.query(
+            KeyConditionExpression="pk = :run", ExpressionAttributeValues={":run": f"{tenant}#{run}"}, ConsistentRead=True
+        )
+        with table.batch_writer() as batch:
+            for row in rows["Items"]:
+                batch.delete_item(Key={"pk": row["pk"], "sk": row["sk"]})
+
+
+def upload(at: dict[str, str]) -> None:
+    """Puts the sample orders there."""
+    boto3.client("s3").put_object(Bucket=at["bucket"], Key=at["key"], Body=(SAMPLE / "orders.csv").read_bytes())
+
+
+def call(function: str, event: Event) -> tuple[Any, bool, str]:
+    """The function's reply, whether that is an error, and its log."""
+    client = boto3.client("lambda", config=Config(read_timeout=900, retries={"total_max_attempts": 1}))
+    answer = client.invoke(FunctionName=f"{STACK}-{function}", Payload=json.dumps(event), LogType="Tail")
+    log = base64.b64decode(answer.get("LogResult", "")).decode(errors="replace")
+    return json.loads(answer["Payload"].read() or b"null"), "FunctionError" in answer, log
+
+
+def show(answer: Any, failed: bool, log: str) -> int:
+    """Prints log and reply."""
+    complain(log.rstrip())
+    say(json.dumps(answer, indent=2))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stop as reason:
+        complain(f"invoke: {reason}")
+        sys.exit(1)
