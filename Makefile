@@ -55,8 +55,8 @@ advisories: ## ask the RustSec database for known vulnerabilities (needs the net
 bench: ## measure the hot paths
 	cargo bench $(addprefix --package ,$(BENCHES))
 
-dist: ## build the functions for AWS into dist/; ARCHITECTURE is arm64 or x86_64
-	@$(LOCAL) dist $(ARCHITECTURE)
+dist: ## build the functions for AWS into dist/; ARCHITECTURE is arm64 (unless said otherwise) or x86_64
+	@$(LOCAL) dist $(or $(ARCHITECTURE),arm64)
 
 clean-local: ## stop the local stack and remove .local/
 	@$(LOCAL) clean

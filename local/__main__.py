@@ -23,7 +23,7 @@ def parser() -> argparse.ArgumentParser:
     ):
         chosen.add_parser(name, help=about).set_defaults(action=lambda _, action=action: action())
     dist = chosen.add_parser("dist", help="build the functions for AWS")
-    dist.add_argument("architecture", nargs="?", default=build.native())
+    dist.add_argument("architecture", choices=build.TARGETS)
     dist.set_defaults(action=lambda given: build.dist(given.architecture))
     with_stack = chosen.add_parser("with-stack", help="run a program in the stack's environment")
     with_stack.add_argument("program", nargs=argparse.REMAINDER)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import platform
-import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from local import paths, venvs
-from local.console import Stop, say, step
+from local.console import Stop, step
 
 COMMAND_LINE = "tieout"
 GENERATOR = "generate-orders"
-ARCHITECTURES = ("arm64", "x86_64")
-# Amazon Linux 2023, which Lambda runs `provided.al2023` on, has this version of the C library.
-GLIBC_MAX = (2, 34)
+# Rust's names for Lambda's architectures, with the version of the C library that Amazon Linux 2023 has.
+TARGETS = {"arm64": "aarch64-unknown-linux-gnu.2.34", "x86_64": "x86_64-unknown-linux-gnu.2.34"}
 
 
 def functions() -> list[str]:
@@ -71,34 +69,12 @@ def copy_when_changed(source: Path, target: Path) -> None:
 
 
 def dist(architecture: str) -> None:
-    """Builds the functions for AWS into `dist/`: with Cargo for this machine's architecture, else with zig's linker."""
-    if architecture not in ARCHITECTURES:
-        raise Stop(f"ARCHITECTURE={architecture}: Lambda has {' and '.join(ARCHITECTURES)}")
-    packages = [word for function in functions() for word in ("--package", function)]
-    if platform.system() == "Linux" and architecture == native():
-        with step(f"build {len(functions())} functions for {architecture}"):
-            lay_out(cargo_build("--release", *packages), paths.DIST)
-    else:
-        cross_build(architecture, packages)
-    for function in functions():
-        check_glibc(paths.DIST / function / "bootstrap")
-    say(f"{paths.shown(paths.DIST)} is built for {architecture}: deploy it with Architecture={architecture}")
-
-
-def cross_build(architecture: str, packages: list[str]) -> None:
-    """Builds for another machine, with cargo-lambda. The target's standard library must be there (rustup target add)."""
+    """Builds the functions for AWS into `dist/`. zig links them, so they start on Lambda whatever machine this is."""
     venvs.ensure("cross")
-    flag = {"arm64": "--arm64", "x86_64": "--x86-64"}[architecture]
-    command = ["cargo", "lambda", "build", "--release", flag, "--lambda-dir", str(paths.DIST), *packages]
-    with step(f"build {len(functions())} functions for {architecture}, with zig"):
+    shutil.rmtree(paths.DIST, ignore_errors=True)
+    packages = [word for function in functions() for word in ("--package", function)]
+    where = ["--target", TARGETS[architecture], "--lambda-dir", str(paths.DIST)]
+    with step(f"build {len(functions())} functions for {architecture} into {paths.shown(paths.DIST)}"):
+        command = ["cargo", "lambda", "build", "--release", *where, *packages]
         if subprocess.run(command, cwd=paths.ROOT, env=venvs.on_path("cross")).returncode != 0:
             raise Stop("the build failed; cargo-lambda says above why")
-
-
-def check_glibc(binary: Path) -> None:
-    """Refuses a program that would not start on Lambda, because it was linked against a newer C library."""
-    versions = re.findall(rb"GLIBC_(\d+)\.(\d+)", binary.read_bytes())
-    newest = max(((int(major), int(minor)) for major, minor in versions), default=(0, 0))
-    if newest > GLIBC_MAX:
-        found, most = (".".join(map(str, version)) for version in (newest, GLIBC_MAX))
-        raise Stop(f"{paths.shown(binary)} needs glibc {found}, Lambda has {most}: build on an older Linux")

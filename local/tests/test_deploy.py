@@ -54,15 +54,6 @@ class LayOut(unittest.TestCase):
         build.lay_out({"splitter": self.built}, self.dist)
         self.assertEqual([path.name for path in self.dist.iterdir()], ["splitter"])
 
-    def test_a_newer_c_library_is_refused(self) -> None:
-        for version, accepted in (("2.34", True), ("2.4", True), ("2.35", False), ("3.0", False)):
-            self.built.write_bytes(b"\0GLIBC_2.17\0GLIBC_" + version.encode() + b"\0")
-            with self.subTest(version):
-                if accepted:
-                    build.check_glibc(self.built)
-                else:
-                    self.assertRaisesRegex(Stop, version, build.check_glibc, self.built)
-
 
 class Parameters(unittest.TestCase):
     def test_the_stacks_own_addresses_are_used(self) -> None:
