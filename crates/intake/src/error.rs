@@ -75,6 +75,12 @@ pub enum IntakeError {
         #[source]
         source: serde_json::Error,
     },
+    /// The output cannot be read again.
+    #[error("the output cannot be read again")]
+    OutputUnreadable(#[source] records::StructureError),
+    /// The reject file cannot be read again.
+    #[error("the reject file cannot be read again")]
+    RejectsUnreadable(#[source] records::RejectError),
     /// Another worker is sending the run's mail.
     #[error("another worker is sending this run's mail")]
     MailClaimed,
@@ -97,14 +103,14 @@ pub enum FileError {
     },
     /// It cannot be cut into records.
     #[error(transparent)]
-    Split(#[from] records::SplitError),
-    /// It cannot be read as records.
-    #[error(transparent)]
-    Parse(#[from] records::ParseError),
-    /// Its header does not match the schema.
+    Structure(#[from] records::StructureError),
+    /// Its header cannot be read, or does not match the schema.
     #[error(transparent)]
     Header(#[from] records::HeaderError),
-    /// The feed's options name columns that the file lacks.
+    /// The feed's schema or amounts do not fit it.
+    #[error(transparent)]
+    Schema(#[from] records::SchemaError),
+    /// The feed's options name columns that it lacks.
     #[error(transparent)]
     Columns(#[from] FeedError),
     /// A compressed file cannot be decompressed.
@@ -117,7 +123,7 @@ pub enum FileError {
         limit: u64,
     },
     /// The feed publishes only files without rejects.
-    #[error("{rejected} of {records} records were rejected, and the feed publishes only files without rejects (on_reject: fail_run)")]
+    #[error("{rejected} of {records} records were rejected, and the feed publishes only files without rejects (onReject: fail)")]
     Rejected {
         /// Records rejected.
         rejected: u64,
@@ -137,7 +143,9 @@ impl Classified for IntakeError {
             | Self::File { .. }
             | Self::StepMissing { .. }
             | Self::Amounts(_) => ErrorClass::InvalidInput,
-            Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
+            Self::ControlTotalMismatch { .. } | Self::OutputUnreadable(_) | Self::RejectsUnreadable(_) => {
+                ErrorClass::ControlTotalMismatch
+            }
             Self::MailClaimed => ErrorClass::Conflict,
             Self::Malformed { .. } => ErrorClass::Bug,
         }

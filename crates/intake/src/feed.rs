@@ -3,10 +3,9 @@
 //! A feed is a [Frictionless Tabular Data Resource](https://datapackage.org/profiles/tabular-data-resource/) (schema,
 //! dialect, encoding) with one key of ours, `tieout`: see [`Options`].
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use money::Currency;
-use records::{Resource, SchemaError};
+use records::{AmountColumn, CompiledSchema, Dialect, DialectError, Format, HeaderError, Resource, SchemaError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use storage::{Condition, Key, StorageError, Tables, tables::Query};
@@ -14,6 +13,7 @@ use storage::{Condition, Key, StorageError, Tables, tables::Query};
 use crate::{
     error::IntakeError,
     layout::{DEFAULT_FEED, feeds_partition, is_name},
+    shape::Shape,
 };
 
 /// A feed's descriptor.
@@ -29,7 +29,7 @@ pub struct Feed {
 
 /// What the standard has no word for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Options {
     /// How large a chunk is; 8 MiB where nothing is said.
     pub chunk: ChunkSize,
@@ -76,20 +76,6 @@ impl Default for ChunkSize {
     fn default() -> Self {
         Self::Bytes(8 * 1024 * 1024)
     }
-}
-
-/// A column of amounts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AmountColumn {
-    /// The output column.
-    pub column: String,
-    /// The currency of all its amounts (ISO 4217).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency: Option<Currency>,
-    /// The output column that names each amount's currency.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub currency_column: Option<String>,
 }
 
 /// Columns brought in from a reference table.
@@ -142,9 +128,9 @@ pub enum Missing {
 pub enum OnReject {
     /// The others are published; the rejects stand beside them.
     #[default]
-    PublishRest,
+    Publish,
     /// The run fails; nothing is published.
-    FailRun,
+    Fail,
 }
 
 /// Who is told how a run ended.
@@ -165,9 +151,15 @@ pub enum FeedError {
     /// It is not JSON of the right shape.
     #[error("the descriptor is no feed: {0}")]
     Shape(String),
-    /// Its standard part is wrong.
-    #[error("the descriptor's schema or dialect is wrong")]
+    /// Its schema is wrong.
+    #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// Its columns do not fit together.
+    #[error(transparent)]
+    Header(#[from] HeaderError),
+    /// Its dialect or encoding is wrong.
+    #[error(transparent)]
+    Dialect(#[from] DialectError),
     /// Its own part is wrong.
     #[error("{path}: {problem}")]
     Option {
@@ -185,7 +177,7 @@ fn wrong(path: &'static str, problem: impl Into<String>) -> FeedError {
 /// The most recipients that one mail may have (SES).
 const RECIPIENTS_MAX: usize = 50;
 /// A chunk is held in memory, and so is what is made of it.
-const CHUNK_BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub(crate) const CHUNK_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// A record is parsed in one piece; 64 MiB is far beyond what a person would call a record.
 const RECORD_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -199,27 +191,57 @@ impl Feed {
 
     /// The feed of files that no descriptor speaks of: any CSV with a header, every column text.
     pub fn undescribed(delimiter: u8, chunk_records: u64) -> Self {
-        let mut resource = Resource::undescribed(DEFAULT_FEED);
-        resource.dialect.delimiter = delimiter;
+        let dialect = Dialect { delimiter: char::from(delimiter).to_string(), ..Dialect::default() };
+        let resource = Resource { name: Some(DEFAULT_FEED.to_owned()), dialect, ..Resource::default() };
         Self { resource, tieout: Options { chunk: ChunkSize::Records(chunk_records), ..Options::default() } }
     }
 
-    /// The columns of the output, in order, for an input with these columns.
-    pub fn output_columns(&self, input: &[String]) -> Vec<String> {
-        let enriched = self.tieout.enrichment.iter().flat_map(|enrichment| &enrichment.columns);
-        input.iter().cloned().chain(enriched.map(|column| column.output_name().to_owned())).collect()
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.resource.name.as_deref().unwrap_or_default()
+    }
+
+    /// How its files are read.
+    pub fn format(&self) -> Result<Format, DialectError> {
+        self.resource.format()?.with_record_bytes_max(self.record_bytes_max())
+    }
+
+    /// The longest record taken, in bytes.
+    pub(crate) fn record_bytes_max(&self) -> usize {
+        // The bound of bounds is far below what a machine word holds.
+        usize::try_from(self.tieout.record_bytes_max).unwrap_or(usize::MAX)
+    }
+
+    /// The schema, made ready; without one, that of a file with these columns.
+    pub(crate) fn compiled_schema(&self, columns: &[String]) -> Result<CompiledSchema, SchemaError> {
+        match &self.resource.schema {
+            Some(schema) => schema.compile(),
+            None => Ok(CompiledSchema::untyped(columns.iter().map(String::as_str))),
+        }
     }
 
     /// Checks everything that can be checked without a file.
     pub fn check(&self) -> Result<(), FeedError> {
-        if !is_name(&self.resource.name) {
-            let name = &self.resource.name;
+        let name = self.name();
+        if !is_name(name) {
             return Err(wrong("name", format!("{name:?} is no name: lower-case letters, digits, '-', '_' and '.'")));
         }
-        self.resource.compile()?;
+        let format = self.format()?;
         self.check_bounds()?;
-        self.check_columns()?;
-        self.check_mail()
+        self.check_mail()?;
+        match &self.resource.schema {
+            Some(schema) => {
+                let columns: Vec<String> = schema.fields.iter().map(|field| field.name.clone()).collect();
+                self.check_enrichment(&columns)?;
+                Shape::new(self, &columns)?;
+            }
+            None if !format.has_header() => {
+                return Err(wrong("schema", "is needed where files have no header: it names the columns"));
+            }
+            // Columns are known only when a file comes; splitter checks them then.
+            None => {}
+        }
+        Ok(())
     }
 
     fn check_bounds(&self) -> Result<(), FeedError> {
@@ -231,55 +253,22 @@ impl Feed {
             ChunkSize::Bytes(_) | ChunkSize::Records(_) => {}
         }
         if !(1..=RECORD_BYTES_MAX).contains(&self.tieout.record_bytes_max) {
-            return Err(wrong("tieout.record_bytes_max", format!("must be from 1 to {RECORD_BYTES_MAX}")));
+            return Err(wrong("tieout.recordBytesMax", format!("must be from 1 to {RECORD_BYTES_MAX}")));
         }
         Ok(())
     }
 
-    fn check_columns(&self) -> Result<(), FeedError> {
-        let Some(fields) = self.resource.schema.as_ref().map(|schema| &schema.fields) else {
-            // Columns are known only when a file comes; splitter checks them then.
-            return Ok(());
-        };
-        let input: Vec<String> = fields.iter().map(|field| field.name.clone()).collect();
-        self.check_against(&input)
-    }
-
-    /// Checks every column that the options name against the columns of an input.
-    pub fn check_against(&self, input: &[String]) -> Result<(), FeedError> {
-        if let Some(enrichment) = &self.tieout.enrichment {
-            if !is_name(&enrichment.table) {
-                return Err(wrong("tieout.enrichment.table", format!("{:?} is no name of a table", enrichment.table)));
-            }
-            if !input.contains(&enrichment.key) {
-                return Err(wrong("tieout.enrichment.key", format!("there is no column {:?}", enrichment.key)));
-            }
-            if enrichment.columns.is_empty() {
-                return Err(wrong("tieout.enrichment.columns", "names no column to bring in"));
-            }
+    /// Checks the enrichment against the columns of an input, as the schema or its header names them.
+    pub(crate) fn check_enrichment(&self, columns: &[String]) -> Result<(), FeedError> {
+        let Some(enrichment) = &self.tieout.enrichment else { return Ok(()) };
+        if !is_name(&enrichment.table) {
+            return Err(wrong("tieout.enrichment.table", format!("{:?} is no name of a table", enrichment.table)));
         }
-        let output = self.output_columns(input);
-        let mut seen = BTreeSet::new();
-        if let Some(double) = output.iter().find(|column| !seen.insert(*column)) {
-            return Err(wrong("tieout.enrichment.columns", format!("the output would have two columns {double:?}")));
+        if !columns.contains(&enrichment.key) {
+            return Err(wrong("tieout.enrichment.key", format!("there is no column {:?}", enrichment.key)));
         }
-        let mut summed = BTreeSet::new();
-        for amount in &self.tieout.amounts {
-            if !seen.contains(&amount.column) {
-                return Err(wrong("tieout.amounts", format!("there is no column {:?}", amount.column)));
-            }
-            if !summed.insert(&amount.column) {
-                return Err(wrong("tieout.amounts", format!("column {:?} is named twice", amount.column)));
-            }
-            match &amount.currency_column {
-                Some(_) if amount.currency.is_some() => {
-                    return Err(wrong("tieout.amounts", "takes currency or currency_column, not both"));
-                }
-                Some(column) if !seen.contains(column) => {
-                    return Err(wrong("tieout.amounts", format!("there is no column {column:?}")));
-                }
-                Some(_) | None => {}
-            }
+        if enrichment.columns.is_empty() {
+            return Err(wrong("tieout.enrichment.columns", "names no column to bring in"));
         }
         Ok(())
     }
@@ -322,7 +311,7 @@ impl Feeds {
         let descriptor = serde_json::to_string(feed).map_err(|error| FeedError::Shape(error.to_string()))?;
         let mut item = storage::Item::new();
         item.insert("pk".into(), feeds_partition(tenant).into());
-        item.insert("sk".into(), feed.resource.name.clone().into());
+        item.insert("sk".into(), feed.name().into());
         item.insert("descriptor".into(), descriptor.into());
         self.tables.put(&self.table, item, Condition::Always).await?;
         Ok(())

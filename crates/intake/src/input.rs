@@ -5,7 +5,7 @@ use std::io::Write;
 use bytes::Bytes;
 use flate2::write::MultiGzDecoder;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
-use storage::{ByteRange, Location, Objects, StorageError, objects::read_all};
+use storage::{ByteRange, Location, ObjectInfo, Objects, StorageError, objects::read_all};
 
 use crate::{
     error::{FileError, IntakeError},
@@ -32,9 +32,9 @@ impl<'a> InputObject<'a> {
         Self { objects, at: Location::new(&input.bucket, &input.key), version: input.version.as_deref() }
     }
 
-    /// Its length in bytes.
-    pub(crate) async fn bytes(&self) -> Result<u64, IntakeError> {
-        Ok(self.objects.head(&self.at, self.version).await?.bytes)
+    /// What is known of it without reading it.
+    pub(crate) async fn head(&self) -> Result<ObjectInfo, IntakeError> {
+        Ok(self.objects.head(&self.at, self.version).await?)
     }
 
     /// The bytes of a range, whole.

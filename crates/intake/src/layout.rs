@@ -76,6 +76,11 @@ pub fn run_folder(run: &RunId) -> String {
     format!("{}/runs/{run}", run.tenant())
 }
 
+/// Where the input of a published run is kept, in the data bucket.
+pub fn archive_key(run: &RunId, feed: &str, file: &str) -> String {
+    format!("{}/archive/{feed}/{run}/{file}", run.tenant())
+}
+
 /// The partition of a run's rows in the `runs` and `rejects` tables.
 pub fn run_partition(run: &RunId) -> String {
     format!("{}#{run}", run.tenant())

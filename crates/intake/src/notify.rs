@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use error_class::{Classified, ErrorClass};
+use records::{Reject, Violation};
 use report::{Outcome, RunFigures};
 use serde::Deserialize;
 use serde_json::json;
@@ -13,7 +14,7 @@ use crate::{
     config::{ConfigError, addresses, optional_text, parsed, text},
     error::IntakeError,
     manifest::{self, Plan, Publication, plan_key, publication_key},
-    messages::{Failure, MailStatus, Notified, NotifyRequest, RunId},
+    messages::{Failure, MailStatus, Notified, NotifyRequest, RunId, RunRequest},
     runs::{Reason, RunRecord, RunStatus, Runs, StepStatus},
 };
 
@@ -92,10 +93,11 @@ impl Emailer {
         let sent = self.mail(&record, publication.as_ref()).await;
         let mail = match &sent {
             Ok(status) => status.clone(),
+            Err(IntakeError::MailClaimed) => return Err(IntakeError::MailClaimed),
             Err(error) => MailStatus::Failed { reason: error_class::chain(error) },
         };
         info!(run = %run, mail = ?mail, "run notified");
-        self.runs.set_always(run, json!({ "mail": mail })).await?;
+        self.runs.mail_ended(run, &mail).await?;
         // What the service may take later is tried again; what it will never take is visible in the row.
         match sent {
             Err(error) if matches!(error.class(), ErrorClass::Throttled | ErrorClass::Unavailable) => Err(error),
@@ -168,7 +170,9 @@ impl Emailer {
             }
             None => None,
         };
-        let report::Mail { subject, text, html } = report::mail(&figures(record, publication), link.as_ref());
+        let figures = publication
+            .map_or_else(|| figures_of_failed(record), |publication| figures_of(publication, Vec::new()));
+        let report::Mail { subject, text, html } = report::mail(&figures, link.as_ref());
         let id = self.mailer.send(&Mail { from, to, subject, text, html }).await?;
         Ok(MailStatus::Sent { id })
     }
@@ -204,16 +208,41 @@ pub(crate) fn published(publication: &Publication) -> serde_json::Value {
     })
 }
 
-fn figures(record: &RunRecord, publication: Option<&Publication>) -> RunFigures {
-    let outcome = match (publication, &record.failure) {
-        (Some(publication), _) => Outcome::Published { output: file_name(&publication.output.key).to_owned() },
-        (None, Some(reason)) => {
-            Outcome::Failed { class: reason.class.clone(), message: reason.message.clone() }
-        }
-        (None, None) => Outcome::Failed {
-            class: ErrorClass::Bug.to_string(),
-            message: "the run ended without a publication and without a reason".to_owned(),
-        },
+/// What is told of a published run.
+pub(crate) fn figures_of(publication: &Publication, first: Vec<Reject>) -> RunFigures {
+    let RunRequest { run, feed, input } = &publication.request;
+    let mut rejects_by_rule: Vec<(String, u64)> = publication.rejected_by_rule.clone().into_iter().collect();
+    rejects_by_rule.sort_by_key(|(_, records)| std::cmp::Reverse(*records));
+    RunFigures {
+        run: run.to_string(),
+        tenant: run.tenant().to_owned(),
+        feed: feed.clone(),
+        file: file_name(&input.key).to_owned(),
+        input: Location::new(&input.bucket, &input.key).to_string(),
+        started_at: publication.started_at,
+        ended_at: publication.published_at,
+        bytes: Some(publication.bytes),
+        chunks: Some(publication.chunks),
+        records_in: Some(publication.records_in),
+        records_out: Some(publication.records_out),
+        records_rejected: Some(publication.records_rejected),
+        totals: Some(publication.totals.clone()),
+        rejects_by_rule,
+        rejects: first.into_iter().map(told_reject).collect(),
+        outcome: Outcome::Published { output: file_name(&publication.output.key).to_owned() },
+    }
+}
+
+fn told_reject(reject: Reject) -> report::Reject {
+    let Violation { row, column, value, rule, message, .. } = reject.violation;
+    report::Reject { row, value: column.is_some().then_some(value), column, rule, message }
+}
+
+/// What is told of a run that failed.
+fn figures_of_failed(record: &RunRecord) -> RunFigures {
+    let (class, message) = match &record.failure {
+        Some(Reason { class, message }) => (class.clone(), message.clone()),
+        None => (ErrorClass::Bug.to_string(), "the run ended without an output and without a reason".to_owned()),
     };
     RunFigures {
         run: record.run.to_string(),
@@ -226,14 +255,12 @@ fn figures(record: &RunRecord, publication: Option<&Publication>) -> RunFigures 
         bytes: record.bytes,
         chunks: record.chunks,
         records_in: record.records_in,
-        records_out: record.records_out,
-        records_rejected: record.records_rejected,
-        totals: record.totals.clone(),
-        rejects_by_rule: publication
-            .map(|publication| publication.rejected_by_rule.clone().into_iter().collect())
-            .unwrap_or_default(),
+        records_out: None,
+        records_rejected: None,
+        totals: None,
+        rejects_by_rule: Vec::new(),
         rejects: Vec::new(),
-        outcome,
+        outcome: Outcome::Failed { class, message },
     }
 }
 

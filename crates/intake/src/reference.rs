@@ -25,6 +25,14 @@ use crate::{
     runs::{from_item, to_item},
 };
 
+/// Whether a text can be a key: a DynamoDB partition key holds 2,048 bytes, tenant and table included.
+pub fn is_key(text: &str) -> bool {
+    (1..=KEY_BYTES_MAX).contains(&text.len())
+}
+
+/// The longest key.
+pub const KEY_BYTES_MAX: usize = 1_024;
+
 /// A reference row: values by column.
 pub type Row = BTreeMap<String, String>;
 

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use error_class::Classified;
 use jiff::Timestamp;
 use money::ControlTotals;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -14,6 +15,8 @@ use storage::{
     Clock, Condition, Item, Key, StorageError, Tables,
     tables::{Outcome, Query, Update},
 };
+
+use tracing::warn;
 
 use crate::{
     layout::run_partition,
@@ -343,35 +346,53 @@ impl Runs {
         self.set(run, json!({ "mail_claimed_at": now }), free).await
     }
 
-    /// Gives the claim back, so that a retry need not wait for it to run out.
-    pub async fn release_mail(&self, run: &RunId) -> Result<(), StorageError> {
-        let update = Update { remove: vec!["mail_claimed_at".into()], ..Update::default() };
+    /// Writes down what became of the run's mail, and gives the claim back, so that a retry need not wait for it.
+    pub async fn mail_ended(&self, run: &RunId, mail: &MailStatus) -> Result<(), StorageError> {
+        let update = Update {
+            set: attributes(json!({ "mail": mail })),
+            remove: vec!["mail_claimed_at".into()],
+            ..Update::default()
+        };
         self.tables.update(&self.table, &run_key(run), update, Condition::Present).await.map(|_| ())
     }
 
-    /// A worker begins a step.
-    pub async fn step_started(&self, run: &RunId, step: Step) -> Result<(), StorageError> {
-        let set = json!({ "status": StepStatus::Running, "started_at": self.clock.now() });
-        self.set_step(run, step, set, 1).await
-    }
-
-    /// A worker has done a step.
-    pub async fn step_done(&self, run: &RunId, step: Step, figures: StepFigures) -> Result<(), StorageError> {
-        let set = json!({
-            "status": StepStatus::Done,
-            "ended_at": self.clock.now(),
-            "bytes": figures.bytes,
-            "records_in": figures.records_in,
-            "records_out": figures.records_out,
-            "records_rejected": figures.records_rejected,
-        });
-        self.set_step(run, step, set, 0).await
-    }
-
-    /// A worker has failed at a step.
-    pub async fn step_failed(&self, run: &RunId, step: Step, failure: &Reason) -> Result<(), StorageError> {
-        let set = json!({ "status": StepStatus::Failed, "ended_at": self.clock.now(), "failure": failure });
-        self.set_step(run, step, set, 0).await
+    /// Does a step's work, and writes down when it began, and what it did or why it failed.
+    pub async fn step<T, E>(
+        &self,
+        run: &RunId,
+        step: Step,
+        work: impl Future<Output = Result<(T, StepFigures), E>>,
+    ) -> Result<T, E>
+    where
+        E: Classified + From<StorageError>,
+    {
+        let started = json!({ "status": StepStatus::Running, "started_at": self.clock.now() });
+        self.set_step(run, step, started, 1).await?;
+        let worked = work.await;
+        let ended_at = self.clock.now();
+        match worked {
+            Ok((done, StepFigures { bytes, records_in, records_out, records_rejected })) => {
+                let end = json!({
+                    "status": StepStatus::Done,
+                    "ended_at": ended_at,
+                    "bytes": bytes,
+                    "records_in": records_in,
+                    "records_out": records_out,
+                    "records_rejected": records_rejected,
+                });
+                self.set_step(run, step, end, 0).await?;
+                Ok(done)
+            }
+            Err(error) => {
+                let failure = Reason { class: error.class().to_string(), message: error_class::chain(&error) };
+                let end = json!({ "status": StepStatus::Failed, "ended_at": ended_at, "failure": failure });
+                // What went wrong matters more than that it could not be written down.
+                if let Err(unwritten) = self.set_step(run, step, end, 0).await {
+                    warn!(run = %run, error = error_class::chain(&unwritten), "step not recorded");
+                }
+                Err(error)
+            }
+        }
     }
 
     /// A step that is done stays done: an overtaken worker's row changes nothing.

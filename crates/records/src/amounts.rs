@@ -85,12 +85,22 @@ impl AmountColumns {
     /// A missing value (an empty cell, or one of the schema's `missingValues`) and a cell that the record is too short
     /// to have are not counted. An amount whose currency is no ISO 4217 code is summed without currency.
     pub fn add(&self, record: &Record<'_>, totals: &mut ControlTotals) -> Result<(), Overflow> {
+        self.add_cells(|index| record.get(index), totals)
+    }
+
+    /// The same for a record that is about to be written, by the cells of its columns.
+    pub fn add_cells<'c>(
+        &self,
+        cells: impl Fn(usize) -> Option<&'c str>,
+        totals: &mut ControlTotals,
+    ) -> Result<(), Overflow> {
         totals.add_record()?;
+        let present = |cell: &&str| !cell.is_empty() && !self.missing.is_missing(cell);
         for column in &self.columns {
-            let Some(cell) = record.get(column.index).filter(|cell| !self.missing.is_missing(cell)) else { continue };
+            let Some(cell) = cells(column.index).filter(present) else { continue };
             let currency = match column.currency {
                 CurrencyOf::All(currency) => currency,
-                CurrencyOf::Column(index) => record.get(index).and_then(|code| code.parse().ok()),
+                CurrencyOf::Column(index) => cells(index).and_then(|code| code.parse().ok()),
             };
             match column.number.parse(cell) {
                 Some(amount) => totals.add(&column.name, currency, amount)?,

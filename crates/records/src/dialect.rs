@@ -252,6 +252,11 @@ impl Format {
         Self { encoding: Encoding::Utf8, ..self }
     }
 
+    /// The text of bytes in this encoding, and whether all of them are text.
+    pub fn decode(self, bytes: &[u8]) -> (Cow<'_, str>, bool) {
+        self.encoding.decode(bytes)
+    }
+
     /// Whether the first record holds the column names.
     pub fn has_header(&self) -> bool {
         self.header

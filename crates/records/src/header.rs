@@ -91,7 +91,7 @@ impl Header {
         if let Some(fault) = record.fault() {
             return Err(HeaderError::Fault(fault.describe(format)));
         }
-        Self::of(record.fields(), format)
+        Self::new(record.fields(), format)
     }
 
     /// The header of a file that has none: its columns are the schema's fields, in order.
@@ -99,9 +99,10 @@ impl Header {
         Self { names: schema.names().map(str::to_owned).collect(), case_sensitive: true }
     }
 
-    fn of<'n>(fields: impl Iterator<Item = &'n str>, format: &Format) -> Result<Self, HeaderError> {
+    /// The header of these names, checked.
+    pub fn new<'n>(names: impl IntoIterator<Item = &'n str>, format: &Format) -> Result<Self, HeaderError> {
         let mut header = Self { names: Vec::new(), case_sensitive: format.case_sensitive_header };
-        for (index, name) in fields.enumerate() {
+        for (index, name) in names.into_iter().enumerate() {
             if name.is_empty() {
                 return Err(HeaderError::EmptyName { position: index + 1 });
             }

@@ -1,0 +1,90 @@
+//! What the records of a run look like, before and after.
+
+use bytes::Bytes;
+use money::ControlTotals;
+use records::{
+    AmountColumns, CompiledSchema, Dialect, Encoding, Format, Header, LineEnd, RecordReader, Validator, Writer,
+};
+
+use crate::{
+    error::IntakeError,
+    feed::{Feed, FeedError},
+};
+
+/// The records of a run as they are read, and as they are written.
+pub(crate) struct Shape {
+    /// How the input is read.
+    pub(crate) input: Format,
+    /// What its records are held to.
+    pub(crate) validator: Validator,
+    /// How the output is written.
+    pub(crate) output: OutputShape,
+}
+
+/// The records of an output.
+pub(crate) struct OutputShape {
+    format: Format,
+    columns: Vec<String>,
+    /// For each column, whether it is text to be guarded against spreadsheets.
+    guarded: Vec<bool>,
+    /// Its amount columns.
+    pub(crate) amounts: AmountColumns,
+}
+
+/// An output record is an input record with cells brought in: longer than any input record, but not by much.
+const OUTPUT_RECORD_BYTES_MAX: usize = 1 << 30;
+
+impl Shape {
+    /// The shape of a feed's files that have these columns.
+    pub(crate) fn new(feed: &Feed, columns: &[String]) -> Result<Self, FeedError> {
+        let input = feed.format()?;
+        let names = columns.iter().map(String::as_str);
+        let schema = feed.compiled_schema(columns)?;
+        let header = Header::new(names, &input)?;
+        let validator = Validator::new(&schema, &header, &input)?;
+        Ok(Self { output: OutputShape::new(feed, &schema)?, input, validator })
+    }
+}
+
+impl OutputShape {
+    fn new(feed: &Feed, schema: &CompiledSchema) -> Result<Self, FeedError> {
+        let brought = feed.tieout.enrichment.iter().flat_map(|enrichment| &enrichment.columns);
+        let columns: Vec<String> =
+            schema.names().chain(brought.map(|column| column.output_name())).map(str::to_owned).collect();
+        // Whatever the input's quoting, the output is RFC 4180 with the feed's delimiter.
+        let dialect = Dialect { delimiter: feed.resource.dialect.delimiter.clone(), ..Dialect::default() };
+        let format = Format::new(&dialect, Encoding::Utf8)?.with_record_bytes_max(OUTPUT_RECORD_BYTES_MAX)?;
+        let header = Header::new(columns.iter().map(String::as_str), &format)?;
+        let amounts = AmountColumns::new(&feed.tieout.amounts, schema, &header)?;
+        let guarded = if feed.tieout.formula_guard {
+            let mut text = schema.text_columns();
+            text.resize(columns.len(), true);
+            text
+        } else {
+            Vec::new()
+        };
+        Ok(Self { format, columns, guarded, amounts })
+    }
+
+    /// The output's header line.
+    pub(crate) fn header(&self) -> Bytes {
+        let mut writer = self.writer();
+        writer.write_header(self.columns.iter().map(String::as_str));
+        writer.into_bytes().into()
+    }
+
+    /// A writer of the output's records.
+    pub(crate) fn writer(&self) -> Writer {
+        Writer::new(&self.format, LineEnd::Lf).guarding(self.guarded.clone())
+    }
+
+    /// The figures of whole output records, as a reader of the output gets them.
+    pub(crate) fn totals(&self, bytes: &[u8]) -> Result<ControlTotals, IntakeError> {
+        let mut reader = RecordReader::new(bytes, &self.format, 0, 1);
+        let mut totals = ControlTotals::default();
+        while let Some(record) = reader.next_record().map_err(IntakeError::OutputUnreadable)? {
+            self.amounts.add(&record, &mut totals)?;
+        }
+        Ok(totals)
+    }
+}
