@@ -158,7 +158,7 @@ impl Header {
 
 impl Fault {
     /// What was expected instead, for a person.
-    pub(crate) fn describe(self, format: &Format) -> String {
+    pub fn describe(self, format: &Format) -> String {
         match self {
             Self::Nul => "expected text: there is a NUL byte".to_owned(),
             Self::Encoding => {

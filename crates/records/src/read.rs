@@ -261,10 +261,110 @@ impl<'r> Record<'r> {
     }
 }
 
-/// The text of one record, for error messages: at most `chars` characters, the rest as `…`.
+/// At most `chars` characters of a text, and `…` for the rest.
 pub(crate) fn shorten(text: &str, chars: usize) -> Cow<'_, str> {
     match text.char_indices().nth(chars) {
         None => Cow::Borrowed(text),
         Some((cut, _)) => Cow::Owned(format!("{}…", text.get(..cut).unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+
+    fn read(bytes: &[u8], format: &Format) -> Vec<(Vec<String>, Option<Fault>)> {
+        let mut reader = RecordReader::new(bytes, format, 0, 1);
+        let mut records = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            assert_eq!(record.field_count(), record.fields().len());
+            assert_eq!(record.get(0), record.fields().next());
+            records.push((record.fields().map(str::to_owned).collect(), record.fault()));
+        }
+        records
+    }
+
+    fn fields(bytes: &[u8], format: &Format) -> Vec<Vec<String>> {
+        read(bytes, format)
+            .into_iter()
+            .map(|(fields, fault)| {
+                assert_eq!(fault, None);
+                fields
+            })
+            .collect()
+    }
+
+    #[test]
+    fn fields_are_unquoted() {
+        for (record, expected) in [
+            ("a,b", vec!["a", "b"]),
+            (",", vec!["", ""]),
+            ("\"\"", vec![""]),
+            ("\"a,b\",c", vec!["a,b", "c"]),
+            ("\"a\r\nb\",\"\"", vec!["a\r\nb", ""]),
+            ("\"say \"\"hi\"\"\",\"\"\"\"", vec!["say \"hi\"", "\""]),
+            ("\"\"\"a\"\"\",b", vec!["\"a\"", "b"]),
+            // A bare quote in a field that did not begin with one is an ordinary character.
+            ("5\" pipe,\"6\"\" pipe\"", vec!["5\" pipe", "6\" pipe"]),
+            (" \"a\",b", vec![" \"a\"", "b"]),
+            ("a, b ", vec!["a", " b "]),
+            ("a\\,b", vec!["a\\", "b"]),
+        ] {
+            assert_eq!(fields(record.as_bytes(), &Format::default()), [expected], "{record}");
+        }
+    }
+
+    #[test]
+    fn dialects_differ() {
+        let format = |dialect| Format::new(&dialect, Encoding::Utf8).unwrap();
+        let tabs = format(Dialect { delimiter: "\t".to_owned(), quote_char: None, ..Dialect::default() });
+        assert_eq!(fields(b"\"a\tb\"\n", &tabs), [["\"a", "b\""]]);
+        let spaced = format(Dialect { skip_initial_space: true, ..Dialect::default() });
+        assert_eq!(fields(b" a,  \"b,c\", d \n", &spaced), [["a", "b,c", "d "]]);
+        let single = format(Dialect { quote_char: Some("'".to_owned()), double_quote: false, ..Dialect::default() });
+        assert_eq!(fields(b"'a,b',\"c\n", &single), [["a,b", "\"c"]]);
+        assert_eq!(read(b"'a''b',c\n", &single)[0].1, Some(Fault::Quoting { field: 0 }));
+    }
+
+    #[test]
+    fn rows_and_offsets_count_in_the_whole_input() {
+        let mut reader = RecordReader::new(b"a\r\n\r\n\"b\n\"\r\nc", &Format::default(), 100, 7);
+        let mut seen = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            seen.push((record.row(), record.offset(), record.raw().to_vec()));
+        }
+        assert_eq!(seen, [(7, 100, b"a".to_vec()), (8, 105, b"\"b\n\"".to_vec()), (9, 111, b"c".to_vec())]);
+        assert!(reader.next_record().unwrap().is_none());
+    }
+
+    #[test]
+    fn faults_are_those_of_one_record_only() {
+        let records = read(b"ok,1\n\"a\"b,2\nnul\0,3\nM\xfcller,4\nok,5\n", &Format::default());
+        let faults: Vec<_> = records.iter().map(|(_, fault)| *fault).collect();
+        assert_eq!(faults, [None, Some(Fault::Quoting { field: 0 }), Some(Fault::Nul), Some(Fault::Encoding), None]);
+        assert_eq!(records[1].0, ["\"a\"b", "2"]);
+        assert_eq!(records[3].0, ["M\u{fffd}ller", "4"]);
+    }
+
+    #[test]
+    fn other_encodings_become_utf_8() {
+        let latin = Format::new(&Dialect::default(), Encoding::Windows1252).unwrap();
+        assert_eq!(
+            fields(b"M\xfcller,\"5 \x80, \"\"net\"\"\"\nplain,6\n", &latin),
+            [["Müller", "5 €, \"net\""], ["plain", "6"]]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_refused() {
+        let format = Format::default().with_record_bytes_max(5).unwrap();
+        let mut reader = RecordReader::new(b"12345\n123456\n1", &format, 50, 1);
+        assert!(reader.next_record().unwrap().is_some());
+        let error = reader.next_record().unwrap_err();
+        assert_eq!(error, StructureError::RecordTooLong { row: 2, offset: 56, limit: 5 });
+        assert!(reader.next_record().unwrap().is_none());
+        let mut reader = RecordReader::new(b"\"abc", &format, 50, 1);
+        assert_eq!(reader.next_record().unwrap_err(), StructureError::UnterminatedQuote { row: 1, offset: 50 });
     }
 }

@@ -174,7 +174,7 @@ impl Splitter {
                 rest = rest.get(skipped..).unwrap_or_default();
                 if self.length() > self.format.record_bytes_max {
                     let limit = self.format.record_bytes_max;
-                    return Err(StructureError::TooManyEmptyLines { offset: self.position, limit });
+                    return Err(StructureError::TooManyEmptyLines { offset: self.since, limit });
                 }
                 if rest.is_empty() {
                     return Ok(());
@@ -254,5 +254,135 @@ impl Splitter {
             self.uncovered = end;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::Dialect;
+
+    fn plan(chunk: ChunkSize) -> SplitPlan {
+        SplitPlan { chunk, chunk_bytes_max: 1 << 30, chunks_max: 1000 }
+    }
+
+    fn split(input: &[u8], chunk: ChunkSize) -> Result<Split, StructureError> {
+        let mut splitter = Splitter::new(&Format::default(), plan(chunk));
+        splitter.push(input)?;
+        splitter.finish()
+    }
+
+    /// The header and the ranges as text.
+    fn pieces(input: &[u8], chunk: ChunkSize) -> (Option<String>, Vec<String>) {
+        let split = split(input, chunk).unwrap();
+        let text = |start: u64, end: u64| {
+            String::from_utf8(input[usize::try_from(start).unwrap()..usize::try_from(end).unwrap()].to_vec()).unwrap()
+        };
+        let header = split.header.map(|range| text(range.start, range.end));
+        (header, split.ranges.iter().map(|range| text(range.start, range.end)).collect())
+    }
+
+    #[test]
+    fn cuts_between_records_whatever_ends_them() {
+        for end in ["\n", "\r\n", "\r"] {
+            let input = format!("id,note{end}1,a{end}2,\"b{end}c\"{end}{end}3,\"say \"\"hi\"\"\"{end}4,d");
+            let expected = [
+                format!("1,a{end}"),
+                format!("2,\"b{end}c\"{end}{end}"),
+                format!("3,\"say \"\"hi\"\"\"{end}"),
+                "4,d".to_owned(),
+            ];
+            let (header, ranges) = pieces(input.as_bytes(), ChunkSize::ByRecords(1));
+            assert_eq!(header, Some(format!("id,note{end}")));
+            assert_eq!(ranges, expected);
+            let (_, ranges) = pieces(input.as_bytes(), ChunkSize::ByBytes(5));
+            assert!(ranges.len() >= 2 && ranges.concat() == expected.concat());
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_in_no_range() {
+        let split = split(b"\xef\xbb\xbfid\n1\n", ChunkSize::ByRecords(9)).unwrap();
+        assert_eq!(split.header, Some(ByteRange { start: 3, end: 6 }));
+        assert_eq!(split.ranges, [RecordRange { index: 0, start: 6, end: 8, records: 1, first_row: 1 }]);
+        assert_eq!((split.records, split.bytes), (1, 8));
+    }
+
+    #[test]
+    fn empty_and_header_only_files_have_no_ranges() {
+        for (input, header) in [
+            (&b""[..], None),
+            (b"\xef\xbb\xbf", None),
+            (b"\r\n\n", None),
+            (b"id", Some(ByteRange { start: 0, end: 2 })),
+            (b"\nid\n\n", Some(ByteRange { start: 0, end: 5 })),
+        ] {
+            let split = split(input, ChunkSize::ByRecords(1)).unwrap();
+            assert_eq!(
+                (split.header, split.ranges.len(), split.records, split.bytes),
+                (header, 0, 0, input.len() as u64)
+            );
+        }
+    }
+
+    #[test]
+    fn another_encodings_mark_is_refused() {
+        let error = split(b"\xff\xfei\0d\0", ChunkSize::ByRecords(1)).unwrap_err();
+        assert!(error.to_string().contains("utf-16"), "{error}");
+        let latin = Format::new(&Dialect::default(), Encoding::Windows1252).unwrap();
+        let mut splitter = Splitter::new(&latin, plan(ChunkSize::ByRecords(1)));
+        let declared = Encoding::Windows1252;
+        assert_eq!(splitter.push(b"\xef\xbb\xbfid"), Err(StructureError::WrongEncoding { found: "utf-8", declared }));
+    }
+
+    /// One stray quote swallows the rest of a file: the bound finds it, in a stream and without holding the stream.
+    #[test]
+    fn a_record_without_end_is_refused_as_soon_as_it_is_too_long() {
+        let format = Format::default().with_record_bytes_max(1_000_000).unwrap();
+        let mut splitter = Splitter::new(&format, plan(ChunkSize::ByBytes(1 << 20)));
+        splitter.push(b"id,note\n1,ok\n2,\"stray\n").unwrap();
+        let block = b"3,all of this is inside the quote\n".repeat(3000);
+        let pushed = (0..1000).take_while(|_| splitter.push(&block).is_ok()).count();
+        assert_eq!(pushed, 1_000_000 / block.len());
+        let error = splitter.push(&block).unwrap_err();
+        assert_eq!(error, StructureError::RecordTooLong { row: 2, offset: 13, limit: 1_000_000 });
+    }
+
+    #[test]
+    fn an_open_quote_at_the_end_is_named_by_row_and_byte() {
+        let error = split(b"id\n1\n\"2\n3\n", ChunkSize::ByRecords(9)).unwrap_err();
+        assert_eq!(error, StructureError::UnterminatedQuote { row: 2, offset: 5 });
+        assert_eq!(
+            split(b"\"id", ChunkSize::ByRecords(9)),
+            Err(StructureError::UnterminatedQuote { row: 0, offset: 0 })
+        );
+    }
+
+    #[test]
+    fn everything_has_a_bound() {
+        let mut few = Splitter::new(&Format::default(), SplitPlan { chunks_max: 2, ..plan(ChunkSize::ByRecords(1)) });
+        few.push(b"id\n1\n2\n3\n").unwrap();
+        assert_eq!(few.finish(), Err(StructureError::TooManyChunks { limit: 2 }));
+
+        let small = SplitPlan { chunk_bytes_max: 4, ..plan(ChunkSize::ByRecords(1000)) };
+        let mut splitter = Splitter::new(&Format::default(), small);
+        splitter.push(b"id\n1\n2\n3\n").unwrap();
+        assert_eq!(splitter.finish().unwrap().ranges.len(), 2);
+
+        let format = Format::default().with_record_bytes_max(4).unwrap();
+        let mut splitter = Splitter::new(&format, plan(ChunkSize::ByRecords(1)));
+        let error = splitter.push(b"id\n1234\n\n\n\n\n2").unwrap_err();
+        assert_eq!(error, StructureError::TooManyEmptyLines { offset: 7, limit: 4 });
+    }
+
+    #[test]
+    fn rows_and_records_are_counted_without_a_header_too() {
+        let format = Format::new(&Dialect { header: false, ..Dialect::default() }, Encoding::Utf8).unwrap();
+        let mut splitter = Splitter::new(&format, plan(ChunkSize::ByRecords(2)));
+        splitter.push(b"\n1\n2\n3\n").unwrap();
+        let split = splitter.finish().unwrap();
+        let ranges: Vec<_> =
+            split.ranges.iter().map(|range| (range.start, range.end, range.records, range.first_row)).collect();
+        assert_eq!((split.header, ranges), (None, vec![(0, 5, 2, 1), (5, 7, 1, 3)]));
     }
 }

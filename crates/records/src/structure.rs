@@ -38,9 +38,9 @@ pub enum StructureError {
         offset: u64,
     },
     /// More empty lines at a stretch than a record may have bytes.
-    #[error("more than {limit} bytes of empty lines before byte {offset}")]
+    #[error("more than {limit} bytes of empty lines from byte {offset} on")]
     TooManyEmptyLines {
-        /// Where the bound was passed, in bytes from the beginning of the input.
+        /// Where they begin, in bytes from the beginning of the input.
         offset: u64,
         /// The bound in bytes.
         limit: usize,
