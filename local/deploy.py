@@ -23,7 +23,8 @@ ARTIFACTS = f"{STACK}-artifacts"
 # The emulator, as SES does, takes mail only from a sender that was verified.
 MAIL_DOMAIN = "example.com"
 SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
-CHANGEABLE = (*SETTLED, "UPDATE_ROLLBACK_COMPLETE")
+# A stack under review exists in name only.
+CHANGEABLE = (*SETTLED, "UPDATE_ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
 SETTLE_SECONDS = 90
 
 
@@ -58,19 +59,22 @@ def fingerprint(folder: Path, chosen: dict[str, str]) -> str:
     return digest.hexdigest()[:32]
 
 
-def ensure(settings: Settings) -> None:
-    """Deploys `.local/deploy`, unless the stack was deployed from just that."""
+def ensure(settings: Settings) -> bool:
+    """Deploys `.local/deploy`, unless the stack was deployed from just that. False where a deployment broke off so that
+    nothing can be changed any more: then the emulator must be started afresh.
+    """
     chosen = parameters(settings)
     content = fingerprint(paths.DEPLOYED, chosen)
     with step(f"deploy the stack {STACK}") as line:
         status, deployed = settled_state(settings)
         if status in SETTLED and deployed == content:
             line.note("is deployed already")
-            return
-        if status is not None and status not in CHANGEABLE:
-            aws(settings, "cloudformation", "delete-stack", "--stack-name", STACK)
-            aws(settings, "cloudformation", "wait", "stack-delete-complete", "--stack-name", STACK)
-        deploy(settings, chosen, content)
+        elif status is None or status in CHANGEABLE:
+            deploy(settings, chosen, content)
+        else:
+            line.note(f"cannot be changed any more ({status})")
+            return False
+    return True
 
 
 def settled_state(settings: Settings) -> tuple[str | None, str | None]:
@@ -78,7 +82,8 @@ def settled_state(settings: Settings) -> tuple[str | None, str | None]:
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
         status, content = state(settings)
-        if status is None or not status.endswith("_IN_PROGRESS") or time.monotonic() > deadline:
+        under_way = status not in (None, *CHANGEABLE) and str(status).endswith("_IN_PROGRESS")
+        if not under_way or time.monotonic() > deadline:
             return status, content
         time.sleep(0.5)
 
@@ -113,17 +118,20 @@ def deploy(settings: Settings, chosen: dict[str, str], content: str) -> None:
         "--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items()),
     )  # fmt: skip
     if answer.returncode != 0:
-        raise Stop(f"the stack was not deployed:\n{answer.stderr.strip()}\n{failures(settings)}".rstrip())
+        raise Stop(
+            f"the stack was not deployed:\n{answer.stderr.strip()}\n{failures(settings)}"
+            "If the template is right, `make down up` deploys it to an empty emulator."
+        )
 
 
 def failures(settings: Settings) -> str:
-    """What CloudFormation says of the resources that failed, one a line."""
-    answer = run(settings, "cloudformation", "describe-stack-events", "--stack-name", STACK)
-    events = json.loads(answer.stdout)["StackEvents"] if answer.returncode == 0 else []
-    return "\n".join(
-        f"  {event['LogicalResourceId']}: {event.get('ResourceStatusReason', event['ResourceStatus'])}"
+    """What CloudFormation says of the resources that failed, a line each."""
+    answer = run(settings, "cloudformation", "describe-events", "--stack-name", STACK)
+    events = json.loads(answer.stdout)["OperationEvents"] if answer.returncode == 0 else []
+    return "".join(
+        f"  {event['LogicalResourceId']}: {event.get('ValidationStatusReason') or event.get('ResourceStatusReason')}\n"
         for event in reversed(events)
-        if event["ResourceStatus"].endswith("_FAILED")
+        if event["EventType"] == "VALIDATION_ERROR" or event.get("ResourceStatus", "").endswith("_FAILED")
     )
 
 

@@ -39,7 +39,10 @@ def up() -> None:
         built = build.programs()
         write_command(built[build.COMMAND_LINE])
         deploy.lay_out(built)
-        deploy.ensure(current)
+        if not deploy.ensure(current):
+            services.terminate("emulator")
+            start_services(current)
+            deploy.ensure(current)
     say(f"the stack runs at {current.endpoint}; use it by {paths.shown(paths.COMMAND)}, or with {paths.shown(paths.ENVIRONMENT)}")
 
 
