@@ -110,3 +110,71 @@ impl AmountColumns {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{descriptor::Schema, dialect::Format, read::RecordReader};
+
+    fn schema() -> CompiledSchema {
+        let json = serde_json::json!({ "missingValues": ["", "n/a"], "fields": [
+            {"name": "id"},
+            {"name": "net", "type": "number", "decimalChar": ",", "groupChar": "."},
+            {"name": "fee", "type": "number"},
+            {"name": "currency"},
+        ]});
+        serde_json::from_value::<Schema>(json).unwrap().compile().unwrap()
+    }
+
+    fn declared(json: serde_json::Value) -> Vec<AmountColumn> {
+        serde_json::from_value(json).unwrap()
+    }
+
+    fn header() -> Header {
+        Header::parse(b"id;net;fee;currency;added", &Format { delimiter: b';', ..Format::default() }).unwrap()
+    }
+
+    #[test]
+    fn every_record_is_summed_whether_good_or_bad() {
+        let declared = declared(serde_json::json!([
+            {"column": "net", "currencyColumn": "currency"},
+            {"column": "fee", "currency": "EUR"},
+            {"column": "added"},
+        ]));
+        let columns = AmountColumns::new(&declared, &schema(), &header()).unwrap();
+        let format = Format { delimiter: b';', ..Format::default() };
+        let input = b"1;1.000,50;0.1;USD;7\n2;0,25;0.2;USD;-0.5\n3;1.5;n/a;JPY;\n4;8;x;euro;1\n5\n\"6\"x;5;;USD;1;1\n";
+        let (mut totals, mut reader) = (ControlTotals::default(), RecordReader::new(input, &format, 0, 1));
+        while let Some(record) = reader.next_record().unwrap() {
+            columns.add(&record, &mut totals).unwrap();
+        }
+        assert_eq!(
+            totals.to_string(),
+            "6 records\n\
+             added: 8.5 in 4 amounts\n\
+             fee in EUR: 0.3 in 2 amounts, 1 unparsed\n\
+             net: 8 in 1 amounts\n\
+             net in JPY: 0 in 0 amounts, 1 unparsed\n\
+             net in USD: 1005.75 in 3 amounts"
+        );
+    }
+
+    #[test]
+    fn declarations_are_checked() {
+        for (json, says) in [
+            (serde_json::json!([{"column": "gross"}]), "field \"gross\": amount: the file has no such column"),
+            (serde_json::json!([{"column": "id"}]), "field \"id\": type: an amount column must be a number"),
+            (
+                serde_json::json!([{"column": "fee", "currencyColumn": "x"}]),
+                "currencyColumn: the file has no column \"x\"",
+            ),
+            (
+                serde_json::json!([{"column": "fee", "currency": "EUR", "currencyColumn": "currency"}]),
+                "for all records too",
+            ),
+        ] {
+            let error = AmountColumns::new(&declared(json), &schema(), &header()).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+}

@@ -170,3 +170,71 @@ impl Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::descriptor::Schema;
+
+    fn header(line: &str) -> Result<Header, HeaderError> {
+        Header::parse(line.as_bytes(), &Format::default())
+    }
+
+    fn schema(names: &[&str], fields_match: &str) -> CompiledSchema {
+        let fields: Vec<_> = names.iter().map(|name| serde_json::json!({ "name": name })).collect();
+        let json = serde_json::json!({ "fields": fields, "fieldsMatch": fields_match });
+        serde_json::from_value::<Schema>(json).unwrap().compile().unwrap()
+    }
+
+    #[test]
+    fn names_are_checked() {
+        let names: Vec<_> = header("id,\"Item, Type\"\r\n").unwrap().names().map(str::to_owned).collect();
+        assert_eq!(names, ["id", "Item, Type"]);
+        for (line, says) in [
+            ("", "the file is empty: expected a header"),
+            ("\r\n\n", "the file is empty: expected a header"),
+            ("id,,b", "column 2 of the header has no name"),
+            ("id,b,ID", "columns 1 and 3 of the header are both named \"ID\""),
+            ("id\0,b", "the header cannot be read: expected text: there is a NUL byte"),
+            ("\"id\"x,b", "closing quote of field 1"),
+        ] {
+            let error = header(line).unwrap_err().to_string();
+            assert!(error.contains(says), "{line:?}: {error}");
+        }
+        let error = header("id,\"b").unwrap_err();
+        assert_eq!(
+            error_class::chain(&error),
+            "the header cannot be read: row 0, at byte 0, opens a quote that is not closed before the end of the file"
+        );
+        let error = Header::parse(b"Stra\xdfe\n", &Format::default()).unwrap_err().to_string();
+        assert!(error.contains("encoding"), "{error}");
+    }
+
+    #[test]
+    fn columns_match_as_the_schema_says() {
+        for (fields_match, line, expected) in [
+            ("exact", "a,b,c", Ok(vec![0, 1, 2])),
+            ("exact", "A,b,C", Ok(vec![0, 1, 2])),
+            ("exact", "a,c,b", Err("column 2 of the header is \"c\": expected \"b\"")),
+            ("exact", "a,b", Err("the header does not match the schema: missing \"c\"")),
+            ("exact", "a,b,c,d", Err("the header does not match the schema: unexpected \"d\"")),
+            ("exact", "a,b, c", Err("the header does not match the schema: missing \"c\"; unexpected \" c\"")),
+            ("equal", "c,a,b", Ok(vec![1, 2, 0])),
+            ("equal", "c,a,b,d", Err("the header does not match the schema: unexpected \"d\"")),
+            ("subset", "c,x,a,b", Ok(vec![2, 3, 0])),
+            ("subset", "c,x,a", Err("the header does not match the schema: missing \"b\"")),
+        ] {
+            let matched = header(line).unwrap().match_to(&schema(&["a", "b", "c"], fields_match));
+            let matched = matched.map_err(|error| error.to_string());
+            assert_eq!(matched, expected.map_err(str::to_owned), "{fields_match} {line}");
+        }
+    }
+
+    #[test]
+    fn case_matters_where_the_dialect_says_so() {
+        let format = Format { case_sensitive_header: true, ..Format::default() };
+        let header = Header::parse(b"id,ID\n", &format).unwrap();
+        assert_eq!(header.position("ID"), Some(1));
+        assert!(header.match_to(&schema(&["id", "Id"], "equal")).is_err());
+    }
+}

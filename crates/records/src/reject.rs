@@ -36,7 +36,10 @@ impl Reject {
         let mut violation = first.clone();
         for other in others {
             let column = other.column.as_deref().unwrap_or("record");
-            violation.message.push_str(&format!("; {column}: {} (found {:?})", other.message, other.value));
+            violation.message.push_str(&format!("; {column}: {}", other.message));
+            if !other.value.is_empty() {
+                violation.message.push_str(&format!(", found {:?}", other.value));
+            }
         }
         Some(Self { violation, record: record.text().to_owned() })
     }
@@ -142,5 +145,50 @@ impl Reject {
             message: cell(message),
         };
         Some(Self { violation, record: cell(text) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::validate::rule;
+
+    fn rejects(input: &[u8]) -> Vec<Reject> {
+        let (mut rejects, mut reader) = (Vec::new(), RecordReader::new(input, &Format::default(), 10, 1));
+        while let Some(record) = reader.next_record().unwrap() {
+            let first =
+                Violation::new(&record, Some("note"), record.get(1).unwrap(), rule::TYPE, "expected x".to_owned());
+            let second =
+                Violation::new(&record, Some("id"), record.get(0).unwrap(), rule::ENUM, "expected y".to_owned());
+            rejects.push(Reject::new(&record, &[first, second]).unwrap());
+        }
+        rejects
+    }
+
+    #[test]
+    fn rejects_are_written_and_read_back() {
+        let rejects = rejects(b"1,\"=cmd|'/c calc'!A1\"\n=2,\"a \"\"b\"\"\nc\",3\nM\xfcller,\0\n");
+        let mut writer = RejectWriter::new();
+        writer.write_header();
+        rejects.iter().for_each(|reject| writer.write(reject));
+        let file = writer.into_bytes();
+        let text = std::str::from_utf8(&file).unwrap();
+        assert!(text.starts_with(
+            "row,byte_offset,column,value,rule,message,record\n\
+             1,10,note,'=cmd|'/c calc'!A1,type,\"expected x; id: expected y, found \"\"1\"\"\",\"1,\"\"=cmd|'/c calc'!A1\"\"\"\n\
+             2,32,note,"
+        ), "{text}");
+        assert!(text.contains(",\"'=2,"), "the record itself is guarded too: {text}");
+        let read: Vec<Reject> = RejectReader::new(&file).map(Result::unwrap).collect();
+        assert_eq!(read, rejects);
+        assert_eq!(read[2].record, "M\u{fffd}ller,\0");
+    }
+
+    #[test]
+    fn what_is_no_reject_file_is_refused() {
+        for file in [&b"a,b\n"[..], b"x,1,,,,,\n", b"1,1,,,,,\"open\n"] {
+            assert!(RejectReader::new(file).any(|reject| reject.is_err()));
+        }
+        assert!(RejectReader::new(b"").next().is_none());
     }
 }

@@ -507,3 +507,140 @@ impl CompiledField {
 fn broken(rule: &'static str, message: impl FnOnce() -> String) -> Result<(), Broken> {
     Err(Broken { rule, message: message() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn compile(field: Json) -> Result<CompiledField, String> {
+        let schema: Schema = serde_json::from_value(json!({ "fields": [field] })).map_err(|error| error.to_string())?;
+        let compiled = schema.compile().map_err(|error| error.to_string())?;
+        Ok(compiled.fields.into_iter().next().unwrap())
+    }
+
+    /// The rule that a cell breaks, or `ok`.
+    fn verdict(field: &CompiledField, cell: &str) -> &'static str {
+        field.check(cell).map_or_else(|broken| broken.rule, |()| "ok")
+    }
+
+    #[test]
+    fn cells_are_held_to_type_and_constraints() {
+        for (field, cells) in [
+            (
+                json!({"constraints": {"maxLength": 3, "minLength": 2}}),
+                vec![("äöü", "ok"), ("abcd", "max-length"), ("ä", "min-length")],
+            ),
+            (
+                json!({"constraints": {"pattern": "[A-Z]{2}|x"}}),
+                vec![("AB", "ok"), ("x", "ok"), ("ABx", "pattern"), ("AB\n", "pattern")],
+            ),
+            (json!({"constraints": {"enum": ["H", "L", "C"]}}), vec![("H", "ok"), ("h", "enum"), ("HL", "enum")]),
+            (
+                json!({"type": "integer", "constraints": {"minimum": 1, "maximum": "100"}}),
+                vec![("1", "ok"), ("+100", "ok"), ("0", "minimum"), ("101", "maximum"), ("1.0", "type"), ("x", "type")],
+            ),
+            (
+                json!({"type": "number", "constraints": {"minimum": 0.1}}),
+                vec![("0.10", "ok"), ("0.0999", "minimum"), ("1e3", "type"), ("NaN", "type")],
+            ),
+            (
+                json!({"type": "number", "decimalChar": ",", "groupChar": ".", "constraints": {"maximum": "1.000,5"}}),
+                vec![("1.000,50", "ok"), ("1.000,51", "maximum"), ("1.5", "type")],
+            ),
+            (json!({"type": "number", "bareNumber": false}), vec![("$5.00", "ok"), ("(5.00)", "type")]),
+            (
+                json!({"type": "number", "constraints": {"enum": [1.5, "2"]}}),
+                vec![("1.50", "ok"), ("2.0", "ok"), ("3", "enum")],
+            ),
+            (json!({"type": "boolean"}), vec![("true", "ok"), ("0", "ok"), ("yes", "type")]),
+            (
+                json!({"type": "boolean", "trueValues": ["Y"], "falseValues": ["N"], "constraints": {"enum": [true]}}),
+                vec![("Y", "ok"), ("N", "enum"), ("true", "type")],
+            ),
+            (json!({"type": "date"}), vec![("2014-10-08", "ok"), ("10/8/14", "type"), ("2014-02-30", "type")]),
+            (
+                json!({"type": "date", "format": "%m/%d/%y", "constraints": {"minimum": "2014-01-01", "maximum": "12/31/14", "maxLength": 8}}),
+                vec![("10/8/14", "ok"), ("12/31/13", "minimum"), ("1/1/15", "maximum"), ("010/8/2014", "max-length")],
+            ),
+            (
+                json!({"type": "datetime", "constraints": {"minimum": "2014-10-08T12:00:00Z"}}),
+                vec![("2014-10-08T14:00:00+02:00", "ok"), ("2014-10-08T13:00:00+02:00", "minimum")],
+            ),
+            (json!({"type": "time", "format": "%H:%M"}), vec![("9:05", "ok"), ("25:00", "type")]),
+            (
+                json!({"type": "year", "constraints": {"minimum": 2000}}),
+                vec![("2014", "ok"), ("1999", "minimum"), ("14", "type"), ("+201", "type")],
+            ),
+            (json!({"type": "any"}), vec![("whatever", "ok")]),
+        ] {
+            let mut named = field.clone();
+            named["name"] = "c".into();
+            let compiled = compile(named).unwrap();
+            for (cell, expected) in cells {
+                assert_eq!(verdict(&compiled, cell), expected, "{field} {cell:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_checked_is_refused_by_field_and_key() {
+        for (field, says) in [
+            (json!({"type": "geopoint"}), "field \"c\": type: \"geopoint\" is not supported: expected string, integer"),
+            (
+                json!({"constraints": {"unique": true}}),
+                "field \"c\": unique: not supported: records are checked one by one",
+            ),
+            (json!({"constraints": {"requried": true}}), "unknown field `requried`"),
+            (json!({"constraints": {"pattern": "(a"}}), "field \"c\": pattern: regex parse error"),
+            (json!({"constraints": {"pattern": "a)|(b"}}), "field \"c\": pattern: regex parse error"),
+            (json!({"constraints": {"minimum": 1}}), "field \"c\": minimum: is for numbers"),
+            (json!({"constraints": {"minLength": 3, "maxLength": 2}}), "maxLength: is less than minLength"),
+            (json!({"constraints": {"enum": []}}), "enum: there must be at least one"),
+            (json!({"type": "integer", "constraints": {"minimum": 1.5}}), "minimum: 1.5 is not a whole number"),
+            (json!({"type": "integer", "constraints": {"minimum": 5, "maximum": 4}}), "maximum: is less than minimum"),
+            (json!({"type": "integer", "constraints": {"enum": ["x"]}}), "enum: \"x\" is not a whole number"),
+            (json!({"type": "date", "format": "any"}), "format: \"any\" would guess"),
+            (json!({"type": "date", "format": "%m/%y"}), "format: \"%m/%y\" does not say year, month and day"),
+            (json!({"type": "date", "format": "%Q"}), "format: %Q in \"%Q\" is not supported"),
+            (json!({"format": "email"}), "format: is for dates and times"),
+            (json!({"decimalChar": ","}), "decimalChar: is for numbers"),
+            (json!({"type": "number", "decimalChar": ",", "groupChar": ","}), "groupChar: is the decimalChar too"),
+            (json!({"type": "number", "decimalChar": "--"}), "decimalChar: is \"--\""),
+            (json!({"type": "boolean", "trueValues": ["0"]}), "trueValues: \"0\" is among the falseValues too"),
+        ] {
+            let mut named = field.clone();
+            named["name"] = "c".into();
+            let error = compile(named).unwrap_err();
+            assert!(error.contains(says), "{field}: {error}");
+        }
+    }
+
+    #[test]
+    fn schemas_are_checked_as_a_whole() {
+        for (schema, says) in [
+            (json!({"fields": []}), "schema: fields: there must be at least one"),
+            (json!({"fields": [{"name": "a"}, {"name": "a"}]}), "schema: fields: two fields are named \"a\""),
+            (json!({"fields": [{"name": ""}]}), "schema: fields: a field has an empty name"),
+            (json!({"fields": [{"name": "a"}], "primaryKey": "a"}), "schema: primaryKey: not supported"),
+            (json!({"fields": [{"name": "a"}], "fieldsMatch": "partial"}), "unknown variant `partial`"),
+        ] {
+            let compiled = serde_json::from_value::<Schema>(schema.clone()).map_err(|error| error.to_string());
+            let error = compiled.and_then(|schema| schema.compile().map_err(|error| error.to_string())).unwrap_err();
+            assert!(error.contains(says), "{schema}: {error}");
+        }
+    }
+
+    /// A descriptor that is stored and read again is the same descriptor.
+    #[test]
+    fn descriptors_survive_json() {
+        let json = json!({"fields": [
+            {"name": "a", "type": "date", "format": "%m/%d/%y", "constraints": {"required": true, "maximum": "2020-01-01"}},
+            {"name": "b", "type": "number", "groupChar": ","},
+        ], "missingValues": ["", "-"], "fieldsMatch": "subset"});
+        let schema: Schema = serde_json::from_value(json).unwrap();
+        let again: Schema = serde_json::from_value(serde_json::to_value(&schema).unwrap()).unwrap();
+        assert_eq!(again, schema);
+        assert!(schema.compile().is_ok());
+    }
+}

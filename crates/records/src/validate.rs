@@ -178,3 +178,136 @@ impl<'r> Accepted<'r> {
         if self.validator.schema.is_missing(cell) { "" } else { cell }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{descriptor::Resource, read::RecordReader};
+
+    /// The orders of the example feed, as far as they need checking here.
+    fn resource() -> Resource {
+        serde_json::from_value(serde_json::json!({
+            "name": "orders",
+            "licenses": [{"name": "MIT"}],
+            "schema": { "missingValues": ["", "n/a"], "fields": [
+                {"name": "uuid", "constraints": {"required": true, "maxLength": 9}},
+                {"name": "Country", "constraints": {"required": true, "maxLength": 50}},
+                {"name": "Order Date", "type": "date", "format": "%m/%d/%y"},
+                {"name": "Units Sold", "type": "integer"},
+            ]}
+        }))
+        .unwrap()
+    }
+
+    type Outcome = Result<Vec<String>, Vec<Violation>>;
+
+    fn check(resource: &Resource, file: &[u8]) -> Vec<Outcome> {
+        let format = resource.format().unwrap();
+        let schema = resource.schema.as_ref().unwrap().compile().unwrap();
+        let end = file.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+        let (header, records) = file.split_at(end);
+        let validator = Validator::new(&schema, &Header::parse(header, &format).unwrap(), &format).unwrap();
+        let mut reader = RecordReader::new(records, &format, end as u64, 1);
+        let mut outcomes = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            let checked = validator.check(&record);
+            if let Ok(accepted) = &checked {
+                assert!(accepted.cells().enumerate().all(|(index, cell)| accepted.get(index) == Some(cell)));
+            }
+            outcomes.push(checked.map(|accepted| accepted.cells().map(str::to_owned).collect()));
+        }
+        outcomes
+    }
+
+    fn rules(outcome: &Outcome) -> Vec<(Option<&str>, &str)> {
+        let violations = outcome.as_ref().err().map(Vec::as_slice).unwrap_or_default();
+        violations.iter().map(|violation| (violation.column.as_deref(), violation.rule.as_str())).collect()
+    }
+
+    const HEADER: &[u8] = b"uuid,Country,Order Date,Units Sold\r\n";
+
+    #[test]
+    fn good_records_pass_with_missing_values_empty() {
+        let file = [HEADER, b"535113847,Azerbaijan,10/8/14,934\r\n874708545,\"Panama, Isthmus\",n/a,"].concat();
+        let outcomes = check(&resource(), &file);
+        assert_eq!(
+            outcomes,
+            [
+                Ok(["535113847", "Azerbaijan", "10/8/14", "934"].map(str::to_owned).to_vec()),
+                Ok(["874708545", "Panama, Isthmus", "", ""].map(str::to_owned).to_vec()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_violation_says_where_what_and_why() {
+        let file = [HEADER, b"535113847,,10/8/14,934\r\n5351138470,Peru,2014-10-08,many\r\n"].concat();
+        let outcomes = check(&resource(), &file);
+        let violations = outcomes[1].as_ref().unwrap_err();
+        assert_eq!(
+            violations[0],
+            Violation {
+                row: 2,
+                byte_offset: 60,
+                column: Some("uuid".to_owned()),
+                value: "5351138470".to_owned(),
+                rule: "max-length".to_owned(),
+                message: "expected at most 9 characters, found 10".to_owned(),
+            }
+        );
+        assert_eq!(violations[1].message, "expected a date as %m/%d/%y");
+        assert_eq!(rules(&outcomes[0]), [(Some("Country"), "required")]);
+        assert_eq!(
+            rules(&outcomes[1]),
+            [(Some("uuid"), "max-length"), (Some("Order Date"), "type"), (Some("Units Sold"), "type")]
+        );
+    }
+
+    #[test]
+    fn records_that_are_bad_as_a_whole() {
+        let file = [
+            HEADER,
+            b"1,Peru,10/8/14\r\n1,Peru,10/8/14,5,\r\nuuid,Country,Order Date,Units Sold\r\n",
+            b"1,Per\0u,10/8/14,5\r\n1,C\xf4te d'Ivoire,10/8/14,5\r\n1,\"Peru\" ,10/8/14,5\r\n1,Peru,10/8/14,5",
+        ]
+        .concat();
+        let outcomes = check(&resource(), &file);
+        let found: Vec<_> = outcomes.iter().map(rules).collect();
+        assert_eq!(
+            found,
+            [
+                vec![(None, "field-count")],
+                vec![(None, "field-count")],
+                vec![(None, "repeated-header")],
+                vec![(None, "nul")],
+                vec![(None, "encoding")],
+                vec![(Some("Country"), "quoting")],
+                vec![],
+            ]
+        );
+        let messages: Vec<_> = outcomes
+            .iter()
+            .filter_map(|outcome| outcome.as_ref().err())
+            .map(|violations| violations[0].message.as_str())
+            .collect();
+        assert_eq!(messages[0], "expected 4 fields, found 3");
+        assert!(messages[4].contains("the feed's encoding"), "{}", messages[4]);
+    }
+
+    #[test]
+    fn columns_out_of_order_come_in_the_schemas_order() {
+        let mut resource = resource();
+        resource.schema.as_mut().unwrap().fields_match = crate::FieldsMatch::Subset;
+        let outcomes = check(&resource, b"note,Units Sold,Country,uuid,order date\nx,5,Peru,1,10/8/14\n");
+        assert_eq!(outcomes, [Ok(["1", "Peru", "10/8/14", "5"].map(str::to_owned).to_vec())]);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_for_display() {
+        let file = [HEADER, "ü".repeat(5000).as_bytes(), b",Peru,,\n"].concat();
+        let outcomes = check(&resource(), &file);
+        let value = &outcomes[0].as_ref().unwrap_err()[0].value;
+        assert_eq!(value.chars().count(), VALUE_CHARS_MAX + 1);
+        assert!(value.ends_with('…'));
+    }
+}

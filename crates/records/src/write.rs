@@ -153,3 +153,43 @@ fn is_formula(cell: &str) -> bool {
     let bare = cell.trim_start_matches('\'');
     bare.starts_with(['=', '+', '-', '@', '\t', '\r']) && bare.parse::<Amount>().is_err()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(writer: &Writer) -> &str {
+        std::str::from_utf8(writer.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn quotes_only_where_needed() {
+        let mut writer = Writer::new(&Format::default(), LineEnd::Lf);
+        writer.write(["plain", "two words", "a,b", "say \"hi\"", "line\nbreak", "", "it's", "é"]);
+        writer.write([""]);
+        assert_eq!(written(&writer), "plain,two words,\"a,b\",\"say \"\"hi\"\"\",\"line\nbreak\",,it's,é\n\"\"\n");
+        let mut writer = Writer::new(&Format { delimiter: b';', ..Format::default() }, LineEnd::CrLf);
+        writer.write_header(["a,b", "c;d"]);
+        assert_eq!(written(&writer), "a,b;\"c;d\"\r\n");
+    }
+
+    /// A person opens the output in a spreadsheet: what a stranger typed must not run there.
+    #[test]
+    fn formulas_are_guarded_in_marked_columns_only() {
+        let mut writer = Writer::new(&Format::default(), LineEnd::Lf).guarding(vec![true, false, true]);
+        writer.write_header(["=name", "amount", "note"]);
+        writer.write(["=1+1", "-5.00", "@SUM(A1)", "=unmarked"]);
+        writer.write(["-5.00", "=x", "+49 30 1234"]);
+        writer.write(["\tx", "", "'=already"]);
+        let expected = "=name,amount,note\n'=1+1,-5.00,'@SUM(A1),=unmarked\n-5.00,=x,'+49 30 1234\n'\tx,,''=already\n";
+        assert_eq!(written(&writer), expected);
+    }
+
+    #[test]
+    fn taking_leaves_nothing_behind() {
+        let mut writer = Writer::new(&Format::default(), LineEnd::Lf);
+        writer.write(["a"]);
+        assert_eq!(writer.take(), b"a\n");
+        assert!(writer.as_bytes().is_empty());
+    }
+}

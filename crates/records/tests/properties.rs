@@ -1,5 +1,7 @@
 //! What must hold for any bytes, any chunk size and any blocks.
 
+#![expect(clippy::unwrap_used, reason = "in a test it is the way to fail")]
+
 use csv::{ByteRecord, QuoteStyle, ReaderBuilder, Terminator, WriterBuilder};
 use proptest::{collection::vec, prelude::*, sample::select};
 use records::{
