@@ -72,7 +72,7 @@ pub struct ObjectInfo {
     pub version: Option<String>,
     /// When it was written.
     pub modified: Timestamp,
-    /// The sender's own key-value pairs (`x-amz-meta-…`), names in lower case.
+    /// The sender's own key-value pairs (`x-amz-meta-…`).
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -83,7 +83,7 @@ pub struct PutOptions {
     pub content_type: Option<String>,
     /// Write only if nothing stands there: the commit of ground rule 6.
     pub if_absent: bool,
-    /// Key-value pairs to keep with it.
+    /// Key-value pairs to keep with it; see [`check_write`].
     pub metadata: BTreeMap<String, String>,
 }
 
@@ -92,7 +92,8 @@ pub struct PutOptions {
 pub enum Put {
     /// It was written.
     Written(ObjectInfo),
-    /// `if_absent` was asked and something stands there already.
+    /// `if_absent` was asked and something stands there already: another's object, or this very one, if the answer to
+    /// a first try was lost and the adapter tried again. Who must know reads it.
     Exists,
 }
 
@@ -149,7 +150,8 @@ pub trait Objects: Send + Sync {
         range: Option<ByteRange>,
     ) -> Result<ByteStream, StorageError>;
 
-    /// Writes a whole object that fits in memory.
+    /// Writes a whole object that fits in memory. [`StorageError::Invalid`], as for every write, where [`check_write`]
+    /// says so.
     async fn put(&self, at: &Location, body: Bytes, options: PutOptions) -> Result<Put, StorageError>;
 
     /// Writes an object piece by piece; it is absent until [`ObjectWriter::finish`].
@@ -191,6 +193,34 @@ pub fn address(at: &Location, version: Option<&str>) -> String {
         Some(version) => format!("{at}?versionId={version}"),
         None => at.to_string(),
     }
+}
+
+/// The longest key, in bytes.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// The most bytes of metadata, names and values together.
+pub const METADATA_BYTES_MAX: usize = 2048;
+
+/// Refuses a key that is empty or too long, and metadata that would not come back as it was sent: it travels in HTTP
+/// headers, so names are lower-case letters, digits and `-`, and values printable ASCII without spaces around them.
+pub fn check_write(at: &Location, options: &PutOptions) -> Result<(), StorageError> {
+    let invalid = |reason: String| Err(StorageError::Invalid { what: at.to_string(), reason });
+    if at.key.is_empty() || at.key.len() > KEY_BYTES_MAX {
+        return invalid(format!("its key has {} bytes, not 1 to {KEY_BYTES_MAX}", at.key.len()));
+    }
+    for (name, value) in &options.metadata {
+        let is_name = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+        if name.is_empty() || !name.bytes().all(is_name) {
+            return invalid(format!("metadata {name:?} is not named in lower-case letters, digits and hyphens"));
+        }
+        if value.trim() != value || !value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            return invalid(format!("metadata {name} is {value:?}, which is not plain printable ASCII"));
+        }
+    }
+    let bytes: usize = options.metadata.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > METADATA_BYTES_MAX {
+        return invalid(format!("its metadata has {bytes} bytes, more than {METADATA_BYTES_MAX}"));
+    }
+    Ok(())
 }
 
 /// Reads a stream to its end into one buffer, refusing more than `bytes_max`.

@@ -67,7 +67,8 @@ pub enum Condition {
 pub enum Outcome {
     /// It was written.
     Written,
-    /// The condition did not hold; this is the item that stands there, if any.
+    /// The condition did not hold; this is the item that stands there, if any. It can be what this very call wrote, if
+    /// the answer to a first try was lost and the adapter tried again: who must know looks at it.
     Refused(Option<Item>),
 }
 

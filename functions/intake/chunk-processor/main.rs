@@ -11,7 +11,7 @@ async fn main() -> Result<(), lambda_shell::Error> {
     let processor = ChunkProcessor::new(
         aws_adapters::objects().await,
         aws_adapters::tables().await,
-        aws_adapters::cache(),
+        aws_adapters::cache()?,
         aws_adapters::clock(),
         config,
     );

@@ -14,7 +14,7 @@ use super::lock;
 use crate::{
     ByteRange, Clock, Location, ObjectInfo, Objects, StorageError,
     clock::System,
-    objects::{ByteStream, Listed, ObjectWriter, PAGE_OBJECTS, Piece, Put, PutOptions},
+    objects::{ByteStream, Listed, ObjectWriter, PAGE_OBJECTS, Piece, Put, PutOptions, check_write},
 };
 
 /// Objects in memory, in buckets that keep versions.
@@ -37,20 +37,21 @@ impl MemoryObjects {
         Self { piece_bytes: piece_bytes.max(1), ..self }
     }
 
-    fn commit(&self, at: &Location, body: Bytes, options: PutOptions) -> Put {
+    fn commit(&self, at: &Location, body: Bytes, options: PutOptions) -> Result<Put, StorageError> {
+        check_write(at, &options)?;
         let mut store = lock(&self.store);
         if options.if_absent && store.current(at).is_some() {
-            return Put::Exists;
+            return Ok(Put::Exists);
         }
         let info = ObjectInfo {
             bytes: body.len() as u64,
             etag: tag(&body),
             version: Some(store.next_version()),
             modified: self.clock.now(),
-            metadata: options.metadata.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect(),
+            metadata: options.metadata,
         };
         store.versions.entry(at.clone()).or_default().push(Version::Object(Object { info: info.clone(), body }));
-        Put::Written(info)
+        Ok(Put::Written(info))
     }
 }
 
@@ -92,10 +93,11 @@ impl Objects for MemoryObjects {
     }
 
     async fn put(&self, at: &Location, body: Bytes, options: PutOptions) -> Result<Put, StorageError> {
-        Ok(self.commit(at, body, options))
+        self.commit(at, body, options)
     }
 
     async fn writer(&self, at: &Location, options: PutOptions) -> Result<Box<dyn ObjectWriter>, StorageError> {
+        check_write(at, &options)?;
         Ok(Box::new(Writer { objects: self.clone(), at: at.clone(), options, body: BytesMut::new() }))
     }
 
@@ -114,13 +116,13 @@ impl Objects for MemoryObjects {
                 }
             }
         }
-        Ok(self.commit(to, whole.freeze(), options))
+        self.commit(to, whole.freeze(), options)
     }
 
     async fn copy(&self, from: &Location, version: Option<&str>, to: &Location) -> Result<ObjectInfo, StorageError> {
         let Object { info, body } = lock(&self.store).find(from, version)?.clone();
         let options = PutOptions { metadata: info.metadata.clone(), ..PutOptions::default() };
-        Ok(self.commit(to, body, options).written().unwrap_or(info))
+        Ok(self.commit(to, body, options)?.written().unwrap_or(info))
     }
 
     async fn delete(&self, at: &Location, version: Option<&str>) -> Result<(), StorageError> {
@@ -238,7 +240,7 @@ impl ObjectWriter for Writer {
     }
 
     async fn finish(self: Box<Self>) -> Result<Put, StorageError> {
-        Ok(self.objects.commit(&self.at, self.body.freeze(), self.options))
+        self.objects.commit(&self.at, self.body.freeze(), self.options)
     }
 
     async fn abort(self: Box<Self>) -> Result<(), StorageError> {

@@ -58,7 +58,7 @@ impl Key {
     }
 }
 
-/// Refuses an item with a bad key, a number outside `i64` and `u64`, or more than [`ITEM_BYTES_MAX`]; returns its key.
+/// Refuses an item with a bad key, a nameless attribute, a number outside `i64` and `u64`, or more than [`ITEM_BYTES_MAX`]; returns its key.
 pub fn check_item(table: &str, item: &Item) -> Result<Key, StorageError> {
     let key = Key::of_item(table, item)?;
     for (name, value) in item {
@@ -116,6 +116,9 @@ pub fn check_transaction(writes: &[Write]) -> Result<(), StorageError> {
         check_condition(&what, write.condition())?;
         match write {
             Write::Put { item, .. } => check_item(table, item).map(drop)?,
+            Write::Update { update, .. } if *update == Update::default() => {
+                return Err(invalid(&what, "an update in a transaction must change something".to_owned()));
+            }
             Write::Update { update, .. } => check_update(table, &key, update)?,
             Write::Delete { .. } | Write::Check { .. } => key.check(table)?,
         }
@@ -165,12 +168,15 @@ fn value_bytes(value: &Value) -> usize {
 }
 
 fn check_value(what: &str, name: &str, value: &Value) -> Result<(), StorageError> {
+    if name.is_empty() {
+        return Err(invalid(what, "an attribute has no name".to_owned()));
+    }
     match value {
         Value::Number(number) if !is_integer(number) => {
             Err(invalid(what, format!("attribute {name} is {number}, which is no whole number of 64 bits")))
         }
         Value::Array(values) => values.iter().try_for_each(|value| check_value(what, name, value)),
-        Value::Object(map) => map.values().try_for_each(|value| check_value(what, name, value)),
+        Value::Object(map) => map.iter().try_for_each(|(name, value)| check_value(what, name, value)),
         _ => Ok(()),
     }
 }

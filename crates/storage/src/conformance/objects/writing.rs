@@ -19,6 +19,7 @@ pub(super) async fn checks(objects: &dyn Objects, space: &Space) {
         an_aborted_writer_leaves_nothing,
         a_writer_keeps_metadata,
         of_many_finishers_one_wins,
+        what_cannot_travel_is_refused,
     );
 }
 
@@ -143,4 +144,32 @@ async fn of_many_finishers_one_wins(objects: &dyn Objects, space: &Space) {
         assert!(body(objects, at).await == noise(winners[0] as u64, length));
         assert_eq!(write(9).await.unwrap(), Put::Exists);
     }
+}
+
+/// A key that is empty or too long, metadata that HTTP headers would spoil: `Invalid`, however it is written.
+async fn what_cannot_travel_is_refused(objects: &dyn Objects, space: &Space) {
+    let with = |name: &str, value: &str| PutOptions {
+        metadata: [(name.to_owned(), value.to_owned())].into(),
+        ..PutOptions::default()
+    };
+    let at = space.at("object");
+    let mut wrong = vec![
+        (Location::new(&at.bucket, ""), PutOptions::default()),
+        (Location::new(&at.bucket, "x".repeat(1025)), PutOptions::default()),
+    ];
+    let long = "x".repeat(3000);
+    for (name, value) in [("Run", "1"), ("a b", "1"), ("", "1"), ("run", "Größe"), ("run", " 1"), ("run", &long)] {
+        wrong.push((at.clone(), with(name, value)));
+    }
+    for (at, options) in wrong {
+        let errors = [
+            objects.put(&at, Bytes::new(), options.clone()).await.map(drop),
+            objects.writer(&at, options.clone()).await.map(drop),
+            objects.concatenate(&[], &at, options.clone()).await.map(drop),
+        ];
+        for error in errors {
+            assert!(matches!(error, Err(StorageError::Invalid { .. })), "{options:?} gave {error:?}");
+        }
+    }
+    assert!(is_absent(objects, &at).await);
 }

@@ -303,11 +303,18 @@ async fn impossible_transactions_are_refused(tables: &dyn Tables, space: &Space)
         condition: Always,
     };
     let check = |key: Key| Write::Check { table: space.sorted().to_owned(), key, condition: Absent };
+    let idle = Write::Update {
+        table: space.sorted().to_owned(),
+        key: space.key("1"),
+        update: Update::default(),
+        condition: Always,
+    };
     let wrong = [
         (0..=TRANSACTION_WRITES_MAX).map(|number| write(&number.to_string(), json!({}))).collect(),
         vec![write("0", json!({})), check(space.key("0"))],
         vec![write("0", json!({})), write("1", json!({ "float": 0.5 }))],
         vec![write("0", json!({})), check(Key::sorted("", "a"))],
+        vec![write("0", json!({})), idle],
     ];
     for writes in wrong {
         let refused = tables.transact(writes).await;

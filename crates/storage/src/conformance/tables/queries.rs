@@ -78,6 +78,7 @@ async fn a_prefix_is_of_the_sort_key(tables: &dyn Tables, space: &Space) {
     assert_eq!(sorts(&all(tables, descending).await), ["chunk#10", "chunk#1"]);
     assert!(all(tables, with("x")).await.is_empty());
     assert_eq!(all(tables, with("c")).await.len(), 6);
+    assert_eq!(all(tables, with("")).await.len(), 9);
 }
 
 /// Pages of any size, either way and below a prefix, join to the whole: nothing twice, nothing missing.
