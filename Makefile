@@ -43,7 +43,7 @@ lint: ## check formatting, clippy, dependencies, template, state machines and do
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
-	PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo deny --offline check bans licenses sources
+	PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo deny check bans licenses sources
 	$(TOOLS)/python -m local.states
 	$(TOOLS)/cfn-lint template.yaml .local/lint/*.json
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam validate --lint

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from local import build, paths
+from local import build, example, paths
 from local.console import Stop, complain, say
 from local.settings import REGION, STACK
 
 ACCOUNT = "000000000000"
-FEED = "orders"
-SAMPLE = paths.EXAMPLES / "orders"
 # The stages that a function's sample run must have behind it.
 BEFORE = {
     "splitter": (),
@@ -65,7 +62,8 @@ def read(file: Path) -> Event:
 
 def prepare(function: str, event: Event) -> None:
     """Puts the sample feed and file where the event expects them, and runs the stages before."""
-    ensure_feed()
+    if not example.is_loaded():
+        example.load(example.FINANCIALS)
     if function in BEFORE:
         forget(event["run"])
         upload(sample_event("splitter")["input"])
@@ -75,23 +73,6 @@ def prepare(function: str, event: Event) -> None:
                 raise Stop(f"{stage}, which comes before {function}, failed: {json.dumps(answer)}")
     elif "bucket" in event.get("detail", {}):
         upload({"bucket": event["detail"]["bucket"]["name"], "key": event["detail"]["object"]["key"]})
-
-
-def ensure_feed() -> None:
-    """Loads the example feed and its reference table, where they are not loaded yet."""
-    if subprocess.run([paths.COMMAND, "feed", "show", FEED], capture_output=True).returncode == 0:
-        return
-    for command in feed_commands(SAMPLE / "financials.csv"):
-        if subprocess.run([paths.COMMAND, *command]).returncode != 0:
-            raise Stop("the example feed could not be loaded")
-
-
-def feed_commands(reference: Path) -> list[list[str]]:
-    """What loads the example feed and its reference table."""
-    return [
-        ["reference", "load", "financials", str(reference), "--key", "uuid"],
-        ["feed", "put", str(SAMPLE / "feed.json")],
-    ]
 
 
 def forget(run: str) -> None:
@@ -112,7 +93,7 @@ def forget(run: str) -> None:
 
 def upload(at: dict[str, str]) -> None:
     """Puts the sample orders there."""
-    boto3.client("s3").put_object(Bucket=at["bucket"], Key=at["key"], Body=(SAMPLE / "orders.csv").read_bytes())
+    boto3.client("s3").put_object(Bucket=at["bucket"], Key=at["key"], Body=example.ORDERS.read_bytes())
 
 
 def call(function: str, event: Event) -> tuple[Any, bool, str]:

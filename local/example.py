@@ -1,0 +1,31 @@
+"""The example feed: `examples/orders/`."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from local import paths
+from local.console import Stop
+
+FEED = "orders"
+FOLDER = paths.EXAMPLES / FEED
+ORDERS = FOLDER / "orders.csv"
+FINANCIALS = FOLDER / "financials.csv"
+
+
+def load(financials: Path) -> None:
+    """Loads the feed, with these rows as its reference table."""
+    tieout("reference", "load", "financials", str(financials), "--key", "uuid")
+    tieout("feed", "put", str(FOLDER / "feed.json"))
+
+
+def is_loaded() -> bool:
+    """Whether the feed is there."""
+    return subprocess.run([paths.COMMAND, "feed", "show", FEED], capture_output=True).returncode == 0
+
+
+def tieout(*arguments: str) -> None:
+    """Runs the command line, and shows what it says."""
+    if subprocess.run([paths.COMMAND, *arguments]).returncode != 0:
+        raise Stop(f"`{paths.shown(paths.COMMAND)} {' '.join(arguments)}` failed; it says above why")
