@@ -11,6 +11,7 @@ mod error;
 pub mod feed;
 mod input;
 pub mod layout;
+pub mod load;
 pub mod manifest;
 pub mod merge;
 pub mod messages;

@@ -16,12 +16,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use storage::{
     Cache, Clock, Condition, Key, Tables,
-    tables::{Outcome, Update},
+    tables::Update,
 };
 use tracing::warn;
 
 use crate::{
     error::IntakeError,
+    load::Load,
     runs::{from_item, to_item},
 };
 
@@ -145,8 +146,8 @@ impl References {
         Ok(found)
     }
 
-    /// Puts rows, in place of those with the same key. Readers see them for certain after [`References::loaded`].
-    pub async fn put_rows(
+    /// Puts rows, in place of those with the same key. Readers are sure to see them once the load has ended.
+    pub(crate) async fn put_rows(
         &self,
         tenant: &str,
         name: &str,
@@ -162,18 +163,16 @@ impl References {
     }
 
     /// Ends a load: the table has these columns and a new generation.
-    pub async fn loaded(
+    pub(crate) async fn loaded(
         &self,
-        tenant: &str,
-        name: &str,
+        load: Load<'_>,
         columns: &[String],
-        key_column: &str,
         rows: u64,
         clock: &dyn Clock,
     ) -> Result<(), IntakeError> {
         let set = [
             ("columns", serde_json::json!(columns)),
-            ("key_column", key_column.into()),
+            ("key_column", load.key_column.into()),
             ("rows", rows.into()),
             ("loaded_at", clock.now().to_string().into()),
         ];
@@ -182,9 +181,8 @@ impl References {
             add: vec![("generation".to_owned(), 1)],
             remove: Vec::new(),
         };
-        let outcome =
-            self.tables.update(&self.table, &table_key(tenant, name), update, Condition::Always).await?;
-        debug_assert_eq!(outcome, Outcome::Written, "an unconditional update is never refused");
+        let key = table_key(load.tenant, load.table);
+        self.tables.update(&self.table, &key, update, Condition::Always).await?;
         Ok(())
     }
 }
