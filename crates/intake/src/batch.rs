@@ -158,14 +158,7 @@ impl Origin {
         Self { row: record.row(), byte_offset: record.offset(), bytes: record.raw().len() }
     }
 
-    fn unknown_key(
-        &self,
-        bytes: &[u8],
-        chunk: &Chunk,
-        format: &Format,
-        enrichment: &Enrichment,
-        key: &str,
-    ) -> Reject {
+    fn unknown_key(&self, bytes: &[u8], chunk: &Chunk, format: &Format, enrichment: &Enrichment, key: &str) -> Reject {
         let start = usize::try_from(self.byte_offset - chunk.start).unwrap_or(usize::MAX);
         let raw = bytes.get(start..).and_then(|rest| rest.get(..self.bytes)).unwrap_or_default();
         let violation = Violation {

@@ -15,7 +15,9 @@ pub enum IntakeError {
     #[error(transparent)]
     Feed(#[from] FeedError),
     /// A file lies in the folder of a feed that does not exist.
-    #[error("there is no feed {feed:?}: describe it with `tieout feed put <descriptor.json>`, then upload the file again")]
+    #[error(
+        "there is no feed {feed:?}: describe it with `tieout feed put <descriptor.json>`, then upload the file again"
+    )]
     UnknownFeed {
         /// The feed's name.
         feed: String,
@@ -117,13 +119,17 @@ pub enum FileError {
     #[error("the file cannot be decompressed")]
     Compression(#[source] std::io::Error),
     /// A compressed file is larger than fits.
-    #[error("the file is longer than {limit} bytes when decompressed, the bound for compressed files: upload it as plain CSV")]
+    #[error(
+        "the file is longer than {limit} bytes when decompressed, the bound for compressed files: upload it as plain CSV"
+    )]
     TooLarge {
         /// The bound.
         limit: u64,
     },
     /// The feed publishes only files without rejects.
-    #[error("{rejected} of {records} records were rejected, and the feed publishes only files without rejects (onReject: fail)")]
+    #[error(
+        "{rejected} of {records} records were rejected, and the feed publishes only files without rejects (onReject: fail)"
+    )]
     Rejected {
         /// Records rejected.
         rejected: u64,

@@ -325,8 +325,7 @@ impl Feeds {
 
     /// The tenant's feeds, by name.
     pub async fn list(&self, tenant: &str) -> Result<Vec<Feed>, IntakeError> {
-        let mut query =
-            Query { table: self.table.clone(), partition: feeds_partition(tenant), ..Query::default() };
+        let mut query = Query { table: self.table.clone(), partition: feeds_partition(tenant), ..Query::default() };
         let mut feeds = Vec::new();
         loop {
             let page = self.tables.query(&query).await?;

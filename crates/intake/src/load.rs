@@ -165,7 +165,10 @@ mod tests {
 
     #[test]
     fn what_is_wrong_names_row_and_key() {
-        assert_eq!(problem("id,price\na,1\nb,2\na,3\n"), "rows 1 and 3 both have the key \"a\": a key must find one row");
+        assert_eq!(
+            problem("id,price\na,1\nb,2\na,3\n"),
+            "rows 1 and 3 both have the key \"a\": a key must find one row"
+        );
         assert_eq!(problem("id,price\na\n"), "row 1: expected 2 fields, found 1");
         assert_eq!(problem("id,price\n,1\n"), "row 1: the key is 0 bytes long; it must be from 1 to 1024");
         assert_eq!(problem("key,price\na,1\n"), "there is no column \"id\" to take keys from: the file has key, price");

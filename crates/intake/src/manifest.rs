@@ -148,9 +148,7 @@ pub async fn read<T: DeserializeOwned>(objects: &dyn Objects, at: &Location) -> 
         Err(StorageError::NotFound { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|source| IntakeError::Malformed { what: at.to_string(), source })
+    serde_json::from_slice(&bytes).map(Some).map_err(|source| IntakeError::Malformed { what: at.to_string(), source })
 }
 
 /// Commits `manifest` at `at`, unless another attempt was first. Returns the one that stands.

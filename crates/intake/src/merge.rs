@@ -18,9 +18,7 @@ use crate::{
     error::{FileError, IntakeError},
     feed::OnReject,
     layout::{InputKey, archive_key},
-    manifest::{
-        self, ChunkManifest, Part, Plan, Publication, attempt_folder, chunk_key, plan_key, publication_key,
-    },
+    manifest::{self, ChunkManifest, Part, Plan, Publication, attempt_folder, chunk_key, plan_key, publication_key},
     messages::{Chunk, MergeRequest, Merged},
     notify,
     rejects::Rejects,
@@ -90,10 +88,9 @@ impl Merger {
     pub async fn merge(&self, request: MergeRequest) -> Result<Merged, IntakeError> {
         let run = &request.run;
         let plan_at = Location::new(&self.config.work_bucket, plan_key(run));
-        let plan: Plan = manifest::read(&*self.objects, &plan_at).await?.ok_or_else(|| IntakeError::StepMissing {
-            what: plan_at.to_string(),
-            run: run.to_string(),
-        })?;
+        let plan: Plan = manifest::read(&*self.objects, &plan_at)
+            .await?
+            .ok_or_else(|| IntakeError::StepMissing { what: plan_at.to_string(), run: run.to_string() })?;
         let at = Location::new(&self.config.data_bucket, publication_key(run));
         let publication = match manifest::read(&*self.objects, &at).await? {
             Some(publication) => publication,
@@ -316,8 +313,7 @@ impl Merger {
     async fn write_report(&self, publication: &Publication, first: Vec<Reject>) -> Result<u64, IntakeError> {
         let page = report::page(&notify::figures_of(publication, first));
         let at = Location::new(&self.config.data_bucket, &publication.report.key);
-        let options =
-            PutOptions { content_type: Some("text/html; charset=utf-8".to_owned()), ..PutOptions::default() };
+        let options = PutOptions { content_type: Some("text/html; charset=utf-8".to_owned()), ..PutOptions::default() };
         let bytes = page.len() as u64;
         self.objects.put(&at, page.into(), options).await?;
         Ok(bytes)
@@ -327,10 +323,7 @@ impl Merger {
     async fn archive(&self, plan: &Plan) -> Result<Location, IntakeError> {
         let input = &plan.request.input;
         let file = InputKey::parse(&input.key).map_or(input.key.as_str(), |key| key.file);
-        let to = Location::new(
-            &self.config.data_bucket,
-            archive_key(&plan.request.run, &plan.request.feed, file),
-        );
+        let to = Location::new(&self.config.data_bucket, archive_key(&plan.request.run, &plan.request.feed, file));
         let from = Location::new(&input.bucket, &input.key);
         let archived = match self.objects.head(&to, None).await {
             Ok(info) => info,
@@ -356,8 +349,7 @@ struct Tally {
 
 impl Tally {
     fn of(plan: &Plan, chunks: &[ChunkManifest]) -> Result<Self, IntakeError> {
-        let mut tally =
-            Self { out: 0, rejected: 0, by_rule: BTreeMap::new(), totals: ControlTotals::default() };
+        let mut tally = Self { out: 0, rejected: 0, by_rule: BTreeMap::new(), totals: ControlTotals::default() };
         for chunk in chunks {
             tally.out += chunk.records_out;
             tally.rejected += chunk.records_rejected;

@@ -122,8 +122,7 @@ impl Emailer {
             if publication.is_some() {
                 self.runs.set_always(&run, json!({ "failure": reason })).await?;
             } else {
-                let end =
-                    json!({ "status": RunStatus::Failed, "ended_at": self.runs.now(), "failure": reason });
+                let end = json!({ "status": RunStatus::Failed, "ended_at": self.runs.now(), "failure": reason });
                 self.runs.set_unless_final(&run, end).await?;
             }
         }
@@ -147,11 +146,7 @@ impl Emailer {
         Ok(Reason { class: ErrorClass::WorkerLost.to_string(), message })
     }
 
-    async fn mail(
-        &self,
-        record: &RunRecord,
-        publication: Option<&Publication>,
-    ) -> Result<MailStatus, IntakeError> {
+    async fn mail(&self, record: &RunRecord, publication: Option<&Publication>) -> Result<MailStatus, IntakeError> {
         let plan: Option<Plan> =
             manifest::read(&*self.objects, &Location::new(&self.config.work_bucket, plan_key(&record.run))).await?;
         let (from, to) = match plan {
@@ -170,8 +165,8 @@ impl Emailer {
             }
             None => None,
         };
-        let figures = publication
-            .map_or_else(|| figures_of_failed(record), |publication| figures_of(publication, Vec::new()));
+        let figures =
+            publication.map_or_else(|| figures_of_failed(record), |publication| figures_of(publication, Vec::new()));
         let report::Mail { subject, text, html } = report::mail(&figures, link.as_ref());
         let id = self.mailer.send(&Mail { from, to, subject, text, html }).await?;
         Ok(MailStatus::Sent { id })

@@ -14,10 +14,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use storage::{
-    Cache, Clock, Condition, Key, Tables,
-    tables::Update,
-};
+use storage::{Cache, Clock, Condition, Key, Tables, tables::Update};
 use tracing::warn;
 
 use crate::{

@@ -39,13 +39,7 @@ impl Rejects {
     }
 
     /// Keeps rejects of a run for `days`. The same rejects again change nothing.
-    pub async fn put(
-        &self,
-        run: &RunId,
-        rejects: &[Reject],
-        now: Timestamp,
-        days: u32,
-    ) -> Result<(), StorageError> {
+    pub async fn put(&self, run: &RunId, rejects: &[Reject], now: Timestamp, days: u32) -> Result<(), StorageError> {
         let expires_at = (now + SignedDuration::from_hours(24 * i64::from(days))).as_second();
         let items = rejects.iter().map(|reject| {
             let violation = Violation { message: cut(&reject.violation.message), ..reject.violation.clone() };
@@ -60,8 +54,7 @@ impl Rejects {
 
     /// The rejects kept of a run, in row order, at most `limit` of them.
     pub async fn list(&self, run: &RunId, limit: usize) -> Result<Vec<Reject>, StorageError> {
-        let mut query =
-            Query { table: self.table.clone(), partition: run_partition(run), ..Query::default() };
+        let mut query = Query { table: self.table.clone(), partition: run_partition(run), ..Query::default() };
         let mut rejects = Vec::new();
         while rejects.len() < limit {
             query.limit = Some(limit - rejects.len());

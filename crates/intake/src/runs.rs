@@ -398,8 +398,7 @@ impl Runs {
     /// A step that is done stays done: an overtaken worker's row changes nothing.
     async fn set_step(&self, run: &RunId, step: Step, set: Value, attempts: i64) -> Result<(), StorageError> {
         let key = Key::sorted(run_partition(run), step.sort_key());
-        let update =
-            Update { set: attributes(set), add: vec![("attempts".into(), attempts)], remove: Vec::new() };
+        let update = Update { set: attributes(set), add: vec![("attempts".into(), attempts)], remove: Vec::new() };
         let not_done = Condition::Any(vec![
             Condition::Lacks("status".into()),
             Condition::Equals("status".into(), json!(StepStatus::Running)),

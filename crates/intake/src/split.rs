@@ -168,9 +168,7 @@ impl Splitter {
             return Err(IntakeError::UnknownReference { feed, table });
         };
         match enrichment.columns.iter().find(|column| !info.columns.contains(&column.from)) {
-            Some(column) => {
-                Err(IntakeError::UnknownReferenceColumn { feed, table, column: column.from.clone() })
-            }
+            Some(column) => Err(IntakeError::UnknownReferenceColumn { feed, table, column: column.from.clone() }),
             None => Ok(Some(info.generation)),
         }
     }
@@ -205,7 +203,9 @@ fn split_plan(feed: &Feed, compression: Compression, bytes: u64) -> SplitPlan {
         // A worker decompresses all of it, so there is no use in a second one.
         (Compression::Gzip, _) => records::ChunkSize::ByBytes(u64::MAX),
         // Large files take larger chunks rather than more than there can be.
-        (Compression::None, ChunkSize::Bytes(wanted)) => records::ChunkSize::ByBytes(wanted.max(bytes / CHUNKS_MAX + 1)),
+        (Compression::None, ChunkSize::Bytes(wanted)) => {
+            records::ChunkSize::ByBytes(wanted.max(bytes / CHUNKS_MAX + 1))
+        }
         (Compression::None, ChunkSize::Records(wanted)) => records::ChunkSize::ByRecords(wanted),
     };
     SplitPlan { chunk, chunk_bytes_max: CHUNK_BYTES_MAX, chunks_max: CHUNKS_MAX }

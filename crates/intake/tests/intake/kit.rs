@@ -29,35 +29,35 @@ use storage::{
     objects::{Put, PutOptions, read_all},
 };
 
-pub const INPUT: &str = "input";
-pub const WORK: &str = "work";
-pub const DATA: &str = "data";
+pub(crate) const INPUT: &str = "input";
+pub(crate) const WORK: &str = "work";
+pub(crate) const DATA: &str = "data";
 const FEEDS: &str = "feeds";
 const RUNS: &str = "runs";
 const REJECTS: &str = "rejects";
 const REFERENCE: &str = "reference";
 
 /// Everything that outlives a handler.
-pub struct World {
-    pub clock: Arc<ManualClock>,
-    pub objects: Arc<MemoryObjects>,
-    pub tables: Arc<MemoryTables>,
-    pub cache: Arc<MemoryCache>,
-    pub mailer: Arc<MemoryMailer>,
-    pub workflows: Arc<MemoryWorkflows>,
+pub(crate) struct World {
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) objects: Arc<MemoryObjects>,
+    pub(crate) tables: Arc<MemoryTables>,
+    pub(crate) cache: Arc<MemoryCache>,
+    pub(crate) mailer: Arc<MemoryMailer>,
+    pub(crate) workflows: Arc<MemoryWorkflows>,
 }
 
 /// The handlers, wired to a world, perhaps with faults before its ports.
-pub struct Handlers {
-    pub arrival: FileArrival,
-    pub splitter: Splitter,
-    pub processor: ChunkProcessor,
-    pub merger: Merger,
-    pub emailer: Emailer,
+pub(crate) struct Handlers {
+    pub(crate) arrival: FileArrival,
+    pub(crate) splitter: Splitter,
+    pub(crate) processor: ChunkProcessor,
+    pub(crate) merger: Merger,
+    pub(crate) emailer: Emailer,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = Arc::new(ManualClock::at("2026-03-31T12:00:00Z".parse().unwrap()));
         Self {
             objects: Arc::new(MemoryObjects::new(clock.clone())),
@@ -70,13 +70,12 @@ impl World {
     }
 
     /// The handlers on ports that do as they are told.
-    pub fn handlers(&self) -> Handlers {
+    pub(crate) fn handlers(&self) -> Handlers {
         self.wire(self.objects.clone(), self.tables.clone(), self.cache.clone())
     }
 
     /// The handlers on ports that fail as `plan` says.
-    #[allow(dead_code, reason = "not every test file uses it")]
-    pub fn faulty_handlers(
+    pub(crate) fn faulty_handlers(
         &self,
         plan: impl Fn(&Operation) -> Option<Fault> + Send + Sync + Clone + 'static,
     ) -> Handlers {
@@ -143,19 +142,19 @@ impl World {
         }
     }
 
-    pub async fn put_feed(&self, descriptor: &str) {
+    pub(crate) async fn put_feed(&self, descriptor: &str) {
         let feed = Feed::from_json(descriptor).unwrap();
         Feeds::new(self.tables.clone(), FEEDS).put("default", &feed).await.unwrap();
     }
 
-    pub async fn load(&self, table: &str, key_column: &str, csv: &[u8]) {
+    pub(crate) async fn load(&self, table: &str, key_column: &str, csv: &[u8]) {
         let references = References::new(self.tables.clone(), REFERENCE, self.cache.clone());
         let load = Load { tenant: "default", table, key_column };
         references.load(load, csv, &*self.clock, |_| {}).await.unwrap();
     }
 
     /// Uploads a file and lets file-arrival hear of it.
-    pub async fn upload(&self, key: &str, bytes: impl Into<Vec<u8>>) -> RunRequest {
+    pub(crate) async fn upload(&self, key: &str, bytes: impl Into<Vec<u8>>) -> RunRequest {
         let at = Location::new(INPUT, key);
         let Put::Written(_) = self.objects.put(&at, bytes.into().into(), PutOptions::default()).await.unwrap() else {
             panic!("an unconditional put is never refused");
@@ -166,28 +165,27 @@ impl World {
         serde_json::from_str(&execution.input).unwrap()
     }
 
-    pub fn runs(&self) -> Runs {
+    pub(crate) fn runs(&self) -> Runs {
         Runs::new(self.tables.clone(), RUNS, self.clock.clone())
     }
 
-    #[allow(dead_code, reason = "not every test file uses it")]
-    pub fn rejects(&self) -> intake::rejects::Rejects {
+    pub(crate) fn rejects(&self) -> intake::rejects::Rejects {
         intake::rejects::Rejects::new(self.tables.clone(), REJECTS)
     }
 
-    pub async fn record(&self, request: &RunRequest) -> RunRecord {
+    pub(crate) async fn record(&self, request: &RunRequest) -> RunRecord {
         self.runs().get(&request.run).await.unwrap().unwrap()
     }
 
-    pub async fn publication(&self, request: &RunRequest) -> Option<Publication> {
+    pub(crate) async fn publication(&self, request: &RunRequest) -> Option<Publication> {
         manifest::read(&*self.objects, &Location::new(DATA, publication_key(&request.run))).await.unwrap()
     }
 
-    pub async fn text(&self, bucket: &str, key: &str) -> String {
+    pub(crate) async fn text(&self, bucket: &str, key: &str) -> String {
         String::from_utf8(self.bytes(bucket, key).await.unwrap()).unwrap()
     }
 
-    pub async fn bytes(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
+    pub(crate) async fn bytes(&self, bucket: &str, key: &str) -> Option<Vec<u8>> {
         let at = Location::new(bucket, key);
         match self.objects.read(&at, None, None).await {
             Ok(stream) => Some(read_all(stream, &at, u64::MAX).await.unwrap().to_vec()),
@@ -196,13 +194,12 @@ impl World {
         }
     }
 
-    pub async fn ranges(&self, split: &Split) -> Vec<Chunk> {
+    pub(crate) async fn ranges(&self, split: &Split) -> Vec<Chunk> {
         serde_json::from_str(&self.text(&split.bucket, &split.ranges).await).unwrap()
     }
 
     /// The output's text and the reject file's, of a run that was published.
-    #[allow(dead_code, reason = "not every test file uses it")]
-    pub async fn files(&self, request: &RunRequest) -> (String, Option<String>) {
+    pub(crate) async fn files(&self, request: &RunRequest) -> (String, Option<String>) {
         let publication = self.publication(request).await.expect("published");
         let output = self.text(DATA, &publication.output.key).await;
         let rejects = match publication.rejects {
@@ -213,7 +210,7 @@ impl World {
     }
 
     /// The machine: split, process each chunk, merge, notify; on an error, notify of that.
-    pub async fn run(&self, request: &RunRequest) -> Result<RunRecord, (RunRecord, IntakeError)> {
+    pub(crate) async fn run(&self, request: &RunRequest) -> Result<RunRecord, (RunRecord, IntakeError)> {
         let handlers = self.handlers();
         let worked = handlers.work(self, request).await;
         let failure = worked.as_ref().err().map(failure);
@@ -227,7 +224,7 @@ impl World {
 }
 
 impl Handlers {
-    pub async fn work(&self, world: &World, request: &RunRequest) -> Result<(), IntakeError> {
+    pub(crate) async fn work(&self, world: &World, request: &RunRequest) -> Result<(), IntakeError> {
         let split = self.splitter.split(request.clone()).await?;
         // Last chunk first: no step may depend on the order.
         for chunk in world.ranges(&split).await.into_iter().rev() {
@@ -237,20 +234,20 @@ impl Handlers {
         Ok(())
     }
 
-    pub async fn notify(&self, request: &RunRequest, failure: Option<Failure>) -> Result<Notified, IntakeError> {
+    pub(crate) async fn notify(&self, request: &RunRequest, failure: Option<Failure>) -> Result<Notified, IntakeError> {
         self.emailer.notify(NotifyRequest { run: request.clone(), failure }).await
     }
 }
 
 /// A failure as Step Functions hands a Lambda's error over.
-pub fn failure(error: &IntakeError) -> Failure {
+pub(crate) fn failure(error: &IntakeError) -> Failure {
     let cause: BTreeMap<_, _> =
         [("errorType", error.class().to_string()), ("errorMessage", error_class::chain(error))].into();
     Failure { error: error.class().to_string(), cause: serde_json::to_string(&cause).unwrap() }
 }
 
 /// The event of an upload.
-pub fn created(key: &str, version: Option<&str>) -> Arrival {
+pub(crate) fn created(key: &str, version: Option<&str>) -> Arrival {
     Arrival::ObjectCreated(ObjectCreated {
         bucket: BucketName { name: INPUT.to_owned() },
         object: CreatedObject { key: key.to_owned(), version_id: version.map(str::to_owned) },
