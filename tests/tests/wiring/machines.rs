@@ -1,0 +1,179 @@
+//! Every task is bounded in time, retried by class, and caught.
+
+use error_class::ErrorClass;
+use serde_json::Value;
+use tests::{
+    Project,
+    cloudformation::{list, logical_id},
+    machine::{self, State, render},
+};
+
+use crate::{edit, finds, finds_nothing, place};
+
+/// Names that Step Functions and Lambda give to errors of their own.
+const SERVICE_ERRORS: [&str; 12] = [
+    "Lambda.AWSLambdaException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.SdkClientException",
+    "Lambda.ServiceException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
+    "States.ALL",
+    "States.ItemReaderFailed",
+    "States.TaskFailed",
+    "States.Timeout",
+];
+
+/// What may pass if it is tried again. Everything else would end the same.
+const PASSING: [ErrorClass; 3] = [ErrorClass::Throttled, ErrorClass::Unavailable, ErrorClass::WorkerLost];
+
+/// A machine as it is deployed.
+pub(crate) fn deployed(project: &Project, name: &str) -> Result<Value, String> {
+    let properties = &project.template["Resources"][logical_id(name)]["Properties"];
+    let text = project.machines.get(name).ok_or_else(|| format!("{name} has no definition"))?;
+    serde_json::from_str(&render(text, &project.template, &properties["DefinitionSubstitutions"]))
+        .map_err(|error| format!("{name} is no JSON once it is filled in: {error}"))
+}
+
+fn tasks(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for name in project.machines.keys() {
+        let definition = match deployed(project, name) {
+            Ok(definition) => definition,
+            Err(fault) => return vec![fault],
+        };
+        for state in machine::states(&definition) {
+            let found = match state.body["Type"].as_str() {
+                Some("Task") => of_task(project, &state),
+                Some("Map") => of_map(&state),
+                _ => Vec::new(),
+            };
+            let all = found.into_iter().chain(unknown_errors(&state));
+            faults.extend(all.map(|fault| format!("{name}, {}: {fault}", state.name)));
+        }
+        if definition["TimeoutSeconds"].as_u64().is_none() {
+            faults.push(format!("{name}: the execution has no timeout"));
+        }
+    }
+    faults
+}
+
+fn of_task(project: &Project, state: &State<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let timeout = state.body["TimeoutSeconds"].as_u64();
+    let function = invoked(state.body);
+    let own = function.and_then(|id| project.template["Resources"][id]["Properties"]["Timeout"].as_u64());
+    match (timeout, function, own) {
+        (None, _, _) => faults.push("no timeout".to_owned()),
+        (_, Some(id), None) => faults.push(format!("{id} has no timeout")),
+        (Some(task), Some(id), Some(own)) if task <= own => {
+            faults.push(format!("{task} s end before the {own} s of {id}"));
+        }
+        _ => {}
+    }
+    let retried: Vec<&str> = clauses(state.body, "Retry").into_iter().flat_map(errors).collect();
+    if retried.is_empty() {
+        faults.push("no retry".to_owned());
+    }
+    if function.is_some() {
+        let wrong = ErrorClass::ALL.iter().filter(|class| retried.contains(&class.as_str()) != PASSING.contains(class));
+        faults.extend(wrong.map(|class| format!("{class} is retried, and should not be, or the other way round")));
+    }
+    for retrier in clauses(state.body, "Retry") {
+        for bound in ["IntervalSeconds", "MaxAttempts"] {
+            if retrier[bound].as_u64().is_none() {
+                faults.push(format!("a retry without {bound}"));
+            }
+        }
+        if retrier["BackoffRate"].as_f64() > Some(1.0) && retrier["MaxDelaySeconds"].as_u64().is_none() {
+            faults.push("a retry whose delay grows without bound".to_owned());
+        }
+    }
+    if !state.in_map && !catches_all(state.body) {
+        faults.push("not every error is caught".to_owned());
+    }
+    faults
+}
+
+fn of_map(state: &State<'_>) -> Vec<String> {
+    let mut faults = Vec::new();
+    if !catches_all(state.body) {
+        faults.push("not every error is caught".to_owned());
+    }
+    if state.body["MaxConcurrency"].as_u64().is_none_or(|width| width == 0) {
+        faults.push("no bound on how many run at once".to_owned());
+    }
+    if state.body["ToleratedFailurePercentage"] != 0 {
+        faults.push("a child may fail unnoticed".to_owned());
+    }
+    // Ten thousand results share one payload of 256 KiB: a child hands on what the function says, not what it was told.
+    let children = machine::states(&state.body["ItemProcessor"]);
+    for child in children.iter().filter(|child| child.body["Type"] == "Task" && child.body.get("ResultPath").is_some())
+    {
+        faults.push(format!("{} hands its input on", child.name));
+    }
+    faults
+}
+
+fn unknown_errors(state: &State<'_>) -> Vec<String> {
+    let clauses = ["Retry", "Catch"].into_iter().flat_map(|kind| clauses(state.body, kind));
+    let known =
+        |name: &str| SERVICE_ERRORS.contains(&name) || ErrorClass::ALL.iter().any(|class| class.as_str() == name);
+    clauses.flat_map(errors).filter(|name| !known(name)).map(|name| format!("{name} is no error's name")).collect()
+}
+
+fn clauses<'a>(state: &'a Value, kind: &str) -> Vec<&'a Value> {
+    list(&state[kind])
+}
+
+fn errors(clause: &Value) -> Vec<&str> {
+    list(&clause["ErrorEquals"]).into_iter().filter_map(Value::as_str).collect()
+}
+
+fn catches_all(state: &Value) -> bool {
+    clauses(state, "Catch").last().is_some_and(|catcher| errors(catcher) == ["States.ALL"])
+}
+
+/// The logical id of the function that a task invokes, if it does.
+pub(crate) fn invoked(task: &Value) -> Option<&str> {
+    let arn = task["Resource"].as_str().filter(|resource| resource.starts_with("arn:aws:lambda:"))?;
+    arn.rsplit(':').next()
+}
+
+#[test]
+fn tasks_are_bounded_retried_and_caught() {
+    finds_nothing(tasks);
+    let broken_by = |fault: &str, from: &str, to: &str| finds(tasks, fault, |broken| edit(broken, "intake", from, to));
+    broken_by("intake, Split: no timeout", r#""TimeoutSeconds": 960"#, r#""HeartbeatSeconds": 960"#);
+    broken_by("intake, Split: 900 s end before the 900 s", r#""TimeoutSeconds": 960"#, r#""TimeoutSeconds": 900"#);
+    broken_by("intake: the execution has no timeout", r#""TimeoutSeconds": 86400"#, r#""Version": "1.0""#);
+    broken_by("intake, Split: no retry", r#""Retry""#, r#""Retries""#);
+    broken_by("intake, Split: Throttled is retried", r#""Throttled", "#, "");
+    broken_by("intake, Split: Bug is retried", r#""Throttled", "#, r#""Throttled", "Bug", "#);
+    broken_by("intake, Split: Throtled is no error's name", r#""Throttled""#, r#""Throtled""#);
+    broken_by("intake, Split: Conflicts is no error's name", r#""Conflict""#, r#""Conflicts""#);
+    broken_by(
+        "intake, Split: not every error is caught",
+        r#""ErrorEquals": ["States.ALL"]"#,
+        r#""ErrorEquals": ["Bug"]"#,
+    );
+    broken_by("intake, Split: a retry without MaxAttempts", r#""MaxAttempts": 8"#, r#""Attempts": 8"#);
+    broken_by("intake, Split: a retry whose delay grows", r#""MaxDelaySeconds""#, r#""MaxDelay""#);
+    broken_by(
+        "intake, ProcessChunks: a child may fail",
+        r#""ToleratedFailurePercentage": 0"#,
+        r#""ToleratedFailurePercentage": 5"#,
+    );
+    broken_by("intake, ProcessChunks: no bound", r#""MaxConcurrency": ${MapConcurrency}"#, r#""MaxConcurrency": 0"#);
+    broken_by("intake is no JSON", r#""StartAt": "Split","#, r#""StartAt": "Split""#);
+    broken_by(
+        "intake, ProcessChunks: ProcessChunk hands its input on",
+        r#""Resource": "${ChunkProcessorArn}""#,
+        r#""Resource": "${ChunkProcessorArn}", "ResultPath": null"#,
+    );
+    finds(tasks, "intake, Merge: 960 s end before the 1000 s of Merger", |broken| {
+        *place(broken, "Resources/Merger/Properties/Timeout") = 1000.into();
+    });
+}

@@ -1,0 +1,271 @@
+//! Nobody may do more than it has to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use tests::{
+    Project,
+    cloudformation::{actions, attribute, list, logical_id, resources, role_statements, statements},
+    machine,
+};
+
+use crate::{
+    edit, finds, finds_nothing,
+    machines::{deployed, invoked},
+    place, remove,
+};
+
+/// Actions that AWS allows on `*` alone.
+const FORCED: [&str; 18] = [
+    // A function that stands in a VPC.
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+    // A state machine that logs.
+    "logs:CreateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:DescribeLogGroups",
+    "logs:DescribeResourcePolicies",
+    "logs:GetLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:UpdateLogDelivery",
+    // Whatever is traced.
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "xray:PutTelemetryRecords",
+    "xray:PutTraceSegments",
+];
+
+/// Families of actions that AWS itself writes with an asterisk.
+const FAMILIES: [&str; 2] = ["kms:GenerateDataKey*", "kms:ReEncrypt*"];
+
+fn breadth(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (id, statement) in allowing(&project.template) {
+        let sid = statement["Sid"].as_str().unwrap_or("a statement without a Sid");
+        let everywhere = list(&statement["Resource"]).into_iter().any(|resource| resource == "*");
+        for action in actions(statement) {
+            if everywhere && !FORCED.contains(&action) {
+                faults.push(format!("{id}, {sid}: {action} is allowed on everything"));
+            }
+            if action.contains('*') && !FAMILIES.contains(&action) {
+                faults.push(format!("{id}, {sid}: {action} is more than one action"));
+            }
+        }
+        if statement.get("NotAction").is_some() || statement.get("NotResource").is_some() {
+            faults.push(format!("{id}, {sid}: allows whatever it does not name"));
+        }
+    }
+    for (id, role) in resources(&project.template, "AWS::IAM::Role") {
+        if role["Properties"].get("ManagedPolicyArns").is_some() {
+            faults.push(format!("{id}: a policy that is not written here"));
+        }
+    }
+    faults
+}
+
+/// Every statement that allows something to a role, with the resource that it stands in.
+fn allowing(template: &Value) -> Vec<(&str, &Value)> {
+    let mut all: Vec<(&str, &Value)> = Vec::new();
+    for (id, role) in resources(template, "AWS::IAM::Role") {
+        all.extend(role_statements(role).into_iter().map(|statement| (id, statement)));
+    }
+    for kind in ["AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"] {
+        for (id, policy) in resources(template, kind) {
+            let document = &policy["Properties"]["PolicyDocument"];
+            all.extend(statements(document).into_iter().map(|statement| (id, statement)));
+        }
+    }
+    all.retain(|(_, statement)| statement["Effect"] == "Allow");
+    all
+}
+
+fn own_roles(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    let template = &project.template;
+    let functions = resources(template, "AWS::Serverless::Function").map(|found| (found, "lambda.amazonaws.com"));
+    let machines = resources(template, "AWS::Serverless::StateMachine").map(|found| (found, "states.amazonaws.com"));
+    for ((id, resource), service) in functions.chain(machines) {
+        let own = format!("{id}Role");
+        if attribute(&resource["Properties"]["Role"]) != Some((own.as_str(), "Arn")) {
+            faults.push(format!("{id} has no role of its own"));
+        }
+        let trust = statements(&template["Resources"][&own]["Properties"]["AssumeRolePolicyDocument"]);
+        if !matches!(trust[..], [only] if only["Principal"] == json!({"Service": service})) {
+            faults.push(format!("{own} may be assumed by others than {service}"));
+        }
+    }
+    faults
+}
+
+/// What a machine does, by action: on what. `None` where AWS allows no narrower choice than `*`.
+type Needs = BTreeMap<&'static str, Option<BTreeSet<String>>>;
+
+fn machine_roles(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for name in project.machines.keys() {
+        let needed = match deployed(project, name).and_then(|definition| needs(project, name, &definition)) {
+            Ok(needed) => needed,
+            Err(fault) => return vec![fault],
+        };
+        let role = &project.template["Resources"][format!("{}Role", logical_id(name))];
+        let mut allowed: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+        for statement in role_statements(role) {
+            for action in actions(statement) {
+                let places = list(&statement["Resource"]).into_iter().map(address);
+                allowed.entry(action).or_default().extend(places);
+            }
+        }
+        for (action, places) in &needed {
+            let Some(allowed) = allowed.get(action) else {
+                faults.push(format!("{name} may not {action}"));
+                continue;
+            };
+            let everywhere = BTreeSet::from(["*".to_owned()]);
+            let places = places.as_ref().unwrap_or(&everywhere);
+            if allowed != places {
+                faults.push(format!("{name} may {action} on {allowed:?}, and does on {places:?}"));
+            }
+        }
+        let idle = allowed.keys().filter(|action| !needed.contains_key(*action));
+        faults.extend(idle.map(|action| format!("{name} may {action}, and never does")));
+    }
+    faults
+}
+
+fn address(resource: &Value) -> String {
+    match (attribute(resource), resource["Fn::Sub"].as_str()) {
+        (Some((id, _)), _) => id.to_owned(),
+        (_, Some(text)) => text.replace("arn:${AWS::Partition}:", "").replace("${AWS::Region}:${AWS::AccountId}:", ""),
+        _ => resource.as_str().map_or_else(|| resource.to_string(), str::to_owned),
+    }
+}
+
+fn needs(project: &Project, name: &str, definition: &Value) -> Result<Needs, String> {
+    let mut needs = Needs::new();
+    let mut need = |action, place: String| {
+        needs.entry(action).or_insert_with(|| Some(BTreeSet::new())).get_or_insert_default().insert(place);
+    };
+    for state in machine::states(definition).iter().filter(|state| state.body["Type"] == "Task") {
+        match (invoked(state.body), state.body["Resource"].as_str()) {
+            (Some(function), _) => need("lambda:InvokeFunction", function.to_owned()),
+            (None, Some("arn:aws:states:::events:putEvents")) => {
+                let buses = list(&state.body["Parameters"]["Entries"]).into_iter();
+                for bus in buses.filter_map(|entry| entry["EventBusName"].as_str()) {
+                    need("events:PutEvents", format!("events:event-bus/{bus}"));
+                }
+            }
+            (None, other) => {
+                return Err(format!("{name}, {}: {other:?} needs actions unknown to this test", state.name));
+            }
+        }
+    }
+    for state in machine::states(definition).iter().filter(|state| state.body["Type"] == "Map") {
+        match state.body["ItemReader"]["Resource"].as_str() {
+            Some("arn:aws:states:::s3:getObject") => {
+                need("s3:GetObject", "${WorkBucket.Arn}/*/runs/*/ranges/*".to_owned());
+            }
+            None => {}
+            Some(other) => return Err(format!("{name}, {}: {other} needs actions unknown to this test", state.name)),
+        }
+        if state.body["ItemProcessor"]["ProcessorConfig"]["Mode"] == "DISTRIBUTED" {
+            need("states:StartExecution", format!("states:stateMachine:${{AWS::StackName}}-{name}"));
+            for action in ["states:DescribeExecution", "states:StopExecution"] {
+                need(action, format!("states:execution:${{AWS::StackName}}-{name}:*"));
+                need(action, format!("states:execution:${{AWS::StackName}}-{name}/*"));
+            }
+        }
+    }
+    let properties = &project.template["Resources"][logical_id(name)]["Properties"];
+    let forced = |service: &'static str| FORCED.into_iter().filter(move |action| action.starts_with(service));
+    if properties["Logging"].is_object() {
+        needs.extend(forced("logs:").map(|action| (action, None)));
+    }
+    if properties["Tracing"]["Enabled"] == true {
+        needs.extend(forced("xray:").map(|action| (action, None)));
+    }
+    Ok(needs)
+}
+
+const STATEMENT: &str = "Properties/Policies/0/PolicyDocument/Statement";
+
+/// The statement of a role that has this Sid.
+fn statement<'a>(project: &'a mut Project, role: &str, sid: &str) -> &'a mut Value {
+    let all = place(project, &format!("Resources/{role}/{STATEMENT}")).as_array_mut().expect("a list of statements");
+    all.iter_mut().find(|statement| statement["Sid"] == sid).expect("there is such a statement")
+}
+
+#[test]
+fn nothing_is_allowed_on_everything_unless_aws_forces_it() {
+    finds_nothing(breadth);
+    finds(breadth, "SplitterRole, RecordRuns: dynamodb:PutItem is allowed on everything", |broken| {
+        statement(broken, "SplitterRole", "RecordRuns")["Resource"] = json!(["*"]);
+    });
+    finds(breadth, "SplitterRole, RecordRuns: dynamodb:* is more than one action", |broken| {
+        statement(broken, "SplitterRole", "RecordRuns")["Action"] = json!("dynamodb:*");
+    });
+    finds(breadth, "SplitterRole, RecordRuns: allows whatever it does not name", |broken| {
+        statement(broken, "SplitterRole", "RecordRuns")["NotResource"] = json!("x");
+    });
+    finds(breadth, "KeyPolicy, UseKey: kms:Decrypt is allowed on everything", |broken| {
+        *place(broken, "Resources/KeyPolicy/Properties/PolicyDocument/Statement/0/Resource") = json!("*");
+    });
+    finds(breadth, "ChunkProcessorRole, StandInVpc: ec2:RunInstances is allowed on everything", |broken| {
+        let all = place(broken, &format!("Resources/ChunkProcessorRole/{STATEMENT}")).as_array_mut().expect("a list");
+        let conditional = all.iter_mut().find(|statement| statement["Fn::If"].is_array()).expect("one is conditional");
+        conditional["Fn::If"][1]["Action"] = json!("ec2:RunInstances");
+    });
+    finds(breadth, "SplitterRole: a policy that is not written here", |broken| {
+        place(broken, "Resources/SplitterRole/Properties")["ManagedPolicyArns"] = json!([]);
+    });
+}
+
+#[test]
+fn functions_and_machines_have_roles_of_their_own() {
+    finds_nothing(own_roles);
+    finds(own_roles, "Merger has no role of its own", |broken| {
+        *place(broken, "Resources/Merger/Properties/Role") = json!({"Fn::GetAtt": "SplitterRole.Arn"});
+    });
+    finds(own_roles, "IntakeRole may be assumed by others", |broken| {
+        let trust = "Resources/IntakeRole/Properties/AssumeRolePolicyDocument/Statement/0";
+        place(broken, trust)["Principal"] = json!({"AWS": "*"});
+    });
+    finds(own_roles, "MergerRole may be assumed by others", |broken| remove(broken, "Resources/MergerRole"));
+}
+
+#[test]
+fn machines_may_do_just_what_they_do() {
+    finds_nothing(machine_roles);
+    finds(machine_roles, "intake may not lambda:InvokeFunction", |broken| {
+        statement(broken, "IntakeRole", "InvokeFunctions")["Action"] = json!("lambda:InvokeAsync");
+    });
+    finds(machine_roles, "intake may lambda:InvokeFunction on", |broken| {
+        let functions = statement(broken, "IntakeRole", "InvokeFunctions")["Resource"].as_array_mut().expect("a list");
+        functions.push(json!({"Fn::GetAtt": "FileArrival.Arn"}));
+    });
+    finds(machine_roles, "intake may sns:Publish, and never does", |broken| {
+        statement(broken, "IntakeRole", "Announce")["Action"] = json!(["events:PutEvents", "sns:Publish"]);
+    });
+    finds(machine_roles, "intake may states:StartExecution on", |broken| {
+        statement(broken, "IntakeRole", "StartChildren")["Resource"] = json!("*");
+    });
+    finds(machine_roles, "intake may not states:StopExecution", |broken| {
+        statement(broken, "IntakeRole", "FollowChildren")["Action"] = json!("states:DescribeExecution");
+    });
+    finds(machine_roles, "intake may events:PutEvents, and never does", |broken| {
+        edit(broken, "intake", "arn:${Partition}:states:::events:putEvents", "${EmailerArn}");
+    });
+    finds(machine_roles, "needs actions unknown to this test", |broken| {
+        edit(broken, "intake", "states:::events:putEvents", "states:::sns:publish");
+    });
+    finds(machine_roles, "intake may s3:GetObject, and never does", |broken| {
+        edit(broken, "intake", "\"ItemReader\"", "\"Reader\"");
+    });
+    finds(machine_roles, "intake may logs:GetLogDelivery, and never does", |broken| {
+        remove(broken, "Resources/Intake/Properties/Logging");
+    });
+}

@@ -1,0 +1,193 @@
+//! Data is encrypted, sent over TLS alone, closed to the public and watched.
+
+use serde_json::{Value, json};
+use tests::{
+    Project,
+    cloudformation::{attribute, list, logical_id, reference, resources, statements},
+};
+
+use crate::{finds, finds_nothing, place, remove};
+
+fn buckets(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (id, bucket) in resources(&project.template, "AWS::S3::Bucket") {
+        let properties = &bucket["Properties"];
+        let encryption = &properties["BucketEncryption"]["ServerSideEncryptionConfiguration"][0];
+        let public = &properties["PublicAccessBlockConfiguration"];
+        let switches = ["BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"];
+        let rules = list(&properties["LifecycleConfiguration"]["Rules"]);
+        let mut expect = |holds: bool, fault: &str| {
+            if !holds {
+                faults.push(format!("{id} {fault}"));
+            }
+        };
+        expect(!encryption["ServerSideEncryptionByDefault"]["SSEAlgorithm"].is_null(), "is not encrypted");
+        expect(switches.iter().all(|switch| public[switch] == true), "is not closed to the public");
+        expect(properties["VersioningConfiguration"]["Status"] == "Enabled", "keeps no versions");
+        expect(properties["OwnershipControls"]["Rules"][0]["ObjectOwnership"] == "BucketOwnerEnforced", "has ACLs");
+        expect(
+            rules.iter().any(|rule| rule["AbortIncompleteMultipartUpload"].is_object()),
+            "keeps uploads that were never finished",
+        );
+        expect(refuses_plain_http(project, "AWS::S3::BucketPolicy", "s3:*", id), "can be reached without TLS");
+    }
+    faults
+}
+
+fn queues(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (id, queue) in resources(&project.template, "AWS::SQS::Queue") {
+        if queue["Properties"]["SqsManagedSseEnabled"] != true {
+            faults.push(format!("{id} is not encrypted"));
+        }
+        if !refuses_plain_http(project, "AWS::SQS::QueuePolicy", "sqs:*", id) {
+            faults.push(format!("{id} can be reached without TLS"));
+        }
+    }
+    faults
+}
+
+/// Whether a policy on the resource, in force on AWS, denies everything to everybody who comes without TLS.
+fn refuses_plain_http(project: &Project, kind: &str, all_actions: &str, id: &str) -> bool {
+    resources(&project.template, kind).any(|(_, policy)| {
+        let of_it = [&policy["Properties"]["Bucket"], &policy["Properties"]["Queues"][0]];
+        let on_aws = policy.get("Condition").is_none_or(|condition| condition == "IsAws");
+        let covers = |statement: &Value| {
+            let whole =
+                list(&statement["Resource"]).into_iter().any(|resource| attribute(resource) == Some((id, "Arn")));
+            let content = list(&statement["Resource"])
+                .into_iter()
+                .any(|resource| resource["Fn::Sub"] == format!("${{{id}.Arn}}/*"));
+            whole && (content || kind != "AWS::S3::BucketPolicy")
+        };
+        on_aws
+            && of_it.into_iter().any(|value| reference(value) == Some(id))
+            && statements(&policy["Properties"]["PolicyDocument"]).into_iter().any(|statement| {
+                statement["Effect"] == "Deny"
+                    && statement["Principal"] == "*"
+                    && statement["Action"] == all_actions
+                    && statement["Condition"] == json!({"Bool": {"aws:SecureTransport": "false"}})
+                    && covers(statement)
+            })
+    })
+}
+
+fn tables(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (id, table) in resources(&project.template, "AWS::DynamoDB::Table") {
+        let properties = &table["Properties"];
+        if properties["SSESpecification"]["SSEEnabled"] != true {
+            faults.push(format!("{id} is not encrypted"));
+        }
+        if properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] != true {
+            faults.push(format!("{id} cannot be brought back"));
+        }
+    }
+    faults
+}
+
+fn watch(project: &Project) -> Vec<String> {
+    let template = &project.template;
+    let mut faults = Vec::new();
+    for function in &project.functions {
+        let id = logical_id(&function.name);
+        let properties = &template["Resources"][&id]["Properties"];
+        let group = reference(&properties["LoggingConfig"]["LogGroup"]).unwrap_or_default();
+        let named = format!("/aws/lambda/${{AWS::StackName}}-{}", function.name);
+        if template["Resources"][group]["Properties"]["LogGroupName"]["Fn::Sub"] != named {
+            faults.push(format!("{id} has no log group of its own"));
+        }
+        for (metric, dimension) in [
+            ("Errors", json!([{"Name": "FunctionName", "Value": {"Ref": id}}])),
+            ("Throttles", json!([{"Name": "FunctionName", "Value": {"Ref": id}}])),
+            ("errors", json!([{"Name": "function", "Value": {"Ref": id}}, {"Name": "error_class", "Value": "Bug"}])),
+        ] {
+            if !resources(template, "AWS::CloudWatch::Alarm").any(|(_, alarm)| {
+                alarm["Properties"]["MetricName"] == metric && alarm["Properties"]["Dimensions"] == dimension
+            }) {
+                faults.push(format!("{id} has no alarm on {metric}"));
+            }
+        }
+    }
+    for (id, group) in resources(template, "AWS::Logs::LogGroup") {
+        if group["Properties"]["RetentionInDays"].is_null() {
+            faults.push(format!("{id} is kept for ever"));
+        }
+    }
+    for (id, alarm) in resources(template, "AWS::CloudWatch::Alarm") {
+        if alarm["Properties"]["AlarmActions"].is_null() {
+            faults.push(format!("{id} tells nobody"));
+        }
+    }
+    if template["Globals"]["Function"]["Tracing"] != "Active" {
+        faults.push("functions are not traced".to_owned());
+    }
+    for (id, machine) in resources(template, "AWS::Serverless::StateMachine") {
+        if machine["Properties"]["Tracing"]["Enabled"] != true || machine["Properties"]["Logging"].is_null() {
+            faults.push(format!("{id} is not traced or not logged"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn buckets_are_encrypted_closed_and_reached_over_tls() {
+    finds_nothing(buckets);
+    let properties = "Resources/WorkBucket/Properties";
+    let without = |fault, path: &str| finds(buckets, fault, |broken| remove(broken, path));
+    without("WorkBucket is not encrypted", &format!("{properties}/BucketEncryption"));
+    without("WorkBucket is not closed", &format!("{properties}/PublicAccessBlockConfiguration/IgnorePublicAcls"));
+    without("WorkBucket keeps no versions", &format!("{properties}/VersioningConfiguration"));
+    without("WorkBucket has ACLs", &format!("{properties}/OwnershipControls"));
+    without("WorkBucket keeps uploads", &format!("{properties}/LifecycleConfiguration"));
+    without("WorkBucket can be reached without TLS", "Resources/WorkBucketPolicy");
+    let statement = "Resources/WorkBucketPolicy/Properties/PolicyDocument/Statement/0";
+    for (key, value) in [
+        ("Action", json!("s3:GetObject")),
+        ("Effect", json!("Allow")),
+        ("Condition", json!({"Bool": {"aws:SecureTransport": "true"}})),
+        ("Resource", json!([{"Fn::GetAtt": "WorkBucket.Arn"}])),
+        ("Resource", json!([{"Fn::GetAtt": "DataBucket.Arn"}, {"Fn::Sub": "${DataBucket.Arn}/*"}])),
+    ] {
+        finds(buckets, "WorkBucket can be reached without TLS", |broken| place(broken, statement)[key] = value);
+    }
+    finds(buckets, "WorkBucket can be reached without TLS", |broken| {
+        *place(broken, "Resources/WorkBucketPolicy/Condition") = json!("HasVpc");
+    });
+}
+
+#[test]
+fn queues_are_encrypted_and_reached_over_tls() {
+    finds_nothing(queues);
+    let queue = "Resources/FileArrivalDeadLetters";
+    finds(queues, "is not encrypted", |broken| remove(broken, &format!("{queue}/Properties/SqsManagedSseEnabled")));
+    finds(queues, "without TLS", |broken| remove(broken, &format!("{queue}Policy/Properties/PolicyDocument")));
+}
+
+#[test]
+fn tables_are_encrypted_and_can_be_brought_back() {
+    finds_nothing(tables);
+    finds(tables, "RunsTable is not encrypted", |broken| {
+        *place(broken, "Resources/RunsTable/Properties/SSESpecification/SSEEnabled") = json!(false);
+    });
+    finds(tables, "RunsTable cannot be brought back", |broken| {
+        remove(broken, "Resources/RunsTable/Properties/PointInTimeRecoverySpecification");
+    });
+}
+
+#[test]
+fn everything_is_logged_traced_and_watched() {
+    finds_nothing(watch);
+    let without = |fault, path: &str| finds(watch, fault, |broken| remove(broken, path));
+    without("Merger has no log group of its own", "Resources/Merger/Properties/LoggingConfig");
+    without("MergerLogs is kept for ever", "Resources/MergerLogs/Properties/RetentionInDays");
+    without("Merger has no alarm on Errors", "Resources/MergerErrorsAlarm");
+    without("Merger has no alarm on Throttles", "Resources/MergerThrottlesAlarm");
+    without("Merger has no alarm on errors", "Resources/MergerBugAlarm");
+    without("DeadLettersAlarm tells nobody", "Resources/DeadLettersAlarm/Properties/AlarmActions");
+    without("functions are not traced", "Globals/Function/Tracing");
+    without("Intake is not traced", "Resources/Intake/Properties/Logging");
+    finds(watch, "Merger has no log group of its own", |broken| {
+        *place(broken, "Resources/Merger/Properties/LoggingConfig/LogGroup") = json!({"Ref": "SplitterLogs"});
+    });
+}
