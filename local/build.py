@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shutil
 import subprocess
+import zipfile
 from pathlib import Path
 
 from local import paths, venvs
@@ -47,25 +49,31 @@ def cargo_build(*what: str) -> dict[str, Path]:
     }
 
 
-def lay_out(built: dict[str, Path], folder: Path) -> None:
-    """Copies each function to `<folder>/<function>/bootstrap`, as Lambda wants it, where it is not that already."""
+def pack(built: dict[str, Path], folder: Path) -> None:
+    """Packs each function as Lambda wants it, `bootstrap` in a zip file `<folder>/<function>`, where that has changed."""
     wanted = functions()
+    folder.mkdir(parents=True, exist_ok=True)
     for function in wanted:
-        copy_when_changed(built[function], folder / function / "bootstrap")
+        pack_when_changed(built[function], folder / function)
     for other in folder.iterdir():
         if other.name not in wanted:
-            shutil.rmtree(other)
+            other.unlink()
 
 
-def copy_when_changed(source: Path, target: Path) -> None:
-    """Copies a file with its time, by which the copy is known to be current."""
-    before, after = source.stat(), target.stat() if target.exists() else None
-    if after and (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns):
+def pack_when_changed(program: Path, package: Path) -> None:
+    """Packs a program. The package takes over the program's time, by which it is known to be current."""
+    built_at = program.stat().st_mtime_ns
+    if package.exists() and package.stat().st_mtime_ns == built_at:
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_suffix(".part")
-    shutil.copy2(source, part)
-    part.replace(target)
+    # A constant date makes equal programs equal packages.
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr = 0o755 << 16
+    part = package.with_suffix(".part")
+    with zipfile.ZipFile(part, "w") as archive:
+        # Fast, not small: it goes no further than this machine.
+        archive.writestr(entry, program.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=1)
+    os.utime(part, ns=(built_at, built_at))
+    part.replace(package)
 
 
 def dist(architecture: str) -> None:

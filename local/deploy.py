@@ -41,9 +41,7 @@ def parameters(settings: Settings) -> dict[str, str]:
 
 def lay_out(built: dict[str, Path]) -> None:
     """Copies what is deployed to `.local/deploy`."""
-    paths.DEPLOYED.mkdir(parents=True, exist_ok=True)
-    (paths.DEPLOYED / paths.DIST.name).mkdir(exist_ok=True)
-    build.lay_out(built, paths.DEPLOYED / paths.DIST.name)
+    build.pack(built, paths.DEPLOYED / paths.DIST.name)
     shutil.copy2(paths.TEMPLATE, paths.DEPLOYED)
     shutil.rmtree(paths.DEPLOYED / paths.STATE_MACHINES.name, ignore_errors=True)
     shutil.copytree(paths.STATE_MACHINES, paths.DEPLOYED / paths.STATE_MACHINES.name)

@@ -38,7 +38,8 @@ def up() -> None:
         write_environment(current)
         built = build.programs()
         write_command(built[build.COMMAND_LINE])
-        deploy.lay_out(built)
+        with step("pack the functions"):
+            deploy.lay_out(built)
         if not deploy.ensure(current):
             services.terminate("emulator")
             start_services(current)

@@ -1,7 +1,9 @@
 """What is deployed, and how a change of it is noticed."""
 
+import os
 import tempfile
 import unittest
+import zipfile
 from pathlib import Path
 from unittest.mock import patch
 
@@ -30,28 +32,44 @@ class Fingerprint(unittest.TestCase):
         self.assertNotEqual(deploy.fingerprint(self.folder, {"Map": "8"}), changed)
 
 
-class LayOut(unittest.TestCase):
+class Pack(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         self.dist = self.folder / "dist"
-        self.dist.mkdir()
-        self.built = self.folder / "splitter"
-        self.built.write_text("v1")
+        self.program = self.folder / "splitter"
+        self.write("one", 1)
         self.enterContext(patch.object(build, "functions", lambda: ["splitter"]))
 
-    def test_a_function_is_copied_when_it_changed(self) -> None:
-        build.lay_out({"splitter": self.built}, self.dist)
-        copy = self.dist / "splitter" / "bootstrap"
-        first = copy.stat()
-        build.lay_out({"splitter": self.built}, self.dist)
-        self.assertEqual(copy.stat().st_ino, first.st_ino)
-        self.built.write_text("version 2")
-        build.lay_out({"splitter": self.built}, self.dist)
-        self.assertEqual(copy.read_text(), "version 2")
+    def write(self, content: str, time: int) -> None:
+        self.program.write_text(content)
+        os.utime(self.program, (time, time))
+
+    def pack(self) -> Path:
+        build.pack({"splitter": self.program}, self.dist)
+        return self.dist / "splitter"
+
+    def test_a_package_holds_an_executable_bootstrap(self) -> None:
+        with zipfile.ZipFile(self.pack()) as package:
+            (entry,) = package.infolist()
+            self.assertEqual((entry.filename, entry.external_attr >> 16), ("bootstrap", 0o755))
+            self.assertEqual(package.read(entry), b"one")
+
+    def test_a_function_is_packed_when_it_was_built_anew(self) -> None:
+        first = self.pack().stat().st_ino
+        self.assertEqual(self.pack().stat().st_ino, first)
+        self.write("two", 2)
+        with zipfile.ZipFile(self.pack()) as package:
+            self.assertEqual(package.read("bootstrap"), b"two")
+
+    def test_the_same_program_built_again_is_the_same_package(self) -> None:
+        first = self.pack().read_bytes()
+        self.write("one", 2)
+        self.assertEqual(self.pack().read_bytes(), first)
 
     def test_a_function_that_is_no_more_is_removed(self) -> None:
-        (self.dist / "joiner").mkdir()
-        build.lay_out({"splitter": self.built}, self.dist)
+        self.dist.mkdir()
+        (self.dist / "joiner").touch()
+        self.pack()
         self.assertEqual([path.name for path in self.dist.iterdir()], ["splitter"])
 
 
