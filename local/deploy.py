@@ -12,6 +12,7 @@ import subprocess
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from local import build, paths
 from local.console import Stop, step
@@ -28,10 +29,15 @@ CHANGEABLE = (*SETTLED, "UPDATE_ROLLBACK_COMPLETE", "REVIEW_IN_PROGRESS")
 SETTLE_SECONDS = 90
 
 
+def configured() -> dict[str, Any]:
+    """How samconfig.toml has the stack deployed locally."""
+    return dict(tomllib.loads(paths.SAM_CONFIG.read_text())["local"]["deploy"]["parameters"])
+
+
 def parameters(settings: Settings) -> dict[str, str]:
     """The template's parameters: those of samconfig.toml's `local` environment, with this machine's own."""
-    configured = tomllib.loads(paths.SAM_CONFIG.read_text())["local"]["deploy"]["parameters"]["parameter_overrides"]
-    return dict(parameter.split("=", 1) for parameter in configured) | {
+    overrides = dict(parameter.split("=", 1) for parameter in configured()["parameter_overrides"])
+    return overrides | {
         "Architecture": build.native(),
         "LocalEndpoint": settings.endpoint,
         "RedisHost": HOST,
@@ -111,7 +117,7 @@ def deploy(settings: Settings, chosen: dict[str, str], content: str) -> None:
     answer = run(
         settings, "cloudformation", "deploy",
         "--stack-name", STACK, "--template-file", str(packaged),
-        "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND",
+        "--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
         "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset", "--tags", f"{CONTENT_TAG}={content}",
         "--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items()),
     )  # fmt: skip
