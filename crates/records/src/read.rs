@@ -164,28 +164,34 @@ fn split_plain(text: &str, delimiter: u8, spans: &mut Vec<Span>) {
 fn split_quoted(text: &str, format: &Format, spans: &mut Vec<Span>, unescaped: &mut String) -> Option<Fault> {
     let (bytes, mut fault, mut start) = (text.as_bytes(), None, 0);
     loop {
-        let tail = |from: usize| bytes.get(from..).unwrap_or_default();
         if format.skip_initial_space {
-            start += tail(start).iter().take_while(|byte| **byte == b' ').count();
+            start += bytes.iter().skip(start).take_while(|byte| **byte == b' ').count();
         }
-        let quoted = format.quote.filter(|quote| bytes.get(start) == Some(quote));
-        let (mut field, mut behind) = match quoted {
-            Some(quote) => quoted_field(text, start + 1, quote, format.double_quote, unescaped),
-            None => (span(start, start, false), start),
+        let first = bytes.get(start).copied();
+        let (quoted, behind) = match format.quote {
+            Some(quote) if first == Some(quote) => {
+                let (field, behind) = quoted_field(text, start + 1, quote, format.double_quote, unescaped);
+                (Some(field), behind)
+            }
+            _ => (None, start),
         };
-        let end = memchr(format.delimiter, tail(behind)).map_or(bytes.len(), |at| behind + at);
-        if quoted.is_none() {
-            field = span(start, end, false);
-        } else if end > behind {
-            field = span(start, end, false);
+        // A quoted field nearly always ends with its quote.
+        let end = match bytes.get(behind) {
+            None => behind,
+            Some(byte) if *byte == format.delimiter => behind,
+            Some(_) => {
+                memchr(format.delimiter, bytes.get(behind..).unwrap_or_default()).map_or(bytes.len(), |at| behind + at)
+            }
+        };
+        if quoted.is_some() && end > behind {
             fault = fault.or(Some(Fault::Quoting { field: spans.len() }));
         }
-        spans.push(field);
-        behind = end + 1;
+        let whole = span(start, end, false);
+        spans.push(quoted.filter(|_| end == behind).unwrap_or(whole));
         if end == bytes.len() {
             return fault;
         }
-        start = behind;
+        start = end + 1;
     }
 }
 

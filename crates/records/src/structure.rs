@@ -147,9 +147,18 @@ impl RecordEnd {
                     behind
                 }
                 State::QuoteInQuoted => {
-                    let doubled = self.double_quote && Some(*rest.first()?) == self.quote;
-                    self.state = if doubled { State::Quoted } else { State::Unquoted };
-                    if doubled { rest.get(1..)? } else { rest }
+                    let next = *rest.first()?;
+                    if self.double_quote && Some(next) == self.quote {
+                        self.state = State::Quoted;
+                        rest.get(1..)?
+                    } else if next == self.delimiter && rest.get(1).is_some_and(|byte| Some(*byte) == self.quote) {
+                        // No search where the next field is quoted too: they often come in rows.
+                        self.state = State::Quoted;
+                        rest.get(2..)?
+                    } else {
+                        self.state = State::Unquoted;
+                        rest
+                    }
                 }
             };
         }

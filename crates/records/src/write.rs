@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr_iter, memchr3};
 use money::Amount;
 use serde::{Deserialize, Serialize};
 
@@ -30,24 +31,25 @@ pub struct Writer {
     quote: u8,
     line_end: LineEnd,
     guarded: Vec<bool>,
-    /// For each byte, whether a field with it is quoted.
-    special: [bool; 256],
     skip_initial_space: bool,
+    /// The present record as it is without quotes, and where in it each field ends.
+    line: String,
+    ends: Vec<usize>,
 }
 
 impl Writer {
     /// Writes with the delimiter and quote of `format`; a format without quotes is given `"`.
     pub fn new(format: &Format, line_end: LineEnd) -> Self {
-        let quote = format.quote.unwrap_or(b'"');
-        let mut special = [false; 256];
-        for byte in [format.delimiter, quote, b'\r', b'\n'] {
-            if let Some(special) = special.get_mut(usize::from(byte)) {
-                *special = true;
-            }
+        Self {
+            out: Vec::new(),
+            delimiter: format.delimiter,
+            quote: format.quote.unwrap_or(b'"'),
+            line_end,
+            guarded: Vec::new(),
+            skip_initial_space: format.skip_initial_space,
+            line: String::new(),
+            ends: Vec::new(),
         }
-        let skip_initial_space = format.skip_initial_space;
-        let (delimiter, out, guarded) = (format.delimiter, Vec::new(), Vec::new());
-        Self { out, delimiter, quote, line_end, guarded, special, skip_initial_space }
     }
 
     /// Guards the columns marked `true` against spreadsheets that would run their cells as formulas: see [`guard`].
@@ -59,23 +61,21 @@ impl Writer {
 
     /// Writes a record of which nothing is guarded.
     pub fn write_header<'f>(&mut self, names: impl IntoIterator<Item = &'f str>) {
-        let begin = self.out.len();
-        for (index, name) in names.into_iter().enumerate() {
-            self.write_field(index, name);
+        for name in names {
+            self.add_field(name);
         }
-        self.end_record(begin);
+        self.end_record();
     }
 
-    /// Writes a record.
+    /// Writes a record; one without fields has one that is empty.
     pub fn write<'f>(&mut self, fields: impl IntoIterator<Item = &'f str>) {
-        let begin = self.out.len();
         for (index, field) in fields.into_iter().enumerate() {
             match self.guarded.get(index) {
-                Some(true) => self.write_field(index, &guard(field)),
-                _ => self.write_field(index, field),
+                Some(true) => self.add_field(&guard(field)),
+                _ => self.add_field(field),
             }
         }
-        self.end_record(begin);
+        self.end_record();
     }
 
     /// What has been written.
@@ -94,47 +94,81 @@ impl Writer {
     }
 
     #[inline]
-    fn write_field(&mut self, index: usize, field: &str) {
-        if index > 0 {
-            self.out.push(self.delimiter);
+    fn add_field(&mut self, field: &str) {
+        if !self.ends.is_empty() {
+            self.line.push(char::from(self.delimiter));
         }
-        if self.needs_quotes(field) {
-            self.write_quoted(field);
+        self.line.push_str(field);
+        self.ends.push(self.line.len());
+    }
+
+    fn end_record(&mut self) {
+        if self.ends.is_empty() {
+            self.add_field("");
+        }
+        if self.needs_quotes() {
+            self.write_quoting();
         } else {
-            self.out.extend_from_slice(field.as_bytes());
-        }
-    }
-
-    #[inline]
-    fn needs_quotes(&self, field: &str) -> bool {
-        let special = |byte: &u8| self.special.get(usize::from(*byte)).copied().unwrap_or_default();
-        field.as_bytes().iter().any(special)
-            || (self.skip_initial_space && field.starts_with(' '))
-            // At the beginning of a file it would be a byte order mark.
-            || (self.out.is_empty() && field.starts_with('\u{feff}'))
-    }
-
-    fn write_quoted(&mut self, field: &str) {
-        self.out.push(self.quote);
-        for byte in field.bytes() {
-            if byte == self.quote {
-                self.out.push(byte);
-            }
-            self.out.push(byte);
-        }
-        self.out.push(self.quote);
-    }
-
-    fn end_record(&mut self, begin: usize) {
-        if self.out.len() == begin {
-            // A lone empty field would be an empty line, which is no record.
-            self.out.extend_from_slice(&[self.quote, self.quote]);
+            self.out.extend_from_slice(self.line.as_bytes());
         }
         self.out.extend_from_slice(match self.line_end {
             LineEnd::Lf => b"\n",
             LineEnd::CrLf => b"\r\n",
         });
+        self.line.clear();
+        self.ends.clear();
     }
+
+    /// Whether any field does. The record is looked at as a whole, which is quicker than field by field: then all its
+    /// delimiters are those between fields.
+    #[inline]
+    fn needs_quotes(&self) -> bool {
+        let line = self.line.as_bytes();
+        self.line.is_empty()
+            || memchr3(self.quote, b'\r', b'\n', line).is_some()
+            || memchr_iter(self.delimiter, line).count() + 1 != self.ends.len()
+            || self.skip_initial_space
+            || self.begins_with_mark(&self.line)
+    }
+
+    /// Writes the record field by field.
+    fn write_quoting(&mut self) {
+        let mut start = 0;
+        for end in &self.ends {
+            if start > 0 {
+                self.out.push(self.delimiter);
+            }
+            let field = self.line.get(start..*end).unwrap_or_default();
+            let special = |byte: &u8| matches!(byte, b'\r' | b'\n') || *byte == self.delimiter || *byte == self.quote;
+            // A lone empty field would be an empty line, which is no record.
+            let quoted = self.line.is_empty()
+                || field.as_bytes().iter().any(special)
+                || (self.skip_initial_space && field.starts_with(' '))
+                || (start == 0 && self.begins_with_mark(field));
+            if quoted {
+                write_quoted(&mut self.out, field, self.quote);
+            } else {
+                self.out.extend_from_slice(field.as_bytes());
+            }
+            start = end + 1;
+        }
+    }
+
+    /// Whether the text would be a byte order mark where it is to stand.
+    fn begins_with_mark(&self, text: &str) -> bool {
+        self.out.is_empty() && text.starts_with('\u{feff}')
+    }
+}
+
+fn write_quoted(out: &mut Vec<u8>, field: &str, quote: u8) {
+    out.push(quote);
+    for byte in field.bytes() {
+        if byte == quote {
+            out.push(byte);
+        }
+        out.push(byte);
+    }
+    out.push(quote);
 }
 
 /// The cell with an apostrophe before it, if a spreadsheet could take it for a formula: if it begins with `=`, `+`,
