@@ -1,7 +1,7 @@
 //! Streams that outlive their connections.
 
 use aws_sdk_s3::{Client, operation::get_object::GetObjectOutput, primitives};
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures::stream;
 use storage::{
     ByteRange, Location, Source, StorageError,
@@ -37,8 +37,8 @@ pub(super) async fn open(
 ) -> Result<(ByteStream, u64), StorageError> {
     let object = Object { client: client.clone(), at: at.clone(), version: version.map(str::to_owned) };
     let Some(answer) = object.get(range, etag).await? else { return Ok((Box::pin(stream::empty()), 0)) };
-    let (start, end, object_bytes) = (answer.start, answer.end, answer.object_bytes);
-    let reader = Reader { object, etag: answer.etag, body: answer.body, offset: start, end, tries: fresh() };
+    let object_bytes = answer.object_bytes;
+    let reader = Reader { object, offset: answer.wanted.start, answer, tries: fresh() };
     let pieces =
         stream::try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|piece| (piece, reader))) });
     Ok((Box::pin(pieces), object_bytes))
@@ -55,13 +55,30 @@ struct Object {
     version: Option<String>,
 }
 
-/// The bytes `start..end` of an object, as they arrive.
+/// Bytes of an object, as they arrive.
 struct Answer {
     body: primitives::ByteStream,
     etag: String,
-    start: u64,
+    /// Where in the object the body's next byte is.
+    at: u64,
+    /// Where in the object the body ends.
     end: u64,
+    /// What was asked for, cut where the object ends.
+    wanted: ByteRange,
     object_bytes: u64,
+}
+
+impl Answer {
+    /// What is wanted of the next bytes of the body.
+    fn cut(&mut self, mut piece: Bytes) -> Bytes {
+        let ByteRange { start, end } = self.wanted;
+        let length = piece.len() as u64;
+        let edge = |edge: u64| usize::try_from(edge.clamp(self.at, self.at + length) - self.at).unwrap_or_default();
+        piece.truncate(edge(end));
+        piece.advance(edge(start).min(piece.len()));
+        self.at += length;
+        piece
+    }
 }
 
 impl Object {
@@ -75,7 +92,7 @@ impl Object {
         let get = self.client.get_object().bucket(&self.at.bucket).key(&self.at.key);
         let get = get.set_version_id(self.version.clone()).set_range(header);
         match get.set_if_match(etag.map(|etag| format!("\"{etag}\""))).send().await {
-            Ok(found) => self.answer(range, found).map(Some),
+            Ok(found) => self.answer(range, found),
             Err(error) if status(&error) == Some(416) => Ok(None),
             Err(error) if self.version.is_some() && is_no_version(status(&error), code(&error)) => {
                 Err(StorageError::NotFound { what: self.address() })
@@ -87,19 +104,25 @@ impl Object {
         }
     }
 
-    fn answer(&self, range: Option<ByteRange>, found: GetObjectOutput) -> Result<Answer, StorageError> {
+    fn answer(&self, range: Option<ByteRange>, found: GetObjectOutput) -> Result<Option<Answer>, StorageError> {
         let unreadable = |reason: &str| unreadable(self.address(), reason);
         let length = found.content_length.and_then(|length| u64::try_from(length).ok());
         let length = length.ok_or_else(|| unreadable("it has no length"))?;
-        let (start, object_bytes) = match (range, found.content_range.as_deref()) {
-            (None, _) => (0, length),
-            (Some(_), Some(range)) => content_range(range).ok_or_else(|| unreadable("its range makes no sense"))?,
-            (Some(_), None) => return Err(unreadable("it is not of the range that was asked for")),
+        // A server may ignore a range and send everything: MiniStack does when a version is asked for.
+        let (at, object_bytes) = match found.content_range.as_deref() {
+            Some(range) => content_range(range).ok_or_else(|| unreadable("its range makes no sense"))?,
+            None => (0, length),
         };
-        if range.is_some_and(|range| range.start != start) {
-            return Err(unreadable("it begins elsewhere than was asked for"));
+        let wanted = range.unwrap_or(ByteRange::new(0, object_bytes));
+        let wanted = ByteRange::new(wanted.start, wanted.end.min(object_bytes));
+        let end = at + length;
+        if wanted.is_empty() {
+            return Ok(None);
         }
-        Ok(Answer { body: found.body, etag: unquoted(found.e_tag), start, end: start + length, object_bytes })
+        if at > wanted.start || end < wanted.end {
+            return Err(unreadable("it is not of the range that was asked for"));
+        }
+        Ok(Some(Answer { body: found.body, etag: unquoted(found.e_tag), at, end, wanted, object_bytes }))
     }
 }
 
@@ -118,30 +141,32 @@ fn content_range(text: &str) -> Option<(u64, u64)> {
 /// A stream that, when its connection breaks, goes on from where it was: of the same object, or not at all.
 struct Reader {
     object: Object,
-    etag: String,
-    body: primitives::ByteStream,
+    answer: Answer,
+    /// The next byte to deliver.
     offset: u64,
-    end: u64,
     tries: Backoff,
 }
 
 impl Reader {
     async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
         loop {
-            match self.body.next().await {
-                Some(Ok(piece)) if piece.is_empty() => {}
+            let complete = self.offset == self.answer.wanted.end;
+            if complete && self.answer.end > self.offset {
+                return Ok(None);
+            }
+            match self.answer.body.next().await {
                 Some(Ok(piece)) => {
-                    self.offset += piece.len() as u64;
-                    if self.offset > self.end {
-                        return Err(unreadable(self.object.address(), "it is longer than it says"));
+                    let piece = self.answer.cut(piece);
+                    if !piece.is_empty() {
+                        self.offset += piece.len() as u64;
+                        self.tries = fresh();
+                        return Ok(Some(piece));
                     }
-                    self.tries = fresh();
-                    return Ok(Some(piece));
                 }
-                None if self.offset == self.end => return Ok(None),
+                None if complete => return Ok(None),
                 None => self.resume("the stream ended early".into()).await?,
                 // All bytes came, but their checksum is wrong: they cannot be taken back.
-                Some(Err(error)) if self.offset == self.end => return Err(self.broken(error.into())),
+                Some(Err(error)) if complete => return Err(self.broken(error.into())),
                 Some(Err(error)) => self.resume(error.into()).await?,
             }
         }
@@ -154,9 +179,10 @@ impl Reader {
                 return Err(self.broken(reason));
             }
             tracing::debug!(object = self.object.address(), offset = self.offset, reason, "stream broke off");
-            match self.object.get(Some(ByteRange::new(self.offset, self.end)), Some(&self.etag)).await {
-                Ok(Some(answer)) if answer.end == self.end => {
-                    self.body = answer.body;
+            let rest = ByteRange::new(self.offset, self.answer.wanted.end);
+            match self.object.get(Some(rest), Some(&self.answer.etag)).await {
+                Ok(Some(answer)) if answer.wanted == rest => {
+                    self.answer = answer;
                     return Ok(());
                 }
                 Ok(_) => return Err(StorageError::Changed { what: self.object.address() }),
