@@ -111,3 +111,17 @@ async fn settle(table: &str, asked: usize, left: usize, backoff: &mut Backoff) -
     let source = format!("{left} items stayed unprocessed, however often they were asked for").into();
     Err(StorageError::Throttled { what: table.to_owned(), source })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_stays_unprocessed_is_an_error_and_progress_a_fresh_start() {
+        let mut spent = Backoff::tries(0);
+        let stuck = settle("table", 5, 5, &mut spent).await.unwrap_err();
+        assert!(matches!(stuck, StorageError::Throttled { .. }));
+        settle("table", 5, 4, &mut spent).await.unwrap();
+        settle("table", 4, 4, &mut spent).await.unwrap();
+    }
+}
