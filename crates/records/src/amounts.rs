@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     header::Header,
+    kind::Kind,
     number::NumberFormat,
     read::Record,
-    schema::{CompiledSchema, Kind, SchemaError},
+    schema::{CompiledSchema, SchemaError},
 };
 
 /// A column that is declared to hold amounts.

@@ -216,3 +216,38 @@ pub struct Constraints {
     #[serde(rename = "enum", skip_serializing_if = "Option::is_none")]
     pub values: Option<Vec<Value>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A feed's descriptor can be written with an editor that knows its JSON Schema.
+    #[test]
+    fn the_json_schema_names_the_keys_of_the_standard() {
+        let schema = serde_json::to_value(schemars::schema_for!(Resource)).unwrap();
+        let text = schema.to_string();
+        for key in ["quoteChar", "skipInitialSpace", "missingValues", "fieldsMatch", "decimalChar", "maxLength", "enum"]
+        {
+            assert!(text.contains(&format!("\"{key}\"")), "{key}: {text}");
+        }
+        assert_eq!(schema["$defs"]["Field"]["additionalProperties"], false);
+    }
+
+    #[test]
+    fn a_resource_may_have_keys_that_are_not_ours_but_a_schema_may_not() {
+        let resource = serde_json::json!({"name": "orders", "path": "orders.csv", "sources": [], "encoding": "latin1",
+            "dialect": {"delimiter": ";"}, "schema": {"fields": [{"name": "id"}]}});
+        let resource: Resource = serde_json::from_value(resource).unwrap();
+        assert_eq!((resource.encoding, resource.dialect.delimiter.as_str()), (Encoding::Iso8859_1, ";"));
+        assert!(serde_json::from_str::<Schema>(r#"{"fields": [{"name": "id", "typo": 1}]}"#).is_err());
+        assert!(serde_json::from_str::<Schema>(r#"{"fields": [], "missingValue": []}"#).is_err());
+    }
+
+    /// A type that is not known is kept, so that the error can name the field: see `Schema::compile`.
+    #[test]
+    fn unknown_types_are_read_and_kept() {
+        let field: Field = serde_json::from_str(r#"{"name": "c", "type": "geopoint"}"#).unwrap();
+        assert_eq!(field.kind.as_str(), "geopoint");
+        assert_eq!(serde_json::to_value(&field).unwrap()["type"], "geopoint");
+    }
+}

@@ -240,16 +240,17 @@ impl Format {
     /// The same with another bound on the length of a record, in bytes, its line end not counted.
     pub fn with_record_bytes_max(self, record_bytes_max: usize) -> Result<Self, DialectError> {
         // Positions in a record, decoded, are 32-bit numbers.
-        if record_bytes_max == 0 || record_bytes_max > 1 << 30 {
+        if !(1..=1 << 30).contains(&record_bytes_max) {
             return Err(DialectError::RecordBytesMax);
         }
         Ok(Self { record_bytes_max, ..self })
     }
 
-    /// The same format of text that has been decoded: UTF-8.
+    /// The same format of records that have been decoded: UTF-8, in which a record can be three times as long.
     #[must_use]
     pub fn decoded(self) -> Self {
-        Self { encoding: Encoding::Utf8, ..self }
+        let record_bytes_max = self.record_bytes_max.saturating_mul(3).min(1 << 30);
+        Self { encoding: Encoding::Utf8, record_bytes_max, ..self }
     }
 
     /// The text of bytes in this encoding, and whether all of them are text.

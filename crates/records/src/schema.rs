@@ -1,15 +1,12 @@
 //! Schemas, checked and made ready to check cells by.
 
-use std::cmp::Ordering;
-
 use error_class::{Classified, ErrorClass};
-use jiff::civil::{Date, DateTime, Time};
-use money::Amount;
 use regex::Regex;
 use serde_json::Value as Json;
 
 use crate::{
     descriptor::{Constraints, Field, FieldType, FieldsMatch, Schema},
+    kind::{Kind, Value, json_text, order},
     number::NumberFormat,
     temporal::TemporalFormat,
     validate::rule,
@@ -78,32 +75,6 @@ struct Bound {
     value: Value,
     /// As the descriptor has it.
     text: String,
-}
-
-/// What cells are, and how they are read.
-#[derive(Debug, Clone)]
-pub(crate) enum Kind {
-    Any,
-    Text,
-    Number(NumberFormat),
-    Boolean { yes: Vec<String>, no: Vec<String> },
-    Date(TemporalFormat, String),
-    DateTime(TemporalFormat, String),
-    Time(TemporalFormat, String),
-    Year,
-}
-
-/// A cell's value, as far as it is compared.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
-pub(crate) enum Value {
-    /// Of text there is nothing to compare but the cell itself.
-    Text,
-    Number(Amount),
-    Boolean(bool),
-    Date(Date),
-    DateTime(DateTime),
-    Time(Time),
-    Year(u16),
 }
 
 /// A cell that breaks a rule.
@@ -349,85 +320,11 @@ fn compile_values(kind: &Kind, constraints: &Constraints) -> Result<Option<(Allo
     Ok(Some((allowed, format!("{}{more}", names.join(", ")))))
 }
 
-/// The order of two values of one type.
-fn order(left: &Value, right: &Value) -> Ordering {
-    left.partial_cmp(right).unwrap_or(Ordering::Equal)
-}
-
 impl Allowed {
     fn has(&self, value: &Value, cell: &str) -> bool {
         match self {
             Self::Texts(texts) => texts.binary_search_by(|text| text.as_str().cmp(cell)).is_ok(),
             Self::Values(values) => values.binary_search_by(|listed| order(listed, value)).is_ok(),
-        }
-    }
-}
-
-/// A descriptor's value without the quotes of JSON.
-fn json_text(json: &Json) -> String {
-    json.as_str().map_or_else(|| json.to_string(), str::to_owned)
-}
-
-impl Kind {
-    /// What cells are expected to be, for messages.
-    fn expected(&self) -> String {
-        match self {
-            Self::Any | Self::Text => "text".to_owned(),
-            Self::Number(format) => {
-                let kind = if format.whole { "a whole number" } else { "a number" };
-                let mut text = kind.to_owned();
-                if !format.whole && format.decimal_char != '.' {
-                    text.push_str(&format!(" with decimal sign {:?}", format.decimal_char));
-                }
-                if let Some(group_char) = format.group_char {
-                    text.push_str(&format!(" with groups set off by {group_char:?}"));
-                }
-                text
-            }
-            Self::Boolean { yes, no } => format!("one of {} or {}", yes.join(", "), no.join(", ")),
-            Self::Date(_, format) => format!("a date as {format}"),
-            Self::DateTime(_, format) => format!("a date and time as {format}"),
-            Self::Time(_, format) => format!("a time as {format}"),
-            Self::Year => "a year of four digits".to_owned(),
-        }
-    }
-
-    /// A cell's value; `None` when it is not of this type.
-    #[inline]
-    fn value(&self, cell: &str) -> Option<Value> {
-        match self {
-            Self::Any | Self::Text => Some(Value::Text),
-            Self::Number(format) => format.parse(cell).map(Value::Number),
-            Self::Boolean { yes, no } => {
-                let is = |values: &[String]| values.iter().any(|value| value == cell);
-                if is(yes) { Some(Value::Boolean(true)) } else { is(no).then_some(Value::Boolean(false)) }
-            }
-            Self::Date(format, _) => format.date(cell).map(Value::Date),
-            Self::DateTime(format, _) => format.date_time(cell).map(Value::DateTime),
-            Self::Time(format, _) => format.time(cell).map(Value::Time),
-            Self::Year => {
-                let digits = cell.len() == 4 && cell.bytes().all(|byte| byte.is_ascii_digit());
-                digits.then(|| cell.parse().ok().map(Value::Year)).flatten()
-            }
-        }
-    }
-
-    /// The value of a constraint: as it would stand in a cell, or as JSON or ISO 8601 has it.
-    fn constant(&self, json: &Json) -> Option<Value> {
-        match (self, json) {
-            (Self::Number(format), Json::Number(number)) => {
-                let plain = NumberFormat { whole: format.whole, ..NumberFormat::default() };
-                plain.parse(&number.to_string()).map(Value::Number)
-            }
-            (Self::Boolean { .. }, Json::Bool(value)) => Some(Value::Boolean(*value)),
-            (Self::Year, Json::Number(number)) => self.value(&number.to_string()),
-            (_, Json::String(text)) => self.value(text).or_else(|| match self {
-                Self::Date(..) => TemporalFormat::iso_date().date(text).map(Value::Date),
-                Self::DateTime(..) => TemporalFormat::iso_date_time().date_time(text).map(Value::DateTime),
-                Self::Time(..) => TemporalFormat::iso_time().time(text).map(Value::Time),
-                _ => None,
-            }),
-            _ => None,
         }
     }
 }
