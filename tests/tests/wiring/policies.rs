@@ -47,7 +47,7 @@ fn breadth(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for (id, statement) in allowing(&project.template) {
         let sid = statement["Sid"].as_str().unwrap_or("a statement without a Sid");
-        let everywhere = list(&statement["Resource"]).into_iter().any(|resource| resource == "*");
+        let everywhere = on_aws(&statement["Resource"]).into_iter().any(|resource| resource == "*");
         for action in actions(statement) {
             if everywhere && !FORCED.contains(&action) {
                 faults.push(format!("{id}, {sid}: {action} is allowed on everything"));
@@ -66,6 +66,17 @@ fn breadth(project: &Project) -> Vec<String> {
         }
     }
     faults
+}
+
+/// The resources of a statement, those under a condition too, but for what is in force on the local stack alone: the
+/// emulator does not know every kind of resource.
+fn on_aws(value: &Value) -> Vec<&Value> {
+    match (value, value["Fn::If"].as_array().map(Vec::as_slice)) {
+        (Value::Array(all), _) => all.iter().flat_map(on_aws).collect(),
+        (_, Some([condition, there, _])) if condition == "IsAws" => on_aws(there),
+        (_, Some([_, one, other])) => [on_aws(one), on_aws(other)].concat(),
+        _ => vec![value],
+    }
 }
 
 /// Every statement that allows something to a role, with the resource that it stands in.
@@ -205,6 +216,11 @@ fn nothing_is_allowed_on_everything_unless_aws_forces_it() {
     finds(breadth, "SplitterRole, RecordRuns: dynamodb:PutItem is allowed on everything", |broken| {
         statement(broken, "SplitterRole", "RecordRuns")["Resource"] = json!(["*"]);
     });
+    for hidden in [json!({"Fn::If": ["IsAws", ["*"], "x"]}), json!([{"Fn::If": ["HasVpc", "x", "*"]}])] {
+        finds(breadth, "SplitterRole, RecordRuns: dynamodb:PutItem is allowed on everything", |broken| {
+            statement(broken, "SplitterRole", "RecordRuns")["Resource"] = hidden;
+        });
+    }
     finds(breadth, "SplitterRole, RecordRuns: dynamodb:* is more than one action", |broken| {
         statement(broken, "SplitterRole", "RecordRuns")["Action"] = json!("dynamodb:*");
     });
