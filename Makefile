@@ -24,7 +24,7 @@ status: ## say what of the local stack runs
 	@$(LOCAL) status
 
 invoke: up ## call one function on the local stack: make invoke FUNCTION=splitter [EVENT=file.json]
-	@$(LOCAL) invoke $(FUNCTION) $(EVENT)
+	@$(LOCAL) with-stack $(TOOLS)/python -m local.invoke $(FUNCTION) $(EVENT)
 
 demo: up ## send a file of 10,000 orders through the local stack, and watch it
 	@$(LOCAL) demo

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from local import build, settings, stack
+from local import build, demo, settings, stack
 from local.console import Stop, complain
 
 
@@ -18,6 +18,7 @@ def parser() -> argparse.ArgumentParser:
         ("up", stack.up, "start, build and deploy whatever is not as it should be"),
         ("down", stack.down, "stop the emulator and Valkey"),
         ("status", stack.status, "say what runs"),
+        ("demo", demo.demo, "send 10,000 orders through the stack"),
         ("tools", stack.install_tools, "install what deploys and checks"),
         ("clean", stack.clean, "stop everything and remove .local/"),
     ):

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from local import paths
-from local.console import Stop
+from local.console import Stop, say
 
 FEED = "orders"
 FOLDER = paths.EXAMPLES / FEED
@@ -16,8 +16,8 @@ FINANCIALS = FOLDER / "financials.csv"
 
 def load(financials: Path) -> None:
     """Loads the feed, with these rows as its reference table."""
-    tieout("reference", "load", "financials", str(financials), "--key", "uuid")
     tieout("feed", "put", str(FOLDER / "feed.json"))
+    tieout("reference", "load", "financials", str(financials), "--key", "uuid")
 
 
 def is_loaded() -> bool:
@@ -27,5 +27,6 @@ def is_loaded() -> bool:
 
 def tieout(*arguments: str) -> None:
     """Runs the command line, and shows what it says."""
+    say(f"$ {paths.shown(paths.COMMAND)} {' '.join(arguments)}")
     if subprocess.run([paths.COMMAND, *arguments]).returncode != 0:
         raise Stop(f"`{paths.shown(paths.COMMAND)} {' '.join(arguments)}` failed; it says above why")
