@@ -14,6 +14,8 @@ use crate::{
     error::{classify, code, status, unreadable},
 };
 
+/// More bytes than any object has.
+const BEYOND: u64 = 1 << 60;
 /// How often a stream is taken up again that brings nothing.
 const IDLE_TRIES: u32 = 5;
 
@@ -88,7 +90,11 @@ impl Object {
 
     /// Asks for a range; `None` where the object ends before it.
     async fn get(&self, range: Option<ByteRange>, etag: Option<&str>) -> Result<Option<Answer>, StorageError> {
-        let header = range.map(|range| format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let header = range.map(|ByteRange { start, end }| match end {
+            // Beyond any object: to its end, without a number that a server might not be able to read.
+            BEYOND.. => format!("bytes={start}-"),
+            end => format!("bytes={start}-{}", end - 1),
+        });
         let get = self.client.get_object().bucket(&self.at.bucket).key(&self.at.key);
         let get = get.set_version_id(self.version.clone()).set_range(header);
         match get.set_if_match(etag.map(|etag| format!("\"{etag}\""))).send().await {

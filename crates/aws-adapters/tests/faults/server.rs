@@ -10,7 +10,7 @@ use tokio::{
 
 /// What is answered to the first request that has `to` in its head, once.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub(crate) struct Answer {
     to: &'static str,
     status: u16,
     headers: String,
@@ -19,18 +19,18 @@ pub struct Answer {
 }
 
 impl Answer {
-    pub fn new(to: &'static str, status: u16, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn new(to: &'static str, status: u16, body: impl Into<Vec<u8>>) -> Self {
         let body = body.into();
         Self { to, status, headers: String::new(), sent: body.len(), body }
     }
 
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers += &format!("{name}: {value}\r\n");
         self
     }
 
     /// The connection breaks after this many bytes of the body.
-    pub fn cut(self, sent: usize) -> Self {
+    pub(crate) fn cut(self, sent: usize) -> Self {
         Self { sent, ..self }
     }
 
@@ -43,15 +43,15 @@ impl Answer {
 }
 
 /// The server, which ends with its test.
-pub struct Server {
-    pub session: Session,
+pub(crate) struct Server {
+    pub(crate) session: Session,
     heads: Arc<Mutex<Vec<String>>>,
     answers: Arc<Mutex<Vec<Answer>>>,
 }
 
 impl Server {
     /// Starts it, with a session on it.
-    pub async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let overrides = Overrides {
             profile: None,
@@ -72,12 +72,12 @@ impl Server {
     }
 
     /// The heads of the requests so far, in lower case.
-    pub fn heads(&self) -> Vec<String> {
+    pub(crate) fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
 
     /// How many answers nobody has asked for.
-    pub fn unused(&self) -> usize {
+    pub(crate) fn unused(&self) -> usize {
         self.answers.lock().unwrap().len()
     }
 }
