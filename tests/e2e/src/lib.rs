@@ -3,6 +3,8 @@
 //! Where the stack is stands in the environment or, failing that, in `.local/env`, which `make up` writes.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test kit: it fails by panicking")]
 
+pub mod command;
+pub mod http;
 pub mod resources;
 
 use std::{collections::HashMap, env, fs, path::Path};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_adapters::{CacheConfig, Limits, ValkeyCache};
 use e2e::{
-    Stack,
+    Stack, http,
     resources::{Bucket, Machine, OwnTables, Role, verify_sender},
 };
 use storage::{
@@ -13,11 +13,7 @@ use storage::{
     conformance,
     objects::{Piece, PutOptions},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::sleep,
-};
+use tokio::time::sleep;
 
 const MIB: u64 = 1024 * 1024;
 
@@ -105,10 +101,10 @@ async fn a_link_works_until_it_expires() {
     let at = Location::new(&bucket.name, "default/runs/a b+ü/100%.csv");
     stack.session.objects().put(&at, "bytes".into(), PutOptions::default()).await.unwrap();
     let link = stack.session.links(None).sign(&at, Duration::from_secs(3)).await.unwrap();
-    let (status, body) = get(&link.url).await;
+    let (status, body) = http::get(&link.url).await;
     assert_eq!((status, body.as_str()), (200, "bytes"));
     sleep(Duration::from_secs(4)).await;
-    assert_eq!(get(&link.url).await.0, 403);
+    assert_eq!(http::get(&link.url).await.0, 403);
     bucket.delete().await;
 }
 
@@ -153,17 +149,4 @@ async fn a_failed_concatenation_is_cleaned_up() {
     objects.concatenate(&pieces, &to, PutOptions::default()).await.unwrap_err();
     assert_eq!(bucket.uploads_under_way().await, 0);
     bucket.delete().await;
-}
-
-/// Status and body of a plain GET, as any browser would send it.
-async fn get(url: &str) -> (u16, String) {
-    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
-    let mut stream = TcpStream::connect(host).await.unwrap();
-    let request = format!("GET /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).await.unwrap();
-    let answer = String::from_utf8(answer).unwrap();
-    let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, answer.split_once("\r\n\r\n").unwrap().1.to_owned())
 }

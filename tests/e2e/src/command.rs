@@ -1,0 +1,74 @@
+//! The project's own commands, as a person runs them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+
+/// The project's folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the project is where it was built")
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit status.
+    pub status: i32,
+    /// What it printed as its result.
+    pub stdout: String,
+    /// What it said besides.
+    pub stderr: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            status: output.status.code().expect("not ended by a signal"),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+
+    /// Its result, read as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// The same, once it is sure that it ended well.
+    pub fn well(self) -> Self {
+        assert_eq!(self.status, 0, "{self:?}");
+        self
+    }
+}
+
+/// Runs `.local/bin/tieout`.
+pub fn tieout(arguments: &[&str]) -> Ran {
+    let command = root().join(".local/bin/tieout");
+    let output = Command::new(&command).args(arguments).current_dir(root()).output();
+    Ran::of(output.unwrap_or_else(|error| panic!("{}: {error}: run `make up` first", command.display())))
+}
+
+/// Calls a function directly, as `make invoke` does, with its sample event or with one of the test's own.
+pub fn invoke(function: &str, event: Option<&Path>) -> Ran {
+    let python = root().join(".local/venvs/tools/bin/python");
+    let mut command = Command::new("python3");
+    command.args(["-m", "local", "with-stack"]).arg(python).args(["-m", "local.invoke", function]).args(event);
+    Ran::of(command.current_dir(root()).output().expect("python3 made the stack, so it is here"))
+}
+
+/// Kills the oldest worker of a function, as a failing machine would. Whether there was one.
+pub fn kill_worker(function: &str) -> bool {
+    let name = format!("AWS_LAMBDA_FUNCTION_NAME={function}\0").into_bytes();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let workers = processes.filter_map(|process| {
+        let id: u32 = process.file_name().to_str()?.parse().ok()?;
+        let environment = fs::read(process.path().join("environ")).ok()?;
+        environment.windows(name.len()).any(|window| window == name).then_some(id)
+    });
+    let Some(oldest) = workers.min() else { return false };
+    Command::new("kill").args(["-9", &oldest.to_string()]).status().is_ok_and(|status| status.success())
+}

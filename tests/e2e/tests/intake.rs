@@ -1,0 +1,280 @@
+//! Files through the deployed template: real Lambdas, real state machine, least-privilege roles in force.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
+
+use e2e::{
+    Stack,
+    command::{invoke, kill_worker, root, tieout},
+    http,
+};
+use intake::messages::RunId;
+use serde_json::{Value, json};
+use storage::{Location, Objects, objects::PutOptions};
+use tempfile::TempDir;
+use tests::orders::{Orders, Totals};
+use tokio::{sync::OnceCell, time::sleep};
+
+const INPUT: &str = "tieout-input-000000000000-us-east-1";
+const WORK: &str = "tieout-work-000000000000-us-east-1";
+const DATA: &str = "tieout-data-000000000000-us-east-1";
+const HEADER: &str = "uuid,Country,Item Type,Sales Channel,Order Priority,Order Date,Region,Ship Date,\
+                      Units Sold,Unit Price,Unit Cost,Total Revenue,Total Cost,Total Profit";
+
+/// The orders that the tests send, and their reference rows, loaded once.
+struct Example {
+    folder: TempDir,
+    totals: Totals,
+}
+
+static EXAMPLE: OnceCell<Example> = OnceCell::const_new();
+const ROWS: u64 = 10_000;
+
+impl Example {
+    async fn loaded() -> &'static Self {
+        EXAMPLE.get_or_init(async || Self::load()).await
+    }
+
+    fn load() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| std::io::BufWriter::new(fs::File::create(folder.path().join(name)).unwrap());
+        let totals = Orders::new(7, ROWS).unwrap().write(&mut file("orders.csv"), &mut file("financials.csv")).unwrap();
+        let financials = folder.path().join("financials.csv");
+        tieout(&["reference", "load", "financials", financials.to_str().unwrap(), "--key", "uuid"]).well();
+        // The sample's rows too: a load adds to a table.
+        tieout(&["reference", "load", "financials", "examples/orders/financials.csv", "--key", "uuid"]).well();
+        tieout(&["feed", "put", "examples/orders/feed.json"]).well();
+        Self { folder, totals }
+    }
+
+    /// The orders under another name, so that no two tests upload the same key.
+    fn orders(&self, name: &str) -> PathBuf {
+        let to = self.folder.path().join(name);
+        fs::copy(self.folder.path().join("orders.csv"), &to).unwrap();
+        to
+    }
+}
+
+fn dollars(cents: i128) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+/// The sum of a column in a run's control totals.
+fn sum(run: &Value, column: &str) -> String {
+    let columns = run["totals"]["columns"].as_array().unwrap();
+    columns.iter().find(|entry| entry["column"] == column).unwrap()["sum"].as_str().unwrap().to_owned()
+}
+
+async fn exists(stack: &Stack, bucket: &str, key: &str) -> bool {
+    stack.session.objects().head(&Location::new(bucket, key), None).await.is_ok()
+}
+
+/// The mails about a run, oldest first, as the emulator keeps them.
+async fn mails(stack: &Stack, run: &str) -> Vec<String> {
+    let url = format!("{}/_ministack/ses/messages", stack.var("AWS_ENDPOINT_URL").unwrap());
+    let sent: Value = serde_json::from_str(&http::get(&url).await.1).unwrap();
+    let sent = sent.as_array().or_else(|| sent["messages"].as_array()).unwrap().clone();
+    sent.into_iter().map(|mail| mail.to_string()).filter(|mail| mail.contains(run)).collect()
+}
+
+#[tokio::test]
+async fn ten_thousand_orders_come_back_enriched_and_tied_out() {
+    let stack = Stack::connect().await;
+    let example = Example::loaded().await;
+    let file = example.orders("ten-thousand.csv");
+    let run = tieout(&["submit", "orders", file.to_str().unwrap(), "--wait", "--json"]).well().json();
+
+    let name = run["run_id"].as_str().unwrap();
+    assert_eq!(run["status"], "published");
+    assert_eq!(
+        (run["records_in"].as_u64(), run["records_out"].as_u64(), run["records_rejected"].as_u64()),
+        (Some(ROWS), Some(ROWS), Some(0))
+    );
+    let totals = &example.totals;
+    for (column, cents) in [
+        ("Total Revenue", totals.revenue_cents),
+        ("Total Cost", totals.cost_cents),
+        ("Total Profit", totals.profit_cents),
+    ] {
+        assert_eq!(sum(&run, column).parse::<f64>().unwrap(), dollars(cents).parse::<f64>().unwrap(), "{column}");
+        assert!(dollars(cents).starts_with(&sum(&run, column)), "{column}: {} is {}", sum(&run, column), dollars(cents));
+    }
+
+    let output = tieout(&["run", "output", name]).well().stdout;
+    assert_eq!(output.lines().next(), Some(HEADER));
+    assert_eq!(output.lines().count() as u64, ROWS + 1);
+    let input: BTreeSet<String> =
+        fs::read_to_string(&file).unwrap().lines().skip(1).map(|line| line.trim_end().to_owned()).collect();
+    let passed_on = |line: &str| line.rsplitn(7, ',').last().unwrap().to_owned();
+    assert_eq!(output.lines().skip(1).map(passed_on).collect::<BTreeSet<_>>(), input, "the input's cells are as they were");
+
+    assert!(!exists(&stack, INPUT, "default/intake/orders/ten-thousand.csv").await, "the input is archived");
+    assert!(exists(&stack, DATA, &format!("default/archive/orders/{name}/ten-thousand.csv")).await);
+    let link = tieout(&["run", "link", name, "--json"]).well().json();
+    let (status, downloaded) = http::get(link["url"].as_str().unwrap()).await;
+    assert_eq!((status, downloaded.len()), (200, output.len()), "{link}");
+    assert_eq!(mails(&stack, name).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_link_in_the_mail_opens_the_output() {
+    let stack = Stack::connect().await;
+    Example::loaded().await;
+    let run = tieout(&["submit", "orders", "examples/orders/orders.csv", "--wait", "--json"]).well().json();
+    let name = run["run_id"].as_str().unwrap();
+    let mail = mails(&stack, name).await.pop().expect("a mail about the run");
+    let url = mail.split(['"', ' ', '\\', '\n']).find(|word| word.starts_with("http") && word.contains("X-Amz-"));
+    let url = url.unwrap_or_else(|| panic!("no link in {mail}")).replace("&amp;", "&");
+    let (status, downloaded) = http::get(&url).await;
+    assert_eq!(status, 200, "{downloaded}");
+    assert_eq!(downloaded, tieout(&["run", "output", name]).well().stdout);
+}
+
+#[tokio::test]
+async fn rejects_are_told_by_row_and_rule() {
+    Example::loaded().await;
+    let file = "examples/orders/orders-with-errors.csv";
+    let run = tieout(&["submit", "orders", file, "--wait", "--json"]).well().json();
+    assert_eq!((run["records_in"].as_u64(), run["records_rejected"].as_u64()), (Some(20), Some(12)));
+    let name = run["run_id"].as_str().unwrap();
+    let csv = tieout(&["run", "rejects", name]).well().stdout;
+    assert!(csv.starts_with("row,byte_offset,column,value,rule,message,record\n3,"), "{csv}");
+    let told = tieout(&["run", "rejects", name, "--json"]).well().stdout;
+    assert!(told.contains("\"rule\":\"required\"") && told.contains("\"rule\":\"reference\""), "{told}");
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_match_fails_the_run_and_stays_where_it_was() {
+    let stack = Stack::connect().await;
+    let example = Example::loaded().await;
+    let file = example.folder.path().join("wrong-header.csv");
+    fs::write(&file, "uuid,Land\n1,DE\n").unwrap();
+    let submitted = tieout(&["submit", "orders", file.to_str().unwrap(), "--wait", "--json"]);
+    assert_eq!(submitted.status, 1, "{submitted:?}");
+    let run = submitted.json();
+    assert_eq!(run["status"], "failed");
+    assert!(exists(&stack, INPUT, "default/intake/orders/wrong-header.csv").await, "the input is where it was");
+    let name = run["run_id"].as_str().unwrap();
+    let shown = tieout(&["run", "show", name, "--json"]).stdout;
+    assert!(shown.contains("InvalidInput") && shown.contains("Country"), "{shown}");
+    let mails = mails(&stack, name).await;
+    assert!(mails.len() == 1 && mails[0].contains("Country"), "{mails:?}");
+}
+
+#[tokio::test]
+async fn a_file_dropped_straight_into_input_is_taken() {
+    let stack = Stack::connect().await;
+    let at = Location::new(INPUT, "input/dropped.csv");
+    stack.session.objects().put(&at, "a,b\n1,2\n".into(), PutOptions::default()).await.unwrap();
+    let version = stack.session.objects().head(&at, None).await.unwrap().version.unwrap();
+    let run = RunId::of("default", INPUT, &at.key, &version, 1);
+    for _ in 0..100 {
+        let shown = tieout(&["run", "show", run.as_str(), "--json"]);
+        if shown.status == 0 && shown.stdout.contains("\"published\"") {
+            assert_eq!(tieout(&["run", "output", run.as_str()]).well().stdout, "a,b\n1,2\n");
+            return;
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+    panic!("{run} was not published within twenty seconds");
+}
+
+/// Every sample event, called directly. What comes before a function is done first, by its own sample.
+#[test]
+fn every_sample_event_works_on_its_function() {
+    for function in ["file-arrival", "splitter", "chunk-processor", "merger", "emailer"] {
+        let called = invoke(function, None);
+        assert_eq!(called.status, 0, "{function}: {called:?}");
+    }
+    for (function, sample) in [("file-arrival", "file-arrival-sweep"), ("emailer", "emailer-failure")] {
+        let event = root().join(format!("events/intake/{sample}.json"));
+        if event.exists() {
+            let called = invoke(function, Some(&event));
+            assert_eq!(called.status, 0, "{sample}: {called:?}");
+        }
+    }
+}
+
+/// Each function is sent where its role does not let it go.
+#[tokio::test]
+async fn a_function_is_refused_what_it_does_not_need() {
+    let stack = Stack::connect().await;
+    let objects = stack.session.objects();
+    let folder = tempfile::tempdir().unwrap();
+    let stolen = json!({ "bucket": DATA, "key": "default/runs/secret.csv" });
+    let at = Location::new(DATA, "default/runs/secret.csv");
+    objects.put(&at, "a\n1\n".into(), PutOptions::default()).await.unwrap();
+
+    let run = RunId::of("default", DATA, &at.key, "", 1);
+    let request = json!({ "run": run, "feed": "default", "input": stolen });
+    let mut plan = json!({
+        "request": request,
+        "feed": { "name": "default" },
+        "mail_to": [],
+        "mail_from": "",
+        "header": ["a"],
+        "compression": "none",
+        "split": { "bucket": WORK, "ranges": "none", "chunks": 1, "records": 1, "bytes": 4 }
+    });
+    let plan_at = Location::new(WORK, intake::manifest::plan_key(&run));
+    objects.put(&plan_at, plan.to_string().into(), PutOptions::default()).await.unwrap();
+    let chunk = json!({ "index": 0, "start": 2, "end": 4, "records": 1, "first_row": 1 });
+
+    // The merger's plan names ranges in a bucket that it may not read.
+    let other = RunId::of("default", DATA, &at.key, "", 2);
+    plan["request"]["run"] = json!(other);
+    plan["split"]["bucket"] = json!(INPUT);
+    let plan_at = Location::new(WORK, intake::manifest::plan_key(&other));
+    objects.put(&plan_at, plan.to_string().into(), PutOptions::default()).await.unwrap();
+    objects.put(&Location::new(INPUT, "none"), "[]".into(), PutOptions::default()).await.unwrap();
+
+    let third = RunId::of("default", DATA, &at.key, "", 3);
+    let arrival = json!({
+        "detail-type": "Object Created",
+        "detail": { "bucket": { "name": WORK }, "object": { "key": format!("default/intake/orders/{run}") } }
+    });
+    let at = Location::new(WORK, format!("default/intake/orders/{run}"));
+    objects.put(&at, "a\n1\n".into(), PutOptions::default()).await.unwrap();
+    for (function, event) in [
+        ("file-arrival", arrival),
+        ("splitter", json!({ "run": third, "feed": "default", "input": stolen })),
+        ("chunk-processor", json!({ "run": run, "chunk": chunk })),
+        ("merger", json!({ "run": other })),
+    ] {
+        let file = folder.path().join(function);
+        fs::write(&file, event.to_string()).unwrap();
+        let called = invoke(function, Some(&file));
+        assert_eq!(called.status, 1, "{function} went where it must not: {called:?}");
+        assert!(called.stdout.contains("not allowed to"), "{function}: {called:?}");
+    }
+}
+
+/// A file of many chunks, while its workers are killed: Step Functions runs them again.
+#[tokio::test]
+async fn workers_that_are_killed_are_replaced_and_nothing_is_lost() {
+    let example = Example::loaded().await;
+    let descriptor = fs::read_to_string(root().join("examples/orders/feed.json")).unwrap();
+    let mut feed: Value = serde_json::from_str(&descriptor).unwrap();
+    feed["name"] = json!("killed");
+    feed["tieout"]["chunk"] = json!({ "records": 250 });
+    let path = example.folder.path().join("killed.json");
+    fs::write(&path, feed.to_string()).unwrap();
+    tieout(&["feed", "put", path.to_str().unwrap()]).well();
+
+    let file = example.orders("killed.csv");
+    let killing = tokio::task::spawn_blocking(|| {
+        let mut killed = 0;
+        for _ in 0..60 {
+            killed += usize::from(kill_worker("tieout-chunk-processor"));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        killed
+    });
+    let run = tokio::task::spawn_blocking(move || {
+        tieout(&["submit", "killed", file.to_str().unwrap(), "--wait", "--json"]).well().json()
+    })
+    .await
+    .unwrap();
+    assert!(killing.await.unwrap() > 0, "no worker was killed");
+    assert_eq!(run["records_out"].as_u64(), Some(ROWS));
+    assert!(dollars(example.totals.revenue_cents).starts_with(&sum(&run, "Total Revenue")));
+}
