@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use storage::{Clock, Location, Objects, StorageError, Tables, Workflows, workflows::Start};
+use storage::{Clock, Location, ObjectInfo, Objects, StorageError, Tables, Workflows, workflows::Start};
 use tracing::{info, warn};
 
 use crate::{
@@ -121,9 +121,8 @@ impl FileArrival {
             Err(StorageError::NotFound { .. }) => return Ok(Taken::Ignored),
             Err(error) => return Err(error.into()),
         };
-        let identity = info.version.as_deref().unwrap_or(&info.etag);
         let request = RunRequest {
-            run: RunId::of(key.tenant, &at.bucket, &at.key, identity, 1),
+            run: run_of(key.tenant, at, &info),
             feed: key.feed.to_owned(),
             input: Input { bucket: at.bucket.clone(), key: at.key.clone(), version: info.version },
         };
@@ -138,6 +137,12 @@ impl FileArrival {
             Start::Exists => Ok(Taken::Repeated(request.run)),
         }
     }
+}
+
+/// The run that an upload starts: who has uploaded knows it before any event has arrived.
+pub fn run_of(tenant: &str, at: &Location, uploaded: &ObjectInfo) -> RunId {
+    let identity = uploaded.version.as_deref().unwrap_or(&uploaded.etag);
+    RunId::of(tenant, &at.bucket, &at.key, identity, 1)
 }
 
 impl Arrived {

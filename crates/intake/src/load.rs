@@ -96,7 +96,7 @@ impl References {
         let mut written = 0;
         let mut rows = rows.into_iter();
         loop {
-            let some: Vec<(String, Row)> = rows.by_ref().take(ROWS_A_CALL).collect();
+            let some: Vec<KeyedRow> = rows.by_ref().take(ROWS_A_CALL).collect();
             if some.is_empty() {
                 break;
             }
@@ -109,8 +109,11 @@ impl References {
     }
 }
 
+/// A row and its key.
+type KeyedRow = (String, Row);
+
 /// The columns and rows of a file, all of them checked.
-fn read(csv: &[u8], key_column: &str) -> Result<(Vec<String>, Vec<(String, Row)>), LoadError> {
+fn read(csv: &[u8], key_column: &str) -> Result<(Vec<String>, Vec<KeyedRow>), LoadError> {
     let format = Format::default();
     let csv = csv.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(csv);
     let mut reader = RecordReader::new(csv, &format, 0, 0);

@@ -7,7 +7,7 @@
 mod advice;
 mod mail;
 mod page;
-mod text;
+pub mod text;
 
 use jiff::Timestamp;
 use money::ControlTotals;

@@ -4,12 +4,12 @@ use jiff::{SignedDuration, Timestamp};
 use money::Amount;
 
 /// `1234567` as `1,234,567`.
-pub(crate) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     grouped(&number.to_string())
 }
 
 /// An amount with its integer digits in groups: `-1,234,567.80`.
-pub(crate) fn amount(amount: Amount) -> String {
+pub fn amount(amount: Amount) -> String {
     let text = amount.to_string();
     let (sign, digits) = text.strip_prefix('-').map_or(("", &*text), |digits| ("-", digits));
     match digits.split_once('.') {
@@ -30,12 +30,12 @@ fn grouped(digits: &str) -> String {
 }
 
 /// `1 record`, `2 records`.
-pub(crate) fn records(number: u64) -> String {
+pub fn records(number: u64) -> String {
     format!("{} {}", count(number), if number == 1 { "record" } else { "records" })
 }
 
 /// A length in bytes: `1,234,567 bytes (1.2 MB)`; a megabyte has 1,000,000.
-pub(crate) fn bytes(bytes: u64) -> String {
+pub fn bytes(bytes: u64) -> String {
     let exact = format!("{} {}", count(bytes), if bytes == 1 { "byte" } else { "bytes" });
     let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     match units.into_iter().find(|(size, _)| bytes >= *size) {
@@ -45,12 +45,12 @@ pub(crate) fn bytes(bytes: u64) -> String {
 }
 
 /// A time to the second.
-pub(crate) fn time(time: Timestamp) -> String {
+pub fn time(time: Timestamp) -> String {
     time.strftime("%-d %B %Y, %H:%M:%S UTC").to_string()
 }
 
 /// The time between two others: `2.4 s`, `3 min 12 s`, `1 h 04 min`.
-pub(crate) fn duration(from: Timestamp, to: Timestamp) -> String {
+pub fn duration(from: Timestamp, to: Timestamp) -> String {
     let millis = to.duration_since(from).max(SignedDuration::ZERO).as_millis();
     let seconds = millis / 1_000;
     match seconds {
@@ -61,7 +61,7 @@ pub(crate) fn duration(from: Timestamp, to: Timestamp) -> String {
 }
 
 /// `text` in at most `chars` characters, its control characters as visible signs.
-pub(crate) fn visible(text: &str, chars: usize) -> String {
+pub fn visible(text: &str, chars: usize) -> String {
     let sign = |c: char| match c {
         '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
         c if c.is_control() => '\u{fffd}',
