@@ -28,7 +28,7 @@ def demo() -> None:
     tieout("run", "show", run["run_id"])
     compare(run, made)
     command = paths.shown(paths.COMMAND)
-    say(f"\nrevenue, cost and profit are the generator's, to the cent: it took {run['seconds']} s. Look for yourself:")
+    say(f"\nrevenue, cost and profit are the generator's, to the cent: in {run['seconds']:.1f} s. Look for yourself:")
     say(f"  {command} run output {run['run_id']} --to {paths.shown(paths.DEMO)}/clean.csv")
     say(f"  {command} run link {run['run_id']}")
     say(f"  {command} run list")

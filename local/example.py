@@ -27,6 +27,11 @@ def is_loaded() -> bool:
 
 def tieout(*arguments: str) -> None:
     """Runs the command line, and shows what it says."""
-    say(f"$ {paths.shown(paths.COMMAND)} {' '.join(arguments)}")
+    say(f"$ {as_typed(arguments)}")
     if subprocess.run([paths.COMMAND, *arguments]).returncode != 0:
-        raise Stop(f"`{paths.shown(paths.COMMAND)} {' '.join(arguments)}` failed; it says above why")
+        raise Stop(f"`{as_typed(arguments)}` failed; it says above why")
+
+
+def as_typed(arguments: tuple[str, ...]) -> str:
+    """The command as a person would type it in the project's folder."""
+    return " ".join([paths.shown(paths.COMMAND), *arguments]).replace(f"{paths.ROOT}/", "")
