@@ -1,0 +1,223 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use intake::{
+    layout::{DEFAULT_TENANT, is_name, is_tenant},
+    messages::RunId,
+};
+
+/// CSV files in; clean, enriched files out, with every row and every cent accounted for.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, after_help = EXAMPLES, after_long_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Answer in JSON, on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Describe a feed, load what its rows are enriched from, send a file through, and take the result:
+
+  tieout feed put examples/orders/feed.json
+  tieout reference load financials examples/orders/financials.csv --key uuid
+  tieout submit orders examples/orders/orders.csv --wait
+  tieout run output default-0123456789abcdef0123456789abcdef --to clean.csv
+
+Results go to standard output, progress and errors to standard error.
+
+Exit status: 0 all went well; 1 the run failed, or the service did; 2 the command cannot be done as it was given: wrong
+usage, an unknown feed, run or file, a descriptor or reference file with errors.";
+
+/// Which installation is meant. AWS's own environment variables and configuration files apply.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct Target {
+    /// The stack's name
+    #[arg(long, global = true, env = "TIEOUT_STACK", default_value = "tieout", hide_env_values = true)]
+    pub(crate) stack: String,
+    /// The tenant whose feeds, files and runs are meant
+    #[arg(long, global = true, env = "TIEOUT_TENANT", default_value = DEFAULT_TENANT, hide_env_values = true, value_parser = tenant)]
+    pub(crate) tenant: String,
+    /// A profile of the AWS configuration
+    #[arg(long, global = true, env = "AWS_PROFILE", hide_env_values = true)]
+    pub(crate) profile: Option<String>,
+    /// The AWS region, in place of the one in AWS_REGION or the profile
+    #[arg(long, global = true)]
+    pub(crate) region: Option<String>,
+    /// The address of a local stack
+    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", hide_env_values = true)]
+    pub(crate) endpoint_url: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Describe what files look like, and what is to be done with them
+    #[command(subcommand)]
+    Feed(FeedCommand),
+    /// Load the tables that records are enriched from
+    #[command(subcommand)]
+    Reference(ReferenceCommand),
+    /// Send a file to a feed
+    Submit(Submit),
+    /// Look at runs, and take what they published
+    #[command(subcommand)]
+    Run(RunCommand),
+    /// Follow a run until it ends
+    Watch(Watch),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FeedCommand {
+    /// Check a descriptor and put it in force; runs under way keep the one they began with
+    Put {
+        /// A JSON file: a Frictionless Tabular Data Resource with one further key, `tieout`
+        file: PathBuf,
+    },
+    /// List the feeds
+    List,
+    /// Print a feed's descriptor
+    Show {
+        /// The feed's name
+        #[arg(value_parser = name)]
+        feed: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReferenceCommand {
+    /// Load all rows of a CSV file, in place of those with the same keys; rows with other keys stay
+    ///
+    /// The whole file is checked first: every row needs a key, and no two rows may have the same.
+    Load {
+        /// The table's name, as feeds have it in `tieout.enrichment.table`
+        #[arg(value_parser = name)]
+        table: String,
+        /// The file: UTF-8, comma-separated, with a header
+        csv: PathBuf,
+        /// The column whose values rows are found by
+        #[arg(long, value_name = "COLUMN")]
+        key: String,
+    },
+}
+
+/// Send a file to a feed
+///
+/// Prints the run's name. With --wait it follows the run to its end, prints its figures, and exits with 1 if it failed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Submit {
+    /// The feed's name
+    #[arg(value_parser = name)]
+    pub(crate) feed: String,
+    /// The file: CSV, or CSV compressed with gzip
+    pub(crate) file: PathBuf,
+    /// Follow the run until it ends
+    #[arg(long)]
+    pub(crate) wait: bool,
+    /// Stop following after this many seconds; the run goes on
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_SECONDS, requires = "wait")]
+    pub(crate) timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RunCommand {
+    /// List the last runs, newest first
+    List {
+        /// How many at most
+        #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+    /// Show a run's figures and steps
+    Show {
+        /// The run's name
+        run: RunId,
+    },
+    /// Print the published file, or write it to a file; with --json, say where it is
+    Output(Download),
+    /// Print the rejected records as CSV, or write them to a file; with --json, print the first ones with their reasons
+    Rejects(Download),
+    /// Sign a fresh download link to the published file; whoever has it can download
+    Link {
+        /// The run's name
+        run: RunId,
+        /// How long the link is to work. It ends earlier if your own credentials do
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=10_080))]
+        minutes: u64,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Download {
+    /// The run's name
+    pub(crate) run: RunId,
+    /// Write to this file, which appears when it is whole
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+/// Follow a run until it ends
+///
+/// On a terminal the progress is drawn, elsewhere it is a line per change. With --json, standard output gets an object
+/// per change, and the run's figures as the last one. Exits with 1 if the run failed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Watch {
+    /// The run's name; without one, the latest run
+    pub(crate) run: Option<RunId>,
+    /// Stop following after this many seconds; the run goes on
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_SECONDS)]
+    pub(crate) timeout: u64,
+}
+
+/// Four hours: the largest file takes less.
+const PATIENCE_SECONDS: u64 = 4 * 3_600;
+
+fn tenant(text: &str) -> Result<String, String> {
+    let rule = "a tenant is 1 to 32 lower-case letters and digits, and neither \"intake\" nor \"input\"";
+    if is_tenant(text) { Ok(text.to_owned()) } else { Err(rule.to_owned()) }
+}
+
+fn name(text: &str) -> Result<String, String> {
+    let rule = "a name is 1 to 64 lower-case letters, digits, '-', '_' and '.', and begins with a letter or digit";
+    if is_name(text) { Ok(text.to_owned()) } else { Err(rule.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn places_and_json_can_stand_behind_the_command() {
+        let args = Args::parse_from(["tieout", "feed", "list", "--json", "--tenant", "acme", "--region", "eu-west-1"]);
+        assert!(args.json);
+        assert_eq!((args.target.tenant.as_str(), args.target.region.as_deref()), ("acme", Some("eu-west-1")));
+    }
+
+    #[test]
+    fn names_are_checked_at_the_door() {
+        for wrong in [
+            &["submit", "Orders", "f.csv"][..],
+            &["submit", "../orders", "f.csv"],
+            &["submit", "orders", "f.csv", "--timeout", "5"],
+            &["run", "show", "default-12"],
+            &["run", "link", "default-0123456789abcdef0123456789abcdef", "--minutes", "0"],
+            &["run", "output", "default-0123456789abcdef0123456789abcdef", "--json", "--to", "f.csv"],
+            &["feed", "list", "--tenant", "a/b"],
+            &["reference", "load", "t", "f.csv"],
+        ] {
+            let words = ["tieout"].iter().chain(wrong);
+            assert!(Args::try_parse_from(words).is_err(), "{wrong:?} is taken");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What can go wrong, and with which exit status the command then ends.
+
+use std::{fmt, io, path::Path, process::ExitCode};
+
+use error_class::chain;
+use intake::{IntakeError, feed::FeedError, load::LoadError};
+use storage::StorageError;
+
+/// Why the command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It cannot be done as it was given.
+    Misuse(String),
+    /// The service, the network or this machine failed.
+    Service(String),
+    /// The run failed; its figures and the reason are told already.
+    Run,
+    /// Whoever read our output has seen enough: `tieout run output … | head`.
+    ReaderGone,
+}
+
+impl Failure {
+    /// What a person is told.
+    pub(crate) fn message(&self) -> Option<&str> {
+        match self {
+            Self::Misuse(message) | Self::Service(message) => Some(message),
+            Self::Run | Self::ReaderGone => None,
+        }
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::ReaderGone => 0,
+            Self::Run | Self::Service(_) => 1,
+            Self::Misuse(_) => 2,
+        })
+    }
+
+    pub(crate) fn misuse(message: impl fmt::Display) -> Self {
+        Self::Misuse(message.to_string())
+    }
+
+    /// A local file that cannot be read or written as asked.
+    pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
+        Self::Misuse(format!("{}: {error}", path.display()))
+    }
+
+    /// Standard output failed.
+    pub(crate) fn output(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Service(format!("standard output: {error}")),
+        }
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::Service(match &error {
+            StorageError::NotFound { .. } => {
+                format!("{error}: --stack, --profile, --region and --endpoint-url say where to look")
+            }
+            _ => chain(&error),
+        })
+    }
+}
+
+impl From<IntakeError> for Failure {
+    fn from(error: IntakeError) -> Self {
+        match error {
+            IntakeError::Storage(error) => error.into(),
+            IntakeError::Feed(error) => error.into(),
+            other => Self::Service(chain(&other)),
+        }
+    }
+}
+
+impl From<FeedError> for Failure {
+    fn from(error: FeedError) -> Self {
+        Self::Misuse(chain(&error))
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Intake(error) => error.into(),
+            other => Self::Misuse(chain(&other)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_that_goes_away_is_no_error() {
+        let gone = Failure::output(&io::ErrorKind::BrokenPipe.into());
+        assert_eq!((gone.message(), gone.exit_code()), (None, ExitCode::SUCCESS));
+        let full = Failure::output(&io::ErrorKind::StorageFull.into());
+        assert_eq!((full.message().is_some(), full.exit_code()), (true, ExitCode::from(1)));
+    }
+
+    #[test]
+    fn only_what_the_caller_can_mend_is_misuse() {
+        let missing = || StorageError::NotFound { what: "tieout-runs".to_owned() };
+        assert_eq!(Failure::from(IntakeError::Storage(missing())).exit_code(), ExitCode::from(1));
+        assert_eq!(Failure::from(LoadError::Intake(missing().into())).exit_code(), ExitCode::from(1));
+        assert_eq!(Failure::from(LoadError::Name("A".to_owned())).exit_code(), ExitCode::from(2));
+        let wrong = FeedError::Shape("expected value".to_owned());
+        assert_eq!(Failure::from(IntakeError::Feed(wrong)).exit_code(), ExitCode::from(2));
+    }
+}

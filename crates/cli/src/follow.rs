@@ -1,0 +1,112 @@
+//! Following a run to its end.
+
+use std::time::Duration;
+
+use error_class::{Classified, ErrorClass, chain};
+use intake::{
+    messages::RunId,
+    runs::{RunRecord, RunStatus, Runs},
+};
+use storage::StorageError;
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    error::Failure,
+    installation::Installation,
+    output::Output,
+    progress::{Display, Progress},
+    view::RunView,
+};
+
+/// How long the run's row may take to appear before a person is told why that could be.
+const ROW_EXPECTED: Duration = Duration::from_secs(15);
+/// Looks in a row that may fail before we give up. Each was tried several times by itself.
+const FAILED_LOOKS_MAX: u32 = 5;
+const PAUSE_MIN: Duration = Duration::from_millis(150);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// What to do about a run without a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Absent {
+    /// Its file has just been uploaded: wait for it.
+    Wait,
+    /// It may have been uploaded a moment ago: wait a little.
+    GiveUp,
+}
+
+/// Follows the run until it has ended, for at most `patience`.
+pub(crate) async fn follow(
+    at: &Installation,
+    run: &RunId,
+    absent: Absent,
+    patience: Duration,
+    display: &Display,
+) -> Result<RunRecord, Failure> {
+    let ended = until_ended(&at.runs(), run, absent, patience, display).await;
+    display.end();
+    ended
+}
+
+async fn until_ended(
+    runs: &Runs,
+    run: &RunId,
+    absent: Absent,
+    patience: Duration,
+    display: &Display,
+) -> Result<RunRecord, Failure> {
+    let begun = Instant::now();
+    let mut seen = Progress::default();
+    let mut hinted = false;
+    let mut failed_looks = 0;
+    while begun.elapsed() < patience {
+        match look(runs, run).await {
+            Ok(now) => {
+                failed_looks = 0;
+                display.show(&seen, &now)?;
+                seen = now;
+            }
+            Err(error) if passes(&error) && failed_looks < FAILED_LOOKS_MAX => {
+                failed_looks += 1;
+                display.note(&chain(&error));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(record) = seen.record.take_if(|record| record.status.is_final()) {
+            return Ok(record);
+        }
+        if seen.record.is_none() && !hinted && begun.elapsed() > ROW_EXPECTED {
+            if absent == Absent::GiveUp {
+                return Err(Failure::misuse(format!("there is no run {run}: `tieout run list` shows the last ones")));
+            }
+            display.note("the upload's event has not arrived yet; if it was lost, the next sweep takes the file");
+            hinted = true;
+        }
+        sleep(pause(seen.chunk_count())).await;
+    }
+    let seconds = patience.as_secs();
+    Err(Failure::Service(format!("run {run} has not ended within {seconds} s. It goes on: `tieout watch {run}`")))
+}
+
+async fn look(runs: &Runs, run: &RunId) -> Result<Progress, StorageError> {
+    // In this order: a run that is seen to have ended is seen with all of its steps.
+    let record = runs.get(run).await?;
+    let steps = if record.is_some() { runs.steps(run).await? } else { Vec::new() };
+    Ok(Progress { record, steps })
+}
+
+fn passes(error: &StorageError) -> bool {
+    matches!(error.class(), ErrorClass::Throttled | ErrorClass::Unavailable)
+}
+
+/// Every look reads all rows: the more there are, the less often.
+fn pause(chunks: u64) -> Duration {
+    (PAUSE_MIN + Duration::from_millis(chunks)).min(PAUSE_MAX)
+}
+
+/// Tells the figures of a run that has ended; one that failed is a failure of the command.
+pub(crate) fn tell_end(record: RunRecord, at: &Installation, output: Output) -> Result<(), Failure> {
+    let failed = record.status == RunStatus::Failed;
+    let view = RunView::of(record, &at.names.data_bucket, at.runs().now());
+    output.tell(&view, RunView::text)?;
+    if failed { Err(Failure::Run) } else { Ok(()) }
+}

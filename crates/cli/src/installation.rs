@@ -1,0 +1,99 @@
+//! The installation that is meant: its names follow from stack, account and region, so nothing has to be configured.
+
+use std::sync::Arc;
+
+use aws_adapters::{Overrides, Session};
+use intake::{
+    feed::Feeds,
+    messages::RunId,
+    reference::References,
+    rejects::Rejects,
+    runs::{RunRecord, Runs},
+};
+use storage::{Links, Objects, Tables, cache::NoCache};
+
+use crate::{args::Target, error::Failure};
+
+/// A session with one installation, for one tenant.
+pub(crate) struct Installation {
+    pub(crate) tenant: String,
+    pub(crate) names: Names,
+    session: Session,
+}
+
+/// The names of what the template deploys.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    stack: String,
+    pub(crate) input_bucket: String,
+    pub(crate) data_bucket: String,
+}
+
+impl Names {
+    fn of(stack: &str, account: &str, region: &str) -> Self {
+        let bucket = |what: &str| format!("{stack}-{what}-{account}-{region}");
+        Self { stack: stack.to_owned(), input_bucket: bucket("input"), data_bucket: bucket("data") }
+    }
+
+    fn table(&self, what: &str) -> String {
+        format!("{}-{what}", self.stack)
+    }
+}
+
+impl Installation {
+    pub(crate) async fn connect(target: Target) -> Result<Self, Failure> {
+        let Target { stack, tenant, profile, region, endpoint_url } = target;
+        let overrides = Overrides { profile, region, endpoint: endpoint_url, key: None };
+        let session = Session::connect(overrides).await.map_err(Failure::misuse)?;
+        let names = Names::of(&stack, session.account_id().await?, session.region());
+        Ok(Self { tenant, names, session })
+    }
+
+    pub(crate) fn objects(&self) -> impl Objects + use<> {
+        self.session.objects()
+    }
+
+    /// Signs with the caller's own credentials.
+    pub(crate) fn links(&self) -> impl Links + use<> {
+        self.session.links(None)
+    }
+
+    pub(crate) fn feeds(&self) -> Feeds {
+        Feeds::new(self.tables(), self.names.table("feeds"))
+    }
+
+    pub(crate) fn references(&self) -> References {
+        References::new(self.tables(), self.names.table("reference"), Arc::new(NoCache))
+    }
+
+    pub(crate) fn runs(&self) -> Runs {
+        Runs::new(self.tables(), self.names.table("runs"), aws_adapters::clock())
+    }
+
+    pub(crate) fn rejects(&self) -> Rejects {
+        Rejects::new(self.tables(), self.names.table("rejects"))
+    }
+
+    /// The row of a run that must exist.
+    pub(crate) async fn run(&self, run: &RunId) -> Result<RunRecord, Failure> {
+        let found = self.runs().get(run).await?;
+        found.ok_or_else(|| Failure::misuse(format!("there is no run {run}: `tieout run list` shows the last ones")))
+    }
+
+    fn tables(&self) -> Arc<dyn Tables> {
+        Arc::new(self.session.tables())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_the_template_s() {
+        let names = Names::of("tieout", "000000000000", "eu-central-1");
+        assert_eq!(names.input_bucket, "tieout-input-000000000000-eu-central-1");
+        assert_eq!(names.data_bucket, "tieout-data-000000000000-eu-central-1");
+        assert_eq!(names.table("runs"), "tieout-runs");
+    }
+}
