@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test kit: it fails by panicking")]
 
 pub mod command;
+pub mod example;
 pub mod http;
 pub mod resources;
 

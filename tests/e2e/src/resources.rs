@@ -36,9 +36,12 @@ impl Bucket {
         let client =
             aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(true).build());
         let name = name("bucket");
-        let region = BucketLocationConstraint::from(stack.session.region());
-        let place = CreateBucketConfiguration::builder().location_constraint(region).build();
-        client.create_bucket().bucket(&name).create_bucket_configuration(place).send().await.unwrap();
+        // S3's first region is the one that must not be named.
+        let place = (stack.session.region() != "us-east-1").then(|| {
+            let region = BucketLocationConstraint::from(stack.session.region());
+            CreateBucketConfiguration::builder().location_constraint(region).build()
+        });
+        client.create_bucket().bucket(&name).set_create_bucket_configuration(place).send().await.unwrap();
         let versioning = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         client.put_bucket_versioning().bucket(&name).versioning_configuration(versioning).send().await.unwrap();
         Self { name, client }
