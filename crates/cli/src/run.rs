@@ -68,7 +68,8 @@ struct Shown {
 
 async fn show(run: &RunId, at: &Installation, output: Output) -> Result<(), Failure> {
     let record = at.run(run).await?;
-    let steps = at.runs().steps(run).await?;
+    let mut steps = at.runs().steps(run).await?;
+    view::in_order(&mut steps);
     let shown = Shown { run: RunView::of(record, &at.names.data_bucket, at.runs().now()), steps };
     output.tell(&shown, |Shown { run, steps }| format!("{}\n{}", run.text(), view::steps(steps)))
 }

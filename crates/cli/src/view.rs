@@ -176,6 +176,15 @@ pub(crate) fn steps(steps: &[StepRecord]) -> String {
     columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[2, 3, 4, 5])
 }
 
+/// Puts steps in the order of the machine's states; chunks stay in file order.
+pub(crate) fn in_order(steps: &mut [StepRecord]) {
+    steps.sort_by_key(|step| match step.step.as_str() {
+        "step#split" => 0,
+        "step#merge" => 2,
+        _ => 1,
+    });
+}
+
 /// `split`, `merge`, or `chunk 12`.
 pub(crate) fn step_name(step: &StepRecord) -> String {
     match step.step.split_once('#') {
@@ -300,13 +309,20 @@ mod tests {
     #[test]
     fn steps_have_a_line_each() {
         let step = |value| serde_json::from_value::<StepRecord>(value).unwrap();
-        let text = steps(&[
+        let mut all = [
+            step(
+                json!({"sk": "chunk#000003", "status": "running", "attempts": 1, "started_at": "2026-03-01T08:00:00Z"}),
+            ),
             step(json!({"sk": "chunk#000012", "status": "failed", "attempts": 2, "started_at": "2026-03-01T08:00:00Z",
                 "ended_at": "2026-03-01T08:00:01Z", "failure": {"class": "Bug", "message": "panicked"}})),
             step(json!({"sk": "step#merge", "status": "running", "attempts": 1, "started_at": "2026-03-01T08:00:00Z"})),
-        ]);
+            step(json!({"sk": "step#split", "status": "done", "attempts": 1, "started_at": "2026-03-01T08:00:00Z"})),
+        ];
+        in_order(&mut all);
+        let text = steps(&all);
         let lines: Vec<Vec<_>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(lines[1], ["chunk", "12", "failed", "2", "0", "0", "1.0", "s", "Bug:", "panicked"]);
-        assert_eq!(lines[2], ["merge", "running", "1", "0", "0"]);
+        assert_eq!((lines[1][0], &lines[2][..2]), ("split", &["chunk", "3"][..]));
+        assert_eq!(lines[3], ["chunk", "12", "failed", "2", "0", "0", "1.0", "s", "Bug:", "panicked"]);
+        assert_eq!(lines[4], ["merge", "running", "1", "0", "0"]);
     }
 }

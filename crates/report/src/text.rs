@@ -39,7 +39,10 @@ pub fn bytes(bytes: u64) -> String {
     let exact = format!("{} {}", count(bytes), if bytes == 1 { "byte" } else { "bytes" });
     let units = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
     match units.into_iter().find(|(size, _)| bytes >= *size) {
-        Some((size, unit)) => format!("{exact} ({}.{} {unit})", bytes / size, bytes % size * 10 / size),
+        Some((size, unit)) => {
+            let tenths = bytes.saturating_add(size / 20) / (size / 10);
+            format!("{exact} ({}.{} {unit})", tenths / 10, tenths % 10)
+        }
         None => exact,
     }
 }
@@ -101,8 +104,8 @@ mod tests {
     fn lengths_are_exact_and_readable() {
         assert_eq!(bytes(1), "1 byte");
         assert_eq!(bytes(999), "999 bytes");
-        assert_eq!(bytes(1_050), "1,050 bytes (1.0 kB)");
-        assert_eq!(bytes(1_299_999_999), "1,299,999,999 bytes (1.2 GB)");
+        assert_eq!(bytes(1_050), "1,050 bytes (1.1 kB)");
+        assert_eq!(bytes(1_299_999_999), "1,299,999,999 bytes (1.3 GB)");
     }
 
     #[test]
