@@ -12,11 +12,11 @@ use intake::{
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    pub(crate) target: Target,
     /// Answer in JSON, on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) target: Target,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -63,12 +63,10 @@ pub(crate) enum Command {
     /// Load the tables that records are enriched from
     #[command(subcommand)]
     Reference(ReferenceCommand),
-    /// Send a file to a feed
     Submit(Submit),
     /// Look at runs, and take what they published
     #[command(subcommand)]
     Run(RunCommand),
-    /// Follow a run until it ends
     Watch(Watch),
 }
 

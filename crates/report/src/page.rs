@@ -164,7 +164,7 @@ fn row(reject: &Reject) -> Markup {
                     None => {}
                 }
             }
-            td { (reject.rule) }
+            td.rule { (reject.rule) }
             td { (shown(&reject.message)) }
         }
     }
