@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use money::Amount;
+use money::{Amount, ControlTotals};
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::orders::{Orders, Totals};
@@ -56,6 +56,6 @@ pub fn dollars(cents: i128) -> Amount {
 
 /// The sum of a column in a run's control totals.
 pub fn sum(run: &Value, column: &str) -> Amount {
-    let columns = run["totals"]["columns"].as_array().unwrap();
-    columns.iter().find(|entry| entry["column"] == column).unwrap()["sum"].as_str().unwrap().parse().unwrap()
+    let totals: ControlTotals = serde_json::from_value(run.get("totals").unwrap().clone()).unwrap();
+    totals.entries().find(|entry| entry.column == column).unwrap().total.sum
 }

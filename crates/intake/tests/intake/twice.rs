@@ -73,7 +73,7 @@ async fn a_failed_run_is_not_started_again_by_a_late_event_or_a_sweep() {
     world.run(&request).await.unwrap_err();
     let arrival = world.handlers().arrival;
     let arrived = arrival.arrive(created("intake/unknown/file.csv", None)).await.unwrap();
-    assert_eq!(arrived.repeated, [request.run.clone()]);
+    assert_eq!(arrived.repeated, std::slice::from_ref(&request.run));
     world.clock.advance(std::time::Duration::from_secs(100 * 24 * 3_600));
     let arrived = arrival.arrive(Arrival::Sweep {}).await.unwrap();
     assert_eq!((arrived.started.len(), arrived.repeated), (0, vec![request.run]), "not even when names are free again");
