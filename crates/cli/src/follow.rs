@@ -110,3 +110,55 @@ pub(crate) fn tell_end(record: RunRecord, at: &Installation, output: Output) -> 
     output.tell(&view, RunView::text)?;
     if failed { Err(Failure::Run) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use intake::messages::{Input, RunRequest};
+    use serde_json::json;
+    use storage::memory::{ManualClock, MemoryTables};
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(400);
+
+    fn runs() -> Runs {
+        Runs::new(Arc::new(MemoryTables::default()), "runs", Arc::new(ManualClock::default()))
+    }
+
+    fn request() -> RunRequest {
+        let input = Input { bucket: "in".into(), key: "default/intake/orders/o.csv".into(), version: None };
+        RunRequest { run: RunId::of("default", "in", "k", "v", 1), feed: "orders".into(), input }
+    }
+
+    #[tokio::test]
+    async fn a_run_is_followed_from_before_its_row_to_its_end() {
+        let (runs, request) = (runs(), request());
+        let work = async {
+            sleep(PAUSE_MIN).await;
+            runs.register(&request).await.unwrap();
+            sleep(PAUSE_MIN).await;
+            runs.set_unless_final(&request.run, json!({"status": "failed"})).await.unwrap();
+        };
+        let patience = Duration::from_secs(60);
+        let (ended, ()) = tokio::join!(until_ended(&runs, &request.run, Absent::Wait, patience, &Display::Lines), work);
+        assert_eq!(ended.unwrap().status, RunStatus::Failed);
+    }
+
+    #[tokio::test]
+    async fn patience_ends_and_the_run_goes_on() {
+        let (runs, request) = (runs(), request());
+        runs.register(&request).await.unwrap();
+        let ended = until_ended(&runs, &request.run, Absent::Wait, SHORT, &Display::Lines).await;
+        let Err(Failure::Service(message)) = ended else { panic!("{ended:?}") };
+        assert!(message.contains(&format!("tieout watch {}", request.run)), "{message}");
+    }
+
+    #[test]
+    fn looks_are_rarer_the_more_there_is_to_read() {
+        assert_eq!(pause(0), PAUSE_MIN);
+        assert!(pause(100) < pause(1_000));
+        assert_eq!(pause(1_000_000), PAUSE_MAX);
+    }
+}
