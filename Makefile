@@ -9,7 +9,7 @@ BENCHES := $(patsubst crates/%/benches,%,$(wildcard crates/*/benches))
 STACK_TESTS := $(basename $(notdir $(wildcard tests/e2e/tests/*.rs)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down status invoke demo test test-fast test-stack lint advisories bench dist clean-local
+.PHONY: help build up down status invoke logs demo test test-fast test-stack lint advisories bench dist clean-local
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,9 @@ status: ## say what of the local stack runs
 invoke: up ## call one function on the local stack: make invoke FUNCTION=splitter [EVENT=file.json]
 	@$(LOCAL) with-stack $(TOOLS)/python -m local.invoke $(FUNCTION) $(EVENT)
 
+logs: ## follow the log of one function on the local stack: make logs FUNCTION=splitter
+	@$(LOCAL) with-stack $(TOOLS)/aws logs tail /aws/lambda/tieout-$(FUNCTION) --since 1h --format short --follow
+
 demo: up ## send a file of 10,000 orders through the local stack, and watch it
 	@$(LOCAL) demo
 
@@ -41,12 +44,15 @@ test-fast: ## run the tests that need no local stack
 test-stack: up ## run the tests on the local stack, end to end
 	@$(LOCAL) with-stack cargo test --workspace $(addprefix --test ,$(STACK_TESTS))
 
-lint: ## check formatting, clippy, dependencies, template, state machines and documentation
+lint: ## check formatting, clippy, types, dependencies, template, state machines and documentation
 	@$(LOCAL) tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo deny check bans licenses sources
+	$(TOOLS)/ruff format --check --quiet local
+	$(TOOLS)/ruff check --quiet local
+	$(TOOLS)/mypy --strict --ignore-missing-imports --cache-dir .local/mypy --package local
 	$(TOOLS)/python -m local.states
 	$(TOOLS)/cfn-lint template.yaml .local/lint/*.json
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam validate --lint

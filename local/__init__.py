@@ -1,4 +1,4 @@
-"""The local stack: the same template, on an AWS emulator, with the real Lambda binaries. `make help` lists what it does.
+"""The local stack: the same template, on an AWS emulator, with the real Lambda binaries. `make help` lists its uses.
 
 Standard library only: it runs before anything is installed.
 """
@@ -7,4 +7,8 @@ import sys
 
 # Before anything that an older Python could not even read.
 if sys.version_info < (3, 11):
-    sys.exit("Python 3.11 or later is needed, this is %d.%d: name another, as in `make up PYTHON=python3.12`" % sys.version_info[:2])
+    sys.exit(
+        "Python 3.11 or later is needed, this is {}.{}: name another, as in `make up PYTHON=python3.12`".format(
+            *sys.version_info[:2]
+        )
+    )

@@ -30,7 +30,7 @@ def native() -> str:
 
 
 def programs() -> dict[str, Path]:
-    """Builds every program of the workspace in one go, so that each dependency is compiled once; says where they lie."""
+    """Builds every program in one go, so that each dependency is compiled once; says where they lie."""
     with step(f"build {len(functions())} functions and the command line"):
         return cargo_build("--workspace", "--bins")
 
@@ -50,7 +50,7 @@ def cargo_build(*what: str) -> dict[str, Path]:
 
 
 def pack(built: dict[str, Path], folder: Path) -> None:
-    """Packs each function as Lambda wants it, `bootstrap` in a zip file `<folder>/<function>`, where that has changed."""
+    """Packs each function as Lambda wants it, as `bootstrap` in a zip file `<folder>/<function>`, if it has changed."""
     wanted = functions()
     folder.mkdir(parents=True, exist_ok=True)
     for function in wanted:

@@ -22,7 +22,7 @@ def shorten_waits() -> None:
     socketserver.StreamRequestHandler.disable_nagle_algorithm = True
     drain = getattr(lambda_runtime.Worker, DRAIN, None)
     if drain is None or not SHORTER_WAITS.keys() <= inspect.signature(drain).parameters.keys():
-        print(f"this MiniStack has no {DRAIN} with {', '.join(SHORTER_WAITS)}: starting it as it is, slower", flush=True)
+        print(f"this MiniStack has no {DRAIN} as it was known: starting it as it is, slower", flush=True)
         return
     setattr(lambda_runtime.Worker, DRAIN, functools.partialmethod(drain, **SHORTER_WAITS))
 

@@ -79,13 +79,13 @@ def forget(run: str) -> None:
     """Removes what an earlier call left of the sample run: a stage that was done once is not done again."""
     tenant = run.rpartition("-")[0]
     storage, tables = boto3.resource("s3"), boto3.resource("dynamodb")
-    for bucket in ("work", "data"):
-        storage.Bucket(f"{STACK}-{bucket}-{ACCOUNT}-{REGION}").object_versions.filter(Prefix=f"{tenant}/runs/{run}/").delete()
+    for name in ("work", "data"):
+        bucket = storage.Bucket(f"{STACK}-{name}-{ACCOUNT}-{REGION}")
+        bucket.object_versions.filter(Prefix=f"{tenant}/runs/{run}/").delete()
+    of_run = {"KeyConditionExpression": "pk = :run", "ExpressionAttributeValues": {":run": f"{tenant}#{run}"}}
     for name in ("runs", "rejects"):
         table = tables.Table(f"{STACK}-{name}")
-        rows = table.query(
-            KeyConditionExpression="pk = :run", ExpressionAttributeValues={":run": f"{tenant}#{run}"}, ConsistentRead=True
-        )
+        rows = table.query(**of_run, ConsistentRead=True)
         with table.batch_writer() as batch:
             for row in rows["Items"]:
                 batch.delete_item(Key={"pk": row["pk"], "sk": row["sk"]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from pathlib import Path
 
@@ -24,9 +23,7 @@ def is_free(host: str, port: int) -> bool:
 def holder(port: int) -> str | None:
     """`process <id> (<command>)`, on Linux and for processes that one may look at."""
     sockets = {
-        f"socket:[{inode}]"
-        for table in ("tcp", "tcp6")
-        for inode in listening_inodes(Path("/proc/net") / table, port)
+        f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in listening_inodes(Path("/proc/net") / table, port)
     }
     if not sockets:
         return None
@@ -48,6 +45,6 @@ def listening_inodes(table: Path, port: int) -> list[str]:
 def holds_any(process: Path, sockets: set[str]) -> bool:
     """Whether one of the process's open files is one of the sockets."""
     try:
-        return any(os.readlink(file) in sockets for file in (process / "fd").iterdir())
+        return any(str(file.readlink()) in sockets for file in (process / "fd").iterdir())
     except OSError:
         return False

@@ -1,7 +1,7 @@
 """The background processes of the stack: started once, found again, stopped.
 
-A service holds a lock on its file in `.local/run/` for as long as it lives: the lock was taken before it was started and
-is inherited by it. So a file left behind by a crash, or a process id used again by the system, misleads nobody.
+A service holds a lock on its file in `.local/run/` for as long as it lives: the lock is taken before the service is
+started, which inherits it. So a file left behind by a crash, or a process id used again, misleads nobody.
 """
 
 from __future__ import annotations
@@ -53,10 +53,11 @@ def ensure(service: Service) -> bool:
     """Makes it run, as described, and answer. Returns whether it was started anew."""
     record = running(service.name)
     with step(f"{service.name} on {HOST}:{service.port}") as line:
-        if record and {**record, "pid": 0} == {**service.wanted(), "pid": 0} and answers_within(service, ANSWER_SECONDS):
+        as_wanted = record is not None and service.wanted().items() <= record.items()
+        if as_wanted and answers_within(service, ANSWER_SECONDS):
             line.note("runs already")
             return False
-        if record:
+        if record is not None:
             terminate(service.name)
         start(service)
         line.note("started")
@@ -121,7 +122,7 @@ def terminate(name: str) -> bool:
     if record is None:
         return False
     if "pid" not in record:
-        raise Stop(f"{name} runs, but whoever started it was killed before noting its process id: please end it by hand")
+        raise Stop(f"{name} runs, but its starter was killed before it noted the process id: please end it by hand")
     pid = int(str(record["pid"]))
     for kind, seconds in ((signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS)):
         try:

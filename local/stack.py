@@ -44,7 +44,8 @@ def up() -> None:
             services.terminate("emulator")
             start_services(current)
             deploy.ensure(current)
-    say(f"the stack runs at {current.endpoint}; use it by {paths.shown(paths.COMMAND)}, or with {paths.shown(paths.ENVIRONMENT)}")
+    command, environment = paths.shown(paths.COMMAND), paths.shown(paths.ENVIRONMENT)
+    say(f"the stack runs at {current.endpoint}; use it by {command}, or with the variables in {environment}")
 
 
 def down() -> None:
@@ -159,7 +160,7 @@ def is_ready(port: int) -> bool:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"http://{HOST}:{port}/_ministack/ready", timeout=2) as answer:
-            return answer.status == 200
+            return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 

@@ -1,7 +1,7 @@
 """Writes the state machines as they are deployed, for cfn-lint, which reads a definition only where it stands inline.
 
-Run by the Python of `.local/venvs/tools`: it reads the template with cfn-lint's own reader. Each machine is written twice,
-as it is on AWS and as it is on the local stack, because numbers differ.
+Run by the Python of `.local/venvs/tools`: it reads the template with cfn-lint's own reader. Each machine is written
+twice, as it is on AWS and as it is on the local stack, because numbers differ.
 """
 
 from __future__ import annotations

@@ -2,12 +2,13 @@
 
 import copy
 import unittest
+from typing import Any
 
 from local import demo
 from local.console import Stop
 
 MADE = {"total_revenue": "30", "total_cost": "20.5", "total_profit": "9.5"}
-RUN = {
+RUN: dict[str, Any] = {
     "records_in": demo.ROWS,
     "records_out": demo.ROWS,
     "records_rejected": 0,

@@ -100,7 +100,9 @@ class Substitution(unittest.TestCase):
             states.Template(self.TEMPLATE, True).value({"Fn::GetAtt": ["Queue", "Arn"]})
 
     def test_numbers_become_numbers(self) -> None:
-        self.assertEqual(states.substituted("m", '{"MaxConcurrency": ${Width}}', {"Width": "40"}), {"MaxConcurrency": 40})
+        self.assertEqual(
+            states.substituted("m", '{"MaxConcurrency": ${Width}}', {"Width": "40"}), {"MaxConcurrency": 40}
+        )
 
     def test_a_missing_a_surplus_and_a_spoilt_value_are_refused(self) -> None:
         for text, values in (("[${A}]", {}), ("[]", {"A": "1"}), ("[${A}]", {"A": "nan!"})):

@@ -82,7 +82,9 @@ class ServiceTest(unittest.TestCase):
         services.ensure(self.service)
         first = self.pid()
         os.kill(first, signal.SIGSTOP)
-        hanging = replace(self.service, answers=lambda port: services.running("server") is not None and self.pid() != first)
+        hanging = replace(
+            self.service, answers=lambda _: services.running("server") is not None and self.pid() != first
+        )
         with patch.object(services, "ANSWER_SECONDS", 0.2), patch.object(services, "STOP_SECONDS", 0.2):
             self.assertTrue(services.ensure(hanging))
         self.assertNotEqual(self.pid(), first)
