@@ -29,8 +29,9 @@ status: ## say what of the local stack runs
 invoke: up ## call one function on the local stack: make invoke FUNCTION=splitter [EVENT=file.json]
 	@$(LOCAL) with-stack $(TOOLS)/python -m local.invoke $(FUNCTION) $(EVENT)
 
-logs: ## follow the log of one function on the local stack: make logs FUNCTION=splitter
-	@$(LOCAL) with-stack $(TOOLS)/aws logs tail /aws/lambda/tieout-$(FUNCTION) --since 1h --format short --follow
+logs: ## print the log of one function on the local stack: make logs FUNCTION=splitter
+	@$(LOCAL) with-stack $(TOOLS)/aws logs filter-log-events --log-group-name /aws/lambda/tieout-$(FUNCTION) \
+		--query 'events[].[message]' --output text
 
 demo: up ## send a file of 10,000 orders through the local stack, and watch it
 	@$(LOCAL) demo
