@@ -2,8 +2,12 @@
 
 use std::{env, fmt, time::Duration};
 
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
-use aws_credential_types::Credentials;
+use aws_config::{
+    BehaviorVersion, ConfigLoader, Region, SdkConfig, profile::ProfileFileCredentialsProvider,
+    provider_config::ProviderConfig, retry::RetryConfig, timeout::TimeoutConfig,
+};
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
 use storage::StorageError;
 use tokio::sync::OnceCell;
@@ -67,13 +71,13 @@ pub struct Session {
 impl Session {
     /// The session that the environment describes, as in Lambda.
     pub async fn from_env() -> Self {
-        Self::load(defaults()).await
+        Self::new(defaults().load().await)
     }
 
     /// The session that environment and profile describe, but for `overrides`.
     pub async fn connect(overrides: Overrides) -> Result<Self, ConnectError> {
         let mut loader = defaults();
-        if let Some(profile) = overrides.profile {
+        if let Some(profile) = &overrides.profile {
             loader = loader.profile_name(profile);
         }
         if let Some(endpoint) = overrides.endpoint {
@@ -85,12 +89,18 @@ impl Session {
         if let Some(AccessKey { id, secret }) = overrides.key {
             loader = loader.credentials_provider(Credentials::new(id, secret, None, None, "overrides"));
         }
-        let session = Self::load(loader).await;
-        session.config.region().is_some().then_some(session).ok_or(ConnectError::NoRegion)
+        let mut config = loader.load().await;
+        let region = config.region().cloned().ok_or(ConnectError::NoRegion)?;
+        if let Some(profile) = &overrides.profile {
+            // Named by a person, a profile wins over access keys that happen to stand in the environment.
+            let sources = ProviderConfig::without_region().with_region(Some(region)).with_http_client(http_client());
+            let provider = ProfileFileCredentialsProvider::builder().profile_name(profile).configure(&sources).build();
+            config = config.into_builder().credentials_provider(SharedCredentialsProvider::new(provider)).build();
+        }
+        Ok(Self::new(config))
     }
 
-    async fn load(loader: ConfigLoader) -> Self {
-        let config = loader.load().await;
+    fn new(config: SdkConfig) -> Self {
         // A local stack has one host name, and so no bucket in it.
         let local = config.endpoint_url().is_some() || env::var_os("AWS_ENDPOINT_URL_S3").is_some();
         let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(local).build();
@@ -151,11 +161,13 @@ impl Session {
 }
 
 fn defaults() -> ConfigLoader {
-    let http =
-        aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https();
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
     aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
+        .http_client(http_client())
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
         .timeout_config(timeouts)
+}
+
+fn http_client() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(tls::Provider::Rustls(CryptoMode::Ring)).build_https()
 }

@@ -44,8 +44,8 @@ pub(crate) struct Target {
     /// The tenant whose feeds, files and runs are meant
     #[arg(long, global = true, env = "TIEOUT_TENANT", default_value = DEFAULT_TENANT, hide_env_values = true, value_parser = tenant)]
     pub(crate) tenant: String,
-    /// A profile of the AWS configuration
-    #[arg(long, global = true, env = "AWS_PROFILE", hide_env_values = true)]
+    /// A profile of the AWS configuration, in place of AWS_PROFILE or access keys in the environment
+    #[arg(long, global = true)]
     pub(crate) profile: Option<String>,
     /// The AWS region, in place of the one in AWS_REGION or the profile
     #[arg(long, global = true)]
