@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from local import build, demo, settings, stack
+from local import build, demo, measure, settings, stack
 from local.console import Stop, complain
 
 
@@ -26,6 +26,9 @@ def parser() -> argparse.ArgumentParser:
     dist = chosen.add_parser("dist", help="build the functions for AWS")
     dist.add_argument("architecture", choices=build.TARGETS)
     dist.set_defaults(action=lambda given: build.dist(given.architecture))
+    measured = chosen.add_parser("measure", help="time a file of generated orders, from upload to mail")
+    measured.add_argument("rows", type=int)
+    measured.set_defaults(action=lambda given: measure.measure(given.rows))
     with_stack = chosen.add_parser("with-stack", help="run a program in the stack's environment")
     with_stack.add_argument("program", nargs=argparse.REMAINDER)
     with_stack.set_defaults(action=lambda given: run_with_stack(given.program))

@@ -1,0 +1,55 @@
+"""How long a file takes from upload to mail on the warm local stack. Prints figures; judges nothing."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+from local import build, example, paths, settings
+from local.console import Stop, say
+
+RUNS = 5
+FOLDER = paths.STATE / "measure"
+
+
+def measure(rows: int) -> None:
+    """Sends the same orders several times; the first time warms the functions up and is not counted."""
+    orders = generate(rows)
+    example.load(orders.with_name("financials.csv"))
+    figures = [send(orders) for _ in range(RUNS + 1)][1:]
+    say(f"\n{rows:,} orders ({orders.stat().st_size:,} bytes), {RUNS} runs: median (least to most)")
+    for name, seconds in zip(("upload to publication", "upload to mail"), zip(*figures)):
+        say(f"  {name:22} {statistics.median(seconds):6.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
+
+
+def generate(rows: int) -> Path:
+    """Makes orders and their reference rows."""
+    generator = build.cargo_build("--workspace", "--bins")[build.GENERATOR]
+    subprocess.run([str(generator), str(FOLDER), "--rows", str(rows)], stdout=subprocess.DEVNULL, check=True)
+    return FOLDER / "orders.csv"
+
+
+def send(orders: Path) -> tuple[float, float]:
+    """Seconds from the start of the upload to the publication and to the mail, as seen from outside."""
+    start = time.monotonic()
+    command = [str(paths.COMMAND), "submit", example.FEED, str(orders), "--wait", "--json"]
+    answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    published = time.monotonic() - start
+    if answer.returncode != 0:
+        raise Stop(f"the run did not end well:\n{answer.stdout}")
+    run = json.loads(answer.stdout)["run_id"]
+    while not mailed(run):
+        if time.monotonic() - start > 60:
+            raise Stop(f"no mail about {run} within a minute")
+        time.sleep(0.02)
+    return published, time.monotonic() - start
+
+
+def mailed(run: str) -> bool:
+    """Whether the emulator holds a mail about the run."""
+    with urllib.request.urlopen(f"{settings.current().endpoint}/_ministack/ses/messages") as answer:
+        return run in answer.read().decode()
