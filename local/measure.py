@@ -22,7 +22,7 @@ def measure(rows: int) -> None:
     example.load(orders.with_name("financials.csv"))
     figures = [send(orders) for _ in range(RUNS + 1)][1:]
     say(f"\n{rows:,} orders ({orders.stat().st_size:,} bytes), {RUNS} runs: median (least to most)")
-    for name, seconds in zip(("upload to publication", "upload to mail"), zip(*figures)):
+    for name, seconds in zip(("upload to publication", "upload to mail"), zip(*figures, strict=True), strict=True):
         say(f"  {name:22} {statistics.median(seconds):6.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
 
 
