@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures::{StreamExt, stream};
 use storage::{Clock, Location, ObjectInfo, Objects, StorageError, Tables, Workflows, workflows::Start};
 use tracing::{info, warn};
 
@@ -17,7 +18,8 @@ use crate::{
 ///
 /// Running it again, late or twice at once is harmless: the run is named after the object's version, registered by a
 /// put that only the first wins, and started under its own name, which Step Functions takes once. After 90 days, when
-/// Step Functions forgets names, the registered run has ended, and an ended run is never started.
+/// Step Functions forgets names, the registered run has long ended (an execution lasts a day at most, and emailer is told
+/// of each that ends), and an ended run is never started.
 pub struct FileArrival {
     objects: Arc<dyn Objects>,
     workflows: Arc<dyn Workflows>,
@@ -51,10 +53,13 @@ impl Config {
 }
 
 enum Taken {
-    Started(RunId),
-    Repeated(RunId),
+    Started,
+    Repeated,
     Ignored,
 }
+
+/// Objects that a sweep looks at side by side.
+const OBJECTS_AT_ONCE: usize = 16;
 
 impl FileArrival {
     /// A file-arrival that reads `objects`, writes runs down in `tables` and starts them through `workflows`.
@@ -75,17 +80,11 @@ impl FileArrival {
         match event {
             Arrival::ObjectCreated(created) => {
                 let at = Location::new(created.bucket.name, created.object.key);
-                let taken = self.take(&at, created.object.version_id).await?;
-                arrived.add(at.key, taken);
+                arrived.count(self.take(&at, created.object.version_id).await?);
             }
             Arrival::Sweep {} => self.sweep(&mut arrived).await?,
         }
-        info!(
-            started = arrived.started.len(),
-            repeated = arrived.repeated.len(),
-            ignored = arrived.ignored.len(),
-            "arrival handled"
-        );
+        info!(started = arrived.started, repeated = arrived.repeated, ignored = arrived.ignored, "arrival handled");
         Ok(arrived)
     }
 
@@ -100,11 +99,15 @@ impl FileArrival {
             let page = self.objects.list(bucket, "", after.as_deref()).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
-            for listed in page.into_iter().filter(|listed| listed.modified <= old_enough) {
-                match self.take(&Location::new(bucket, &listed.key), None).await {
-                    Ok(taken) => arrived.add(listed.key, taken),
+            let old = page.into_iter().filter(|listed| listed.modified <= old_enough);
+            let mut taken = stream::iter(old)
+                .map(|listed| async move { self.take(&Location::new(bucket, &listed.key), None).await })
+                .buffer_unordered(OBJECTS_AT_ONCE);
+            while let Some(taken) = taken.next().await {
+                match taken {
+                    Ok(taken) => arrived.count(taken),
                     Err(error) => {
-                        warn!(key = listed.key, error = error_class::chain(&error), "object not taken");
+                        warn!(error = error_class::chain(&error), "object not taken");
                         failure = Some(error);
                     }
                 }
@@ -114,7 +117,12 @@ impl FileArrival {
     }
 
     async fn take(&self, at: &Location, version: Option<String>) -> Result<Taken, IntakeError> {
-        let Some(key) = InputKey::parse(&at.key) else { return Ok(Taken::Ignored) };
+        let Some(key) = InputKey::parse(&at.key) else {
+            if !at.key.ends_with('/') {
+                warn!(key = at.key, "object lies in no feed's folder");
+            }
+            return Ok(Taken::Ignored);
+        };
         // The event may not tell the version, and a version that it does tell may be gone: its run has archived it.
         let info = match self.objects.head(at, version.as_deref()).await {
             Ok(info) => info,
@@ -128,13 +136,13 @@ impl FileArrival {
         };
         let record = self.runs.register(&request).await?;
         if record.status.is_final() {
-            return Ok(Taken::Repeated(request.run));
+            return Ok(Taken::Repeated);
         }
         let input = serde_json::to_string(&request)
             .map_err(|source| IntakeError::Malformed { what: "the run's request".to_owned(), source })?;
         match self.workflows.start(&self.config.machine, request.run.as_str(), &input).await? {
-            Start::Started => Ok(Taken::Started(request.run)),
-            Start::Exists => Ok(Taken::Repeated(request.run)),
+            Start::Started => Ok(Taken::Started),
+            Start::Exists => Ok(Taken::Repeated),
         }
     }
 }
@@ -146,11 +154,11 @@ pub fn run_of(tenant: &str, at: &Location, uploaded: &ObjectInfo) -> RunId {
 }
 
 impl Arrived {
-    fn add(&mut self, key: String, taken: Taken) {
+    fn count(&mut self, taken: Taken) {
         match taken {
-            Taken::Started(run) => self.started.push(run),
-            Taken::Repeated(run) => self.repeated.push(run),
-            Taken::Ignored => self.ignored.push(key),
+            Taken::Started => self.started += 1,
+            Taken::Repeated => self.repeated += 1,
+            Taken::Ignored => self.ignored += 1,
         }
     }
 }

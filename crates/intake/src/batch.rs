@@ -1,10 +1,10 @@
-//! The records of one range, between reading and writing: what is good waits for its reference rows.
+//! Some records of a range, between reading and writing: what is good waits for its reference rows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use money::ControlTotals;
 use records::{
-    Accepted, Format, Record, RecordReader, Reject, RejectWriter, StructureError, VALUE_CHARS_MAX, Violation,
+    Accepted, Format, Record, RecordReader, Reject, RejectWriter, StructureError, VALUE_CHARS_MAX, Violation, Writer,
 };
 
 use crate::{
@@ -16,7 +16,12 @@ use crate::{
     shape::Shape,
 };
 
-/// The records of one range: the cells of those that keep the schema's rules, the rejects of those that do not.
+/// How many bytes of input a batch is read from: what it holds besides, cells, keys and reference rows, is many times
+/// that, and must fit a function of whatever chunk.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Records as they are read: the cells of those that keep the schema's rules, the rejects of those that do not.
+#[derive(Default)]
 pub(crate) struct Batch {
     accepted: Vec<Origin>,
     cells: Cells,
@@ -32,18 +37,19 @@ struct Origin {
 }
 
 /// Cells of records of equal width, one behind the other, so that a record costs no allocation.
+#[derive(Default)]
 struct Cells {
     text: String,
     ends: Vec<usize>,
     width: usize,
 }
 
-/// What a batch became.
+/// What a range becomes, batch by batch.
 pub(crate) struct Made {
     /// Output records, without header.
-    pub(crate) part: Vec<u8>,
+    pub(crate) part: Writer,
     /// Reject lines, without header, in row order.
-    pub(crate) rejects: Vec<u8>,
+    pub(crate) rejects: RejectWriter,
     /// Records read.
     pub(crate) records_in: u64,
     /// Records in `rejects`.
@@ -55,10 +61,6 @@ pub(crate) struct Made {
 }
 
 impl Cells {
-    fn new(width: usize) -> Self {
-        Self { text: String::new(), ends: Vec::new(), width }
-    }
-
     fn push(&mut self, record: &Accepted<'_>) {
         for cell in record.cells() {
             self.text.push_str(cell);
@@ -82,12 +84,14 @@ impl Cells {
 }
 
 impl Batch {
-    /// Reads and checks the records of a range.
-    pub(crate) fn read(bytes: &[u8], chunk: &Chunk, shape: &Shape) -> Result<Self, StructureError> {
-        let mut reader = RecordReader::new(bytes, &shape.input, chunk.start, chunk.first_row);
-        let width = shape.validator.schema().names().len();
-        let mut batch = Self { accepted: Vec::new(), cells: Cells::new(width), rejects: Vec::new() };
-        while let Some(record) = reader.next_record()? {
+    /// Reads and checks the next records of a range; `None` when there are no more.
+    pub(crate) fn read(reader: &mut RecordReader<'_>, shape: &Shape) -> Result<Option<Self>, StructureError> {
+        let mut batch = Self::default();
+        batch.cells.width = shape.validator.schema().names().len();
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES {
+            let Some(record) = reader.next_record()? else { break };
+            bytes += record.raw().len() + 1;
             match shape.validator.check(&record) {
                 Ok(accepted) => {
                     batch.cells.push(&accepted);
@@ -96,7 +100,7 @@ impl Batch {
                 Err(violations) => batch.rejects.extend(Reject::new(&record, &violations)),
             }
         }
-        Ok(batch)
+        Ok((bytes > 0).then_some(batch))
     }
 
     /// The different values of a column that can be keys.
@@ -105,7 +109,7 @@ impl Batch {
         keys.into_iter().map(str::to_owned).collect()
     }
 
-    /// Brings the reference rows in and writes everything. `bytes` are those that were read, of `chunk`.
+    /// Brings the reference rows in and adds everything to what was made before. `bytes` are those of `chunk`.
     pub(crate) fn write(
         mut self,
         bytes: &[u8],
@@ -113,44 +117,83 @@ impl Batch {
         shape: &Shape,
         enrichment: Option<(&Enrichment, usize)>,
         rows: &HashMap<String, Row>,
-    ) -> Result<Made, IntakeError> {
-        let records_in = (self.accepted.len() + self.rejects.len()) as u64;
-        let mut writer = shape.output.writer();
-        let mut totals = ControlTotals::default();
+        made: &mut Made,
+    ) -> Result<(), IntakeError> {
+        made.records_in += (self.accepted.len() + self.rejects.len()) as u64;
         let mut cells: Vec<&str> = Vec::new();
         for (index, origin) in self.accepted.iter().enumerate() {
             cells.clear();
             cells.extend(self.cells.record(index));
             if let Some((enrichment, key_column)) = enrichment {
                 let key = cells.get(key_column).copied().unwrap_or_default();
-                let row = rows.get(key);
-                if row.is_none() && enrichment.missing == Missing::Reject {
-                    self.rejects.push(origin.unknown_key(bytes, chunk, &shape.input, enrichment, key));
-                    continue;
+                match bring(enrichment, rows.get(key), &mut cells) {
+                    Err(lacking) if enrichment.missing == Missing::Reject => {
+                        let message = lacking.message(enrichment);
+                        self.rejects.push(origin.reject(bytes, chunk, &shape.input, &enrichment.key, key, message));
+                        continue;
+                    }
+                    Ok(()) | Err(_) => {}
                 }
-                let brought = |from: &String| row.and_then(|row| row.get(from)).map_or("", String::as_str);
-                cells.extend(enrichment.columns.iter().map(|column| brought(&column.from)));
             }
-            writer.write(cells.iter().copied());
-            shape.output.amounts.add_cells(|column| cells.get(column).copied(), &mut totals)?;
+            made.part.write(cells.iter().copied());
+            shape.output.amounts.add_cells(|column| cells.get(column).copied(), &mut made.totals)?;
         }
 
         self.rejects.sort_by_key(|reject| reject.violation.row);
-        let mut rejects = RejectWriter::new();
-        let mut rejected_by_rule = BTreeMap::new();
+        made.records_rejected += self.rejects.len() as u64;
         for reject in &self.rejects {
-            rejects.write(reject);
-            *rejected_by_rule.entry(reject.violation.rule.clone()).or_default() += 1;
+            made.rejects.write(reject);
+            *made.rejected_by_rule.entry(reject.violation.rule.clone()).or_default() += 1;
         }
-        Ok(Made {
-            part: writer.into_bytes(),
-            rejects: rejects.into_bytes(),
-            records_in,
-            records_rejected: self.rejects.len() as u64,
-            totals,
-            rejected_by_rule,
-        })
+        Ok(())
     }
+}
+
+impl Made {
+    /// Nothing yet.
+    pub(crate) fn new(shape: &Shape) -> Self {
+        Self {
+            part: shape.output.writer(),
+            rejects: RejectWriter::new(),
+            records_in: 0,
+            records_rejected: 0,
+            totals: ControlTotals::default(),
+            rejected_by_rule: BTreeMap::new(),
+        }
+    }
+}
+
+/// What the reference table lacks for a record.
+enum Lacking<'e> {
+    Row,
+    Column(&'e str),
+}
+
+impl Lacking<'_> {
+    fn message(&self, enrichment: &Enrichment) -> String {
+        let table = &enrichment.table;
+        match self {
+            Self::Row => format!("the reference table {table:?} has no row for this key"),
+            Self::Column(column) => format!("the row for this key in the reference table {table:?} has no {column:?}"),
+        }
+    }
+}
+
+/// Adds the columns of a reference row to a record's cells. What the table lacks becomes an empty cell.
+fn bring<'r, 'e>(
+    enrichment: &'e Enrichment,
+    row: Option<&'r Row>,
+    cells: &mut Vec<&'r str>,
+) -> Result<(), Lacking<'e>> {
+    let mut brought = if row.is_some() { Ok(()) } else { Err(Lacking::Row) };
+    for column in &enrichment.columns {
+        let cell = row.and_then(|row| row.get(&column.from));
+        if cell.is_none() && brought.is_ok() {
+            brought = Err(Lacking::Column(&column.from));
+        }
+        cells.push(cell.map_or("", String::as_str));
+    }
+    brought
 }
 
 impl Origin {
@@ -158,16 +201,16 @@ impl Origin {
         Self { row: record.row(), byte_offset: record.offset(), bytes: record.raw().len() }
     }
 
-    fn unknown_key(&self, bytes: &[u8], chunk: &Chunk, format: &Format, enrichment: &Enrichment, key: &str) -> Reject {
+    fn reject(&self, bytes: &[u8], chunk: &Chunk, format: &Format, column: &str, key: &str, message: String) -> Reject {
         let start = usize::try_from(self.byte_offset - chunk.start).unwrap_or(usize::MAX);
         let raw = bytes.get(start..).and_then(|rest| rest.get(..self.bytes)).unwrap_or_default();
         let violation = Violation {
             row: self.row,
             byte_offset: self.byte_offset,
-            column: Some(enrichment.key.clone()),
+            column: Some(column.to_owned()),
             value: key.chars().take(VALUE_CHARS_MAX).collect(),
             rule: RULE_REFERENCE.to_owned(),
-            message: format!("the reference table {:?} has no row for this key", enrichment.table),
+            message,
         };
         Reject { violation, record: format.decode(raw).0.into_owned() }
     }

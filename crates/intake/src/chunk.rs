@@ -6,11 +6,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use records::{RecordReader, StructureError};
 use storage::{ByteRange, Cache, Clock, Location, Objects, StorageError, Tables, objects::PutOptions};
 use tracing::info;
 
 use crate::{
-    batch::Batch,
+    batch::{Batch, Made},
     config::{ConfigError, text},
     error::IntakeError,
     feed::Enrichment,
@@ -78,9 +79,10 @@ impl ChunkProcessor {
     pub async fn process(&self, request: ChunkRequest) -> Result<ChunkDone, IntakeError> {
         let ChunkRequest { run, chunk } = request;
         let at = Location::new(&self.config.work_bucket, chunk_key(&run, chunk.index));
-        if manifest::read::<ChunkManifest>(&*self.objects, &at).await?.is_none() {
-            let index = chunk.index;
-            self.runs.step(&run, Step::Chunk(index), self.make(&run, chunk, &at)).await?;
+        let step = Step::Chunk(chunk.index);
+        match manifest::read::<ChunkManifest>(&*self.objects, &at).await? {
+            Some(manifest) => self.runs.step_done(&run, step, figures(&manifest)).await,
+            None => self.runs.step(&run, step, self.make(&run, chunk, &at)).await?,
         }
         Ok(ChunkDone {})
     }
@@ -90,15 +92,19 @@ impl ChunkProcessor {
         let input = InputObject::new(&*self.objects, &plan.request.input);
         let bytes = self.range(&input, &plan, &chunk).await?;
         let shape = Shape::new(&plan.feed, &plan.header).map_err(|error| input.wrong(error))?;
-        let read = Batch::read(&bytes, &chunk, &shape).map_err(|error| input.wrong(error))?;
         let enrichment = enrichment(&plan, &shape);
-        let rows = self.look_up(&plan, &read, enrichment).await?;
-        let made = read.write(&bytes, &chunk, &shape, enrichment, &rows)?;
+
+        let mut reader = RecordReader::new(&bytes, &shape.input, chunk.start, chunk.first_row);
+        let mut made = Made::new(&shape);
+        while let Some(batch) = Batch::read(&mut reader, &shape).map_err(|error| unlike_the_splitter(&chunk, &error))? {
+            let rows = self.look_up(&plan, &batch, enrichment).await?;
+            batch.write(&bytes, &chunk, &shape, enrichment, &rows, &mut made)?;
+        }
 
         let folder = attempt_folder(run, &format!("chunks/{:06}", chunk.index));
         let manifest = ChunkManifest {
-            part: self.write(format!("{folder}/part.csv"), made.part).await?,
-            rejects: self.write(format!("{folder}/rejects.csv"), made.rejects).await?,
+            part: self.write(format!("{folder}/part.csv"), made.part.into_bytes()).await?,
+            rejects: self.write(format!("{folder}/rejects.csv"), made.rejects.into_bytes()).await?,
             records_in: made.records_in,
             records_out: made.totals.records(),
             records_rejected: made.records_rejected,
@@ -107,12 +113,7 @@ impl ChunkProcessor {
             chunk,
         };
         let manifest = manifest::commit(&*self.objects, at, manifest).await?;
-        let figures = StepFigures {
-            bytes: bytes.len() as u64,
-            records_in: manifest.records_in,
-            records_out: manifest.records_out,
-            records_rejected: manifest.records_rejected,
-        };
+        let figures = figures(&manifest);
         info!(
             run = %run,
             chunk = manifest.chunk.index,
@@ -176,6 +177,23 @@ impl ChunkProcessor {
         let options = PutOptions { content_type: Some("text/csv; charset=utf-8".to_owned()), ..PutOptions::default() };
         self.objects.put(&at, bytes.into(), options).await?;
         Ok(Some(part))
+    }
+}
+
+fn figures(manifest: &ChunkManifest) -> StepFigures {
+    StepFigures {
+        bytes: manifest.chunk.end - manifest.chunk.start,
+        records_in: manifest.records_in,
+        records_out: manifest.records_out,
+        records_rejected: manifest.records_rejected,
+    }
+}
+
+/// The splitter has read these bytes to their end: if they cannot be read now, two readings disagree.
+fn unlike_the_splitter(chunk: &Chunk, error: &StructureError) -> IntakeError {
+    IntakeError::ControlTotalMismatch {
+        boundary: format!("splitter → chunk-processor, chunk {}", chunk.index),
+        difference: error.to_string(),
     }
 }
 

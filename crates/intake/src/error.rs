@@ -83,6 +83,12 @@ pub enum IntakeError {
     /// The reject file cannot be read again.
     #[error("the reject file cannot be read again")]
     RejectsUnreadable(#[source] records::RejectError),
+    /// The run was declared failed while its output was being made.
+    #[error("run {run} was declared failed while its output was being made: nothing is published")]
+    DeclaredFailed {
+        /// The run.
+        run: String,
+    },
     /// Another worker is sending the run's mail.
     #[error("another worker is sending this run's mail")]
     MailClaimed,
@@ -97,6 +103,15 @@ pub enum FileError {
     /// No bytes at all, where the feed has a header.
     #[error("the file is empty: not even a header")]
     Empty,
+    /// The version that the run reads is not there any more.
+    #[error("the file was deleted or replaced while it was being read")]
+    Gone(#[source] StorageError),
+    /// Its path is too long for the keys that are made of it.
+    #[error("the path below the feed's folder is longer than {limit} bytes: give the file a shorter name")]
+    NameTooLong {
+        /// The bound.
+        limit: usize,
+    },
     /// Not a text file.
     #[error("the file is {what}, not CSV: export it as CSV and upload that")]
     NotCsv {
@@ -147,13 +162,14 @@ impl Classified for IntakeError {
             | Self::UnknownReference { .. }
             | Self::UnknownReferenceColumn { .. }
             | Self::File { .. }
-            | Self::StepMissing { .. }
             | Self::Amounts(_) => ErrorClass::InvalidInput,
             Self::ControlTotalMismatch { .. } | Self::OutputUnreadable(_) | Self::RejectsUnreadable(_) => {
                 ErrorClass::ControlTotalMismatch
             }
-            Self::MailClaimed => ErrorClass::Conflict,
-            Self::Malformed { .. } => ErrorClass::Bug,
+            Self::DeclaredFailed { .. } => ErrorClass::Conflict,
+            // Its worker may have died: in a minute the claim is free.
+            Self::MailClaimed => ErrorClass::Unavailable,
+            Self::StepMissing { .. } | Self::Malformed { .. } => ErrorClass::Bug,
         }
     }
 }

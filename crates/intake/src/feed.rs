@@ -177,9 +177,9 @@ fn wrong(path: &'static str, problem: impl Into<String>) -> FeedError {
 /// The most recipients that one mail may have (SES).
 const RECIPIENTS_MAX: usize = 50;
 /// A chunk is held in memory, and so is what is made of it.
-pub(crate) const CHUNK_BYTES_MAX: u64 = 256 * 1024 * 1024;
-/// A record is parsed in one piece; 64 MiB is far beyond what a person would call a record.
-const RECORD_BYTES_MAX: u64 = 64 * 1024 * 1024;
+pub(crate) const CHUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// A record is parsed in one piece; 16 MiB is far beyond what a person would call a record.
+const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 impl Feed {
     /// Reads and checks a descriptor.

@@ -34,17 +34,20 @@ impl<'a> InputObject<'a> {
 
     /// What is known of it without reading it.
     pub(crate) async fn head(&self) -> Result<ObjectInfo, IntakeError> {
-        Ok(self.objects.head(&self.at, self.version).await?)
+        self.objects.head(&self.at, self.version).await.map_err(|error| self.unreadable(error))
     }
 
     /// The bytes of a range, whole.
     pub(crate) async fn range(&self, range: ByteRange) -> Result<Bytes, IntakeError> {
-        let stream = self.objects.read(&self.at, self.version, Some(range)).await?;
-        let bytes = read_all(stream, &self.at, range.len()).await?;
+        let bytes = async {
+            let stream = self.objects.read(&self.at, self.version, Some(range)).await?;
+            read_all(stream, &self.at, range.len()).await
+        };
+        let bytes = bytes.await.map_err(|error| self.unreadable(error))?;
         if bytes.len() as u64 == range.len() {
             Ok(bytes)
         } else {
-            Err(StorageError::Changed { what: self.at.to_string() }.into())
+            Err(self.unreadable(StorageError::Changed { what: self.at.to_string() }))
         }
     }
 
@@ -58,8 +61,9 @@ impl<'a> InputObject<'a> {
     /// All of it, decompressed into memory.
     pub(crate) async fn decompressed(&self) -> Result<Bytes, IntakeError> {
         let mut decoder = MultiGzDecoder::new(Bounded { bytes: Vec::new() });
-        let mut stream = self.objects.read(&self.at, self.version, None).await?;
-        while let Some(piece) = stream.try_next().await? {
+        let unreadable = |error| self.unreadable(error);
+        let mut stream = self.objects.read(&self.at, self.version, None).await.map_err(unreadable)?;
+        while let Some(piece) = stream.try_next().await.map_err(unreadable)? {
             decoder.write_all(&piece).map_err(|error| self.fault(error))?;
         }
         // `finish` checks the length and checksum at the end: a file that was cut off does not pass for a short one.
@@ -74,6 +78,14 @@ impl<'a> InputObject<'a> {
             FileError::Compression(error)
         };
         self.wrong(source)
+    }
+
+    /// What is not there any more was taken away by its sender; anything else is the store's fault.
+    fn unreadable(&self, error: StorageError) -> IntakeError {
+        match error {
+            gone @ (StorageError::NotFound { .. } | StorageError::Changed { .. }) => self.wrong(FileError::Gone(gone)),
+            other => other.into(),
+        }
     }
 
     /// The error that says what is wrong with this file.

@@ -6,7 +6,8 @@
 //! | input | `intake/<feed>/<file>` | the same, for the tenant `default` |
 //! | input | `input/<file>` | an upload to the feed `default` of the tenant `default` |
 //! | work | `<tenant>/runs/<run>/…` | ranges, parts and their manifests; expires by lifecycle rule |
-//! | data | `<tenant>/runs/<run>/…` | output, rejects, report, `published.json` |
+//! | data | `<tenant>/runs/<run>/end.json` | how the run ended: the commit |
+//! | data | `<tenant>/runs/<run>/output/…` | what it names: output, rejects, report |
 //! | data | `<tenant>/archive/<feed>/<run>/<file>` | the input, once its run is published |
 
 use crate::messages::RunId;
@@ -31,6 +32,10 @@ pub fn is_name(text: &str) -> bool {
         && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
         && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'))
 }
+
+/// The longest path below a feed's folder, in bytes. The archive's key is the longest that is made of it, and S3 takes
+/// 1,024 bytes.
+pub const FILE_BYTES_MAX: usize = 800;
 
 /// What a key of the input bucket says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -93,6 +93,7 @@ impl References {
             return Err(LoadError::Name(load.table.to_owned()));
         }
         let (columns, rows) = read(csv, load.key_column)?;
+        self.loading(load).await?;
         let mut written = 0;
         let mut rows = rows.into_iter();
         loop {

@@ -20,6 +20,7 @@ use crate::{
     feed::Feed,
     layout::run_folder,
     messages::{Chunk, RunId, RunRequest, Split},
+    runs::Reason,
 };
 
 /// What splitter found, and what every later step of the run goes by: the feed as it was then, the header, the ranges.
@@ -32,10 +33,6 @@ pub struct Plan {
     /// The generation of the reference table that the feed enriches from, as it was then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_generation: Option<u64>,
-    /// Who is told how the run ended.
-    pub mail_to: Vec<String>,
-    /// Who tells them.
-    pub mail_from: String,
     /// The columns of the input, as its header has them.
     pub header: Vec<String>,
     /// How the input is compressed.
@@ -86,7 +83,29 @@ pub struct ChunkManifest {
     pub rejected_by_rule: BTreeMap<String, u64>,
 }
 
-/// The commit of a run: what is published. Where this stands, the run is published, whatever else happens.
+/// How a run ended: the commit that decides it, whatever anybody does later. Merger offers a publication, emailer a
+/// failure; the first of them stands, and the other goes by it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub enum End {
+    /// Its output is published.
+    Published(Box<Publication>),
+    /// Nothing is published, and nothing will be.
+    Failed(FailedRun),
+}
+
+/// A run that failed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FailedRun {
+    /// The run.
+    pub request: RunRequest,
+    /// Why.
+    pub reason: Reason,
+    /// When that was decided.
+    pub failed_at: Timestamp,
+}
+
+/// What a run published.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Publication {
     /// The run.
@@ -133,9 +152,9 @@ pub fn chunk_key(run: &RunId, index: u64) -> String {
     format!("{}/chunks/{index:06}.json", run_folder(run))
 }
 
-/// The key of a publication, in the data bucket.
-pub fn publication_key(run: &RunId) -> String {
-    format!("{}/published.json", run_folder(run))
+/// The key of a run's [`End`], in the data bucket.
+pub fn end_key(run: &RunId) -> String {
+    format!("{}/end.json", run_folder(run))
 }
 
 /// A manifest is read into memory whole; the longest is a plan with the largest feed.

@@ -6,23 +6,22 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use money::ControlTotals;
 use records::{Reject, RejectReader, RejectWriter};
-use serde_json::json;
 use storage::{
     ByteRange, Clock, Location, Objects, StorageError, Tables,
     objects::{Piece, Put, PutOptions, read_all},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     config::{ConfigError, parsed, text},
     error::{FileError, IntakeError},
     feed::OnReject,
     layout::{InputKey, archive_key},
-    manifest::{self, ChunkManifest, Part, Plan, Publication, attempt_folder, chunk_key, plan_key, publication_key},
+    manifest::{self, ChunkManifest, End, Part, Plan, Publication, attempt_folder, chunk_key, end_key, plan_key},
     messages::{Chunk, MergeRequest, Merged},
     notify,
     rejects::Rejects,
-    runs::{RunRecord, Runs, Step, StepFigures},
+    runs::{Runs, Step, StepFigures},
     shape::{OutputShape, Shape},
 };
 
@@ -59,9 +58,10 @@ impl Config {
 
 /// Publishes a run and archives its input.
 ///
-/// Running it again, late or twice at once is harmless: each attempt writes under a path of its own, the first
-/// `published.json` wins and the others go on from it; rejects are put under the same keys with the same content; the
-/// archive is a copy of one version, which is then deleted by its name.
+/// Running it again, late or twice at once is harmless: each attempt writes under a path of its own, and the first
+/// [`End`] that stands is the run's: the others follow it, and take away what they wrote. A run that was declared failed
+/// meanwhile stays failed: nothing is published, nothing archived. Rejects are put under the same keys with the same
+/// content; the archive is a copy of one version, which is then deleted by its name.
 pub struct Merger {
     objects: Arc<dyn Objects>,
     runs: Runs,
@@ -71,10 +71,9 @@ pub struct Merger {
 
 /// Small objects read at once.
 const READS_AT_ONCE: usize = 32;
-/// Ranges of the output checked at once; each is held in memory.
-const CHECKS_AT_ONCE: usize = 8;
-/// The reject files of all chunks are read again in one piece each; a chunk's is bounded by what it was made of.
-const REJECT_PART_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Stretches of the output checked at once, as far as they fit into so many bytes: each is held in memory.
+const CHECKS_AT_ONCE: u64 = 8;
+const CHECKED_BYTES_AT_ONCE: u64 = 512 * 1024 * 1024;
 
 impl Merger {
     /// A merger that follows the manifests in `objects`.
@@ -91,17 +90,11 @@ impl Merger {
         let plan: Plan = manifest::read(&*self.objects, &plan_at)
             .await?
             .ok_or_else(|| IntakeError::StepMissing { what: plan_at.to_string(), run: run.to_string() })?;
-        let at = Location::new(&self.config.data_bucket, publication_key(run));
-        let publication = match manifest::read(&*self.objects, &at).await? {
-            Some(publication) => publication,
-            None => {
-                let record = self.runs.register(&plan.request).await?;
-                self.runs.step(run, Step::Merge, self.publish(&plan, &record, &at)).await?
-            }
-        };
-        self.runs.set_unless_final(run, notify::published(&publication)).await?;
+        let publication = self.published(&plan).await?;
         let archive = self.archive(&plan).await?;
-        self.runs.set_always(run, json!({ "archive": archive.key })).await?;
+        let mut ended = notify::published(&publication);
+        ended.insert("archive".to_owned(), archive.key.into());
+        self.runs.set_always(run, ended.into()).await?;
         Ok(Merged {
             run: run.clone(),
             feed: plan.request.feed,
@@ -113,13 +106,70 @@ impl Merger {
         })
     }
 
-    async fn publish(
-        &self,
-        plan: &Plan,
-        record: &RunRecord,
-        at: &Location,
-    ) -> Result<(Publication, StepFigures), IntakeError> {
+    /// The run's publication: the one that stands, or else the one that is made now.
+    async fn published(&self, plan: &Plan) -> Result<Publication, IntakeError> {
         let run = &plan.request.run;
+        let at = Location::new(&self.config.data_bucket, end_key(run));
+        let end = match manifest::read(&*self.objects, &at).await? {
+            Some(end) => end,
+            None => self.runs.step(run, Step::Merge, self.publish(plan, &at)).await?,
+        };
+        match end {
+            End::Published(publication) => {
+                self.runs.step_done(run, Step::Merge, figures(&publication)).await;
+                Ok(*publication)
+            }
+            End::Failed(_) => Err(IntakeError::DeclaredFailed { run: run.to_string() }),
+        }
+    }
+
+    /// Makes a publication and offers it as the run's end. Whatever then stands, nothing remains of an attempt that does
+    /// not tie out or that came second.
+    async fn publish(&self, plan: &Plan, at: &Location) -> Result<(End, StepFigures), IntakeError> {
+        let folder = attempt_folder(&plan.request.run, "output");
+        let ended = async {
+            let publication = self.make(plan, &folder).await?;
+            let figures = figures(&publication);
+            let end = manifest::commit(&*self.objects, at, End::Published(Box::new(publication))).await?;
+            Ok((end, figures))
+        };
+        let ended = ended.await;
+        match &ended {
+            Ok((End::Published(publication), _)) if publication.output.key.starts_with(&folder) => {
+                info!(
+                    run = %plan.request.run,
+                    records_in = publication.records_in,
+                    records_out = publication.records_out,
+                    records_rejected = publication.records_rejected,
+                    "run published"
+                );
+            }
+            // Whether a commit whose reply was lost stands is for the next attempt to see.
+            Err(IntakeError::Storage(_)) => {}
+            Ok(_) | Err(_) => self.discard(&folder).await,
+        }
+        ended
+    }
+
+    /// Removes what an attempt wrote. What cannot be removed is named by no manifest, and only takes up room.
+    async fn discard(&self, folder: &str) {
+        let removed = async {
+            for listed in self.objects.list(&self.config.data_bucket, folder, None).await? {
+                let at = Location::new(&self.config.data_bucket, listed.key);
+                let version = self.objects.head(&at, None).await?.version;
+                self.objects.delete(&at, version.as_deref()).await?;
+            }
+            Ok::<_, StorageError>(())
+        };
+        if let Err(error) = removed.await {
+            warn!(folder, error = error_class::chain(&error), "attempt not removed");
+        }
+    }
+
+    /// Joins the parts under `folder`, and proves that they tie out.
+    async fn make(&self, plan: &Plan, folder: &str) -> Result<Publication, IntakeError> {
+        let run = &plan.request.run;
+        let started_at = self.runs.register(&plan.request).await?.started_at;
         let chunks = self.chunks(plan).await?;
         let tally = Tally::of(plan, &chunks)?;
         if tally.rejected > 0 && plan.feed.tieout.on_reject == OnReject::Fail {
@@ -128,31 +178,28 @@ impl Merger {
         }
 
         let shape = Shape::new(&plan.feed, &plan.header).map_err(|error| file_error(plan, error.into()))?.output;
-        let folder = attempt_folder(run, "published");
         let file = output_name(&plan.request.input.key);
         let output_pieces = chunks.iter().filter_map(|chunk| chunk.part.as_ref());
         let output = self.concatenate(shape.header(), output_pieces, format!("{folder}/{file}")).await?;
         let totals = self.check_output(&shape, &chunks, &output).await?;
         tally.check_sum(&totals)?;
 
-        let kept = self.config.rejects_kept;
         let (rejects, first) = if tally.rejected == 0 {
             (None, Vec::new())
         } else {
             let pieces = chunks.iter().filter_map(|chunk| chunk.rejects.as_ref());
             let key = format!("{folder}/{}", rejects_name(&file));
             let part = self.concatenate(rejects_header(), pieces, key).await?;
-            let first = self.check_rejects(&chunks, &part, kept).await?;
+            let first = self.check_rejects(&chunks, &part).await?;
             self.rejects.put(run, &first, self.runs.now(), self.config.rejects_kept_days).await?;
             (Some(part), first)
         };
 
-        let report_at = format!("{folder}/report.html");
         let mut publication = Publication {
             request: plan.request.clone(),
             output,
             rejects,
-            report: Part { key: report_at, bytes: 0 },
+            report: Part { key: format!("{folder}/report.html"), bytes: 0 },
             bytes: plan.split.bytes,
             chunks: plan.split.chunks,
             records_in: plan.split.records,
@@ -160,25 +207,11 @@ impl Merger {
             records_rejected: tally.rejected,
             rejected_by_rule: tally.by_rule,
             totals,
-            started_at: record.started_at,
+            started_at,
             published_at: self.runs.now(),
         };
         publication.report.bytes = self.write_report(&publication, first).await?;
-        let publication = manifest::commit(&*self.objects, at, publication).await?;
-        info!(
-            run = %run,
-            records_in = publication.records_in,
-            records_out = publication.records_out,
-            records_rejected = publication.records_rejected,
-            "run published"
-        );
-        let figures = StepFigures {
-            bytes: publication.output.bytes,
-            records_in: publication.records_in,
-            records_out: publication.records_out,
-            records_rejected: publication.records_rejected,
-        };
-        Ok((publication, figures))
+        Ok(publication)
     }
 
     /// Every chunk's manifest, in file order, each held against the range that the splitter counted.
@@ -254,6 +287,7 @@ impl Merger {
                 format!("the parts are {end} bytes, the output {}", output.bytes),
             ));
         }
+        let at_once = checks_at_once(&stretches);
         let totals: Vec<ControlTotals> = stream::iter(stretches)
             .map(|(chunk, range)| async move {
                 let read = shape.totals(&self.stretch(output, range).await?)?;
@@ -265,7 +299,7 @@ impl Merger {
                     None => Ok(read),
                 }
             })
-            .buffered(CHECKS_AT_ONCE)
+            .buffered(at_once)
             .try_collect()
             .await?;
         let mut sum = ControlTotals::default();
@@ -275,27 +309,30 @@ impl Merger {
         Ok(sum)
     }
 
-    /// Reads the rejects again and counts them. Returns the first `kept` of them.
-    async fn check_rejects(
-        &self,
-        chunks: &[ChunkManifest],
-        rejects: &Part,
-        kept: usize,
-    ) -> Result<Vec<Reject>, IntakeError> {
-        let header = rejects_header().len() as u64;
-        let stretches = stretches(header, chunks, |chunk| chunk.rejects.as_ref());
+    /// Reads the rejects again and counts them. Returns the first of them, as many as are kept.
+    async fn check_rejects(&self, chunks: &[ChunkManifest], rejects: &Part) -> Result<Vec<Reject>, IntakeError> {
+        let kept = self.config.rejects_kept;
+        let stretches = stretches(rejects_header().len() as u64, chunks, |chunk| chunk.rejects.as_ref());
+        let at_once = checks_at_once(&stretches);
         let mut read = stream::iter(stretches)
             .map(|(chunk, range)| async move {
                 let bytes = self.stretch(rejects, range).await?;
-                let rows: Vec<Reject> =
-                    RejectReader::new(&bytes).collect::<Result<_, _>>().map_err(IntakeError::RejectsUnreadable)?;
-                if rows.len() as u64 == chunk.records_rejected {
-                    return Ok(rows);
+                let mut first = Vec::new();
+                let mut counted = 0;
+                for reject in RejectReader::new(&bytes) {
+                    let reject = reject.map_err(IntakeError::RejectsUnreadable)?;
+                    counted += 1;
+                    if first.len() < kept {
+                        first.push(reject);
+                    }
                 }
-                let sides = format!("{} records rejected, {} in the reject file", chunk.records_rejected, rows.len());
+                if counted == chunk.records_rejected {
+                    return Ok(first);
+                }
+                let sides = format!("{} records rejected, {counted} in the reject file", chunk.records_rejected);
                 Err(mismatch(format!("chunk-processor → rejects, chunk {}", chunk.chunk.index), sides))
             })
-            .buffered(CHECKS_AT_ONCE);
+            .buffered(at_once);
         let mut first = Vec::new();
         while let Some(rows) = read.try_next().await? {
             let wanted = kept.saturating_sub(first.len());
@@ -307,7 +344,7 @@ impl Merger {
     async fn stretch(&self, part: &Part, range: ByteRange) -> Result<Bytes, IntakeError> {
         let at = Location::new(&self.config.data_bucket, &part.key);
         let stream = self.objects.read(&at, None, Some(range)).await?;
-        Ok(read_all(stream, &at, REJECT_PART_BYTES_MAX).await?)
+        Ok(read_all(stream, &at, range.len()).await?)
     }
 
     async fn write_report(&self, publication: &Publication, first: Vec<Reject>) -> Result<u64, IntakeError> {
@@ -389,6 +426,21 @@ fn stretches(
             (chunk, range)
         })
         .collect()
+}
+
+/// How many stretches can be held at once.
+fn checks_at_once(stretches: &[(&ChunkManifest, ByteRange)]) -> usize {
+    let longest = stretches.iter().map(|(_, range)| range.len()).max().unwrap_or_default().max(1);
+    usize::try_from((CHECKED_BYTES_AT_ONCE / longest).clamp(1, CHECKS_AT_ONCE)).unwrap_or(1)
+}
+
+fn figures(publication: &Publication) -> StepFigures {
+    StepFigures {
+        bytes: publication.output.bytes,
+        records_in: publication.records_in,
+        records_out: publication.records_out,
+        records_rejected: publication.records_rejected,
+    }
 }
 
 fn file_error(plan: &Plan, source: FileError) -> IntakeError {

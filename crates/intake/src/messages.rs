@@ -128,15 +128,15 @@ pub struct CreatedObject {
     pub version_id: Option<String>,
 }
 
-/// What file-arrival answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What file-arrival answers: numbers only, because a sweep can see any number of objects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrived {
     /// Runs that were started.
-    pub started: Vec<RunId>,
-    /// Runs that had been started before: this was a repetition.
-    pub repeated: Vec<RunId>,
-    /// Keys that are no input: folders, and keys outside every feed's folder.
-    pub ignored: Vec<String>,
+    pub started: u64,
+    /// Objects whose run had been started before: this was a repetition.
+    pub repeated: u64,
+    /// Keys that are no input: folders, keys outside every feed's folder, objects that are gone.
+    pub ignored: u64,
 }
 
 /// The input of the `intake` machine, and of splitter.
@@ -219,7 +219,40 @@ pub struct Merged {
     pub records_rejected: u64,
 }
 
-/// What emailer takes: how the run ended.
+/// What emailer takes: word of a run's end, from the machine's own states or from EventBridge, which also tells of
+/// executions that ended without reaching them (timed out, stopped).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Notice {
+    /// An execution ended.
+    Ended(ExecutionEnded),
+    /// A state says so.
+    Run(NotifyRequest),
+}
+
+/// EventBridge's `Step Functions Execution Status Change`, as far as it is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionEnded {
+    /// What it says.
+    pub detail: EndedExecution,
+}
+
+/// The detail of such an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedExecution {
+    /// `FAILED`, `TIMED_OUT` or `ABORTED`.
+    pub status: String,
+    /// The execution's input: a [`RunRequest`] as JSON text.
+    pub input: String,
+    /// The error's name, if there is one.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// The error's cause, if there is one.
+    #[serde(default)]
+    pub cause: Option<String>,
+}
+
+/// How a run ended, told by a state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotifyRequest {
     /// The run, its feed and its input.
@@ -246,6 +279,8 @@ pub struct Failure {
 pub struct Notified {
     /// Whether a mail was handed over, was not wanted, or could not be sent.
     pub mail: MailStatus,
+    /// 1 if it could not be sent: a metric, and an alarm.
+    pub mails_failed: u8,
 }
 
 /// What became of a run's mail. A mail that was not sent is visible as such.
@@ -257,6 +292,8 @@ pub enum MailStatus {
         /// The service's id for it.
         id: String,
     },
+    /// A worker has claimed it. If this stays, the worker died between claiming and telling: it may have been sent.
+    Sending,
     /// The feed has no recipients.
     NotWanted,
     /// It could not be sent; the run itself stands.

@@ -6,28 +6,29 @@ use error_class::{Classified, ErrorClass};
 use records::{Reject, Violation};
 use report::{Outcome, RunFigures};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use storage::{Clock, Links, Location, Mail, Mailer, Objects, Tables};
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use crate::{
     config::{ConfigError, addresses, optional_text, parsed, text},
     error::IntakeError,
-    manifest::{self, Plan, Publication, plan_key, publication_key},
-    messages::{Failure, MailStatus, Notified, NotifyRequest, RunId, RunRequest},
+    manifest::{self, End, FailedRun, Publication, end_key},
+    messages::{
+        EndedExecution, ExecutionEnded, Failure, MailStatus, Notice, Notified, NotifyRequest, RunId, RunRequest,
+    },
     runs::{Reason, RunRecord, RunStatus, Runs, StepStatus},
 };
 
 /// What emailer is configured by.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The bucket of plans.
-    pub work_bucket: String,
-    /// The bucket of publications.
+    /// The bucket of runs' ends.
     pub data_bucket: String,
     /// The table of runs.
     pub runs_table: String,
-    /// The sender of mails about runs that failed before they had a plan; without one, none are sent.
+    /// The sender of mails about runs that failed before their feed was read; without one, none are sent.
     pub mail_from: Option<String>,
     /// The recipients of such mails.
     pub mail_to: Vec<String>,
@@ -36,10 +37,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `WORK_BUCKET`, `DATA_BUCKET`, `RUNS_TABLE`, `MAIL_FROM`, `MAIL_TO` and `LINK_LIFETIME_SECONDS`.
+    /// Reads `DATA_BUCKET`, `RUNS_TABLE`, `MAIL_FROM`, `MAIL_TO` and `LINK_LIFETIME_SECONDS`.
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
-            work_bucket: text("WORK_BUCKET")?,
             data_bucket: text("DATA_BUCKET")?,
             runs_table: text("RUNS_TABLE")?,
             mail_from: optional_text("MAIL_FROM"),
@@ -49,11 +49,11 @@ impl Config {
     }
 }
 
-/// Marks a run that failed, and mails how a run ended.
+/// Decides that a run failed, if nobody has decided otherwise, and mails how it ended.
 ///
-/// Running it again or late is harmless: what is published is never marked failed, and a run whose mail was sent is
-/// not mailed again. Twice at once, the one that claims the mail first sends it. A worker that dies between handing a
-/// mail over and writing that down is the one case in which a mail comes twice.
+/// Running it again, late or twice at once is harmless: the first [`End`] that stands is the run's, so what is published
+/// never becomes failed, nor the other way round; and the mail is sent by the worker that has claimed it, once. A worker
+/// that dies between handing a mail over and writing that down is the one case in which a mail comes twice.
 pub struct Emailer {
     objects: Arc<dyn Objects>,
     links: Arc<dyn Links>,
@@ -67,7 +67,7 @@ const NAMELESS: [&str; 4] =
     ["States.TaskFailed", "States.ExceedToleratedFailureThreshold", "States.ItemReaderFailed", "Lambda.Unknown"];
 
 impl Emailer {
-    /// An emailer that follows the manifests in `objects`.
+    /// An emailer that follows the ends in `objects`.
     pub fn new(
         objects: Arc<dyn Objects>,
         links: Arc<dyn Links>,
@@ -81,52 +81,49 @@ impl Emailer {
     }
 
     /// Handles the end of one run.
-    pub async fn notify(&self, request: NotifyRequest) -> Result<Notified, IntakeError> {
-        let run = &request.run.run;
-        let registered = self.runs.register(&request.run).await?;
-        let at = Location::new(&self.config.data_bucket, publication_key(run));
-        let publication: Option<Publication> = manifest::read(&*self.objects, &at).await?;
-        let record = self.record_end(registered, request.failure.as_ref(), publication.as_ref()).await?;
-        if let Some(sent @ MailStatus::Sent { .. }) = record.mail {
-            return Ok(Notified { mail: sent });
-        }
-        let sent = self.mail(&record, publication.as_ref()).await;
-        let mail = match &sent {
-            Ok(status) => status.clone(),
-            Err(IntakeError::MailClaimed) => return Err(IntakeError::MailClaimed),
-            Err(error) => MailStatus::Failed { reason: error_class::chain(error) },
-        };
-        info!(run = %run, mail = ?mail, "run notified");
-        self.runs.mail_ended(run, &mail).await?;
-        // What the service may take later is tried again; what it will never take is visible in the row.
-        match sent {
-            Err(error) if matches!(error.class(), ErrorClass::Throttled | ErrorClass::Unavailable) => Err(error),
-            Ok(_) | Err(_) => Ok(Notified { mail }),
+    pub async fn notify(&self, notice: Notice) -> Result<Notified, IntakeError> {
+        let NotifyRequest { run: request, failure } = notice.try_into()?;
+        let registered = self.runs.register(&request).await?;
+        let end = self.end(&request, failure.as_ref()).await?;
+        self.record(&request.run, &end, failure.as_ref()).await?;
+        let record = self.runs.get(&request.run).await?.unwrap_or(registered);
+        let mail = self.mail(&record, &end).await?;
+        info!(run = %request.run, mail = ?mail, "run notified");
+        let mails_failed = u8::from(matches!(mail, MailStatus::Failed { .. }));
+        Ok(Notified { mail, mails_failed })
+    }
+
+    /// How the run ended: as it stands, or else as the failure says, from now on.
+    async fn end(&self, request: &RunRequest, failure: Option<&Failure>) -> Result<End, IntakeError> {
+        let at = Location::new(&self.config.data_bucket, end_key(&request.run));
+        match (manifest::read(&*self.objects, &at).await?, failure) {
+            (Some(end), _) => Ok(end),
+            (None, Some(failure)) => {
+                let reason = self.reason(&request.run, failure).await?;
+                let failed = FailedRun { request: request.clone(), reason, failed_at: self.runs.now() };
+                manifest::commit(&*self.objects, &at, End::Failed(failed)).await
+            }
+            (None, None) => Err(IntakeError::StepMissing { what: at.to_string(), run: request.run.to_string() }),
         }
     }
 
-    /// Writes down how the run ended, and returns its row as it is then.
-    async fn record_end(
-        &self,
-        registered: RunRecord,
-        failure: Option<&Failure>,
-        publication: Option<&Publication>,
-    ) -> Result<RunRecord, IntakeError> {
-        let run = registered.run.clone();
-        if let Some(publication) = publication {
-            self.runs.set_unless_final(&run, published(publication)).await?;
-        }
-        if let Some(failure) = failure {
-            let reason = self.reason(&run, failure).await?;
-            warn!(run = %run, class = reason.class, message = reason.message, "run failed");
-            if publication.is_some() {
-                self.runs.set_always(&run, json!({ "failure": reason })).await?;
-            } else {
-                let end = json!({ "status": RunStatus::Failed, "ended_at": self.runs.now(), "failure": reason });
-                self.runs.set_unless_final(&run, end).await?;
+    /// Writes the end down in the run's row; on a published run also what failed after that.
+    async fn record(&self, run: &RunId, end: &End, failure: Option<&Failure>) -> Result<(), IntakeError> {
+        let ended = match end {
+            End::Published(publication) => {
+                let mut ended = published(publication);
+                if let Some(failure) = failure {
+                    ended.insert("failure".to_owned(), json!(self.reason(run, failure).await?));
+                }
+                ended.into()
             }
-        }
-        Ok(self.runs.get(&run).await?.unwrap_or(registered))
+            End::Failed(FailedRun { reason, failed_at, .. }) => {
+                warn!(run = %run, class = reason.class, message = reason.message, "run failed");
+                json!({ "status": RunStatus::Failed, "ended_at": failed_at, "failure": reason })
+            }
+        };
+        self.runs.set_always(run, ended).await?;
+        Ok(())
     }
 
     /// Why the run failed, from whoever knows best.
@@ -146,30 +143,61 @@ impl Emailer {
         Ok(Reason { class: ErrorClass::WorkerLost.to_string(), message })
     }
 
-    async fn mail(&self, record: &RunRecord, publication: Option<&Publication>) -> Result<MailStatus, IntakeError> {
-        let plan: Option<Plan> =
-            manifest::read(&*self.objects, &Location::new(&self.config.work_bucket, plan_key(&record.run))).await?;
-        let (from, to) = match plan {
-            Some(plan) => (Some(plan.mail_from).filter(|from| !from.is_empty()), plan.mail_to),
-            None => (self.config.mail_from.clone(), self.config.mail_to.clone()),
-        };
+    /// Sends the run's mail, unless it was sent. What cannot be sent is an error while it is worth trying again.
+    async fn mail(&self, record: &RunRecord, end: &End) -> Result<MailStatus, IntakeError> {
+        let from = record.mail_from.as_ref().or(self.config.mail_from.as_ref());
+        let to = record.mail_to.as_ref().unwrap_or(&self.config.mail_to);
         let (Some(from), false) = (from, to.is_empty()) else { return Ok(MailStatus::NotWanted) };
-        if !self.runs.claim_mail(&record.run).await? {
-            return Err(IntakeError::MailClaimed);
+
+        let claim = Uuid::new_v4().to_string();
+        if !self.runs.claim_mail(&record.run, &claim).await? {
+            let known = self.runs.get(&record.run).await?.and_then(|record| record.mail);
+            return known.filter(|mail| matches!(mail, MailStatus::Sent { .. })).ok_or(IntakeError::MailClaimed);
         }
-        let link = match publication {
-            Some(publication) => {
-                let at = Location::new(&self.config.data_bucket, &publication.output.key);
-                let link = self.links.sign(&at, self.config.link_lifetime).await?;
-                Some(report::Link { url: link.url, expires_at: link.expires_at })
-            }
-            None => None,
+        let report::Mail { subject, text, html } = self.compose(record, end).await;
+        let sent = self.mailer.send(&Mail { from: from.clone(), to: to.clone(), subject, text, html }).await;
+        let mail = match &sent {
+            Ok(id) => MailStatus::Sent { id: id.clone() },
+            Err(error) => MailStatus::Failed { reason: error_class::chain(error) },
         };
-        let figures =
-            publication.map_or_else(|| figures_of_failed(record), |publication| figures_of(publication, Vec::new()));
-        let report::Mail { subject, text, html } = report::mail(&figures, link.as_ref());
-        let id = self.mailer.send(&Mail { from, to, subject, text, html }).await?;
-        Ok(MailStatus::Sent { id })
+        self.runs.mail_ended(&record.run, &claim, &mail).await?;
+        match sent {
+            Err(error) if matches!(error.class(), ErrorClass::Throttled | ErrorClass::Unavailable) => Err(error.into()),
+            Ok(_) | Err(_) => Ok(mail),
+        }
+    }
+
+    async fn compose(&self, record: &RunRecord, end: &End) -> report::Mail {
+        match end {
+            End::Published(publication) => {
+                let at = Location::new(&self.config.data_bucket, &publication.output.key);
+                let link = match self.links.sign(&at, self.config.link_lifetime).await {
+                    Ok(link) => Some(report::Link { url: link.url, expires_at: link.expires_at }),
+                    // The figures are worth a mail without it; it says how to get a link.
+                    Err(error) => {
+                        warn!(run = %record.run, error = error_class::chain(&error), "link not signed");
+                        None
+                    }
+                };
+                report::mail(&figures_of(publication, Vec::new()), link.as_ref())
+            }
+            End::Failed(failed) => report::mail(&figures_of_failed(record, failed), None),
+        }
+    }
+}
+
+impl TryFrom<Notice> for NotifyRequest {
+    type Error = IntakeError;
+
+    fn try_from(notice: Notice) -> Result<Self, IntakeError> {
+        let EndedExecution { status, input, error, cause } = match notice {
+            Notice::Run(request) => return Ok(request),
+            Notice::Ended(ExecutionEnded { detail }) => detail,
+        };
+        let run = serde_json::from_str(&input)
+            .map_err(|source| IntakeError::Malformed { what: "the input of an execution".to_owned(), source })?;
+        let cause = cause.unwrap_or_else(|| format!("the execution ended as {status}"));
+        Ok(Self { run, failure: Some(Failure { error: error.unwrap_or(status), cause }) })
     }
 }
 
@@ -183,24 +211,31 @@ fn told(failure: &Failure) -> Reason {
     }
     let message = serde_json::from_str::<Cause>(&failure.cause)
         .map_or_else(|_| failure.cause.clone(), |cause| cause.error_message);
-    Reason { class: failure.error.clone(), message }
+    let class = match failure.error.as_str() {
+        "Sandbox.Timedout" | "Runtime.ExitError" | "States.Timeout" | "TIMED_OUT" => ErrorClass::WorkerLost.as_str(),
+        lambda if lambda.starts_with("Lambda.") => ErrorClass::Unavailable.as_str(),
+        named => named,
+    };
+    Reason { class: class.to_owned(), message }
 }
 
 /// The attributes that a published run's row has.
-pub(crate) fn published(publication: &Publication) -> serde_json::Value {
-    json!({
-        "status": RunStatus::Published,
-        "ended_at": publication.published_at,
-        "bytes": publication.bytes,
-        "chunks": publication.chunks,
-        "records_in": publication.records_in,
-        "records_out": publication.records_out,
-        "records_rejected": publication.records_rejected,
-        "totals": publication.totals,
-        "output": publication.output.key,
-        "rejects": publication.rejects.as_ref().map(|part| &part.key),
-        "report": publication.report.key,
-    })
+pub(crate) fn published(publication: &Publication) -> Map<String, Value> {
+    let rejects = publication.rejects.as_ref().map(|part| &part.key);
+    let attributes = [
+        ("status", json!(RunStatus::Published)),
+        ("ended_at", json!(publication.published_at)),
+        ("bytes", publication.bytes.into()),
+        ("chunks", publication.chunks.into()),
+        ("records_in", publication.records_in.into()),
+        ("records_out", publication.records_out.into()),
+        ("records_rejected", publication.records_rejected.into()),
+        ("totals", json!(publication.totals)),
+        ("output", json!(publication.output.key)),
+        ("rejects", json!(rejects)),
+        ("report", json!(publication.report.key)),
+    ];
+    attributes.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
 }
 
 /// What is told of a published run.
@@ -234,19 +269,17 @@ fn told_reject(reject: Reject) -> report::Reject {
 }
 
 /// What is told of a run that failed.
-fn figures_of_failed(record: &RunRecord) -> RunFigures {
-    let (class, message) = match &record.failure {
-        Some(Reason { class, message }) => (class.clone(), message.clone()),
-        None => (ErrorClass::Bug.to_string(), "the run ended without an output and without a reason".to_owned()),
-    };
+fn figures_of_failed(record: &RunRecord, failed: &FailedRun) -> RunFigures {
+    let RunRequest { run, feed, input } = &failed.request;
+    let Reason { class, message } = failed.reason.clone();
     RunFigures {
-        run: record.run.to_string(),
-        tenant: record.run.tenant().to_owned(),
-        feed: record.feed.clone(),
-        file: record.file_name().to_owned(),
-        input: Location::new(&record.input.bucket, &record.input.key).to_string(),
+        run: run.to_string(),
+        tenant: run.tenant().to_owned(),
+        feed: feed.clone(),
+        file: file_name(&input.key).to_owned(),
+        input: Location::new(&input.bucket, &input.key).to_string(),
         started_at: record.started_at,
-        ended_at: record.ended_at.unwrap_or(record.started_at),
+        ended_at: failed.failed_at,
         bytes: record.bytes,
         chunks: record.chunks,
         records_in: record.records_in,

@@ -1,8 +1,9 @@
 //! Reference tables: what records are enriched from.
 //!
-//! One item a row, under `<tenant>#<table>#<key>`, and one for the table itself, under `<tenant>#<table>`. The table's
-//! *generation* grows with every load; cached rows carry it in their key, so a row from before a load is never served
-//! after it.
+//! One item a row, under `<tenant>#<table>#<key>`, and one for the table itself, under `<tenant>#<table>`. A load replaces
+//! rows one by one: a run that is under way meanwhile sees some of them old and some new. The table's *generation* grows
+//! before and after every load, and cached rows carry it in their key: a run that is planned after a load never sees a
+//! cached row from before it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -157,6 +158,14 @@ impl References {
             items.push(item);
         }
         Ok(self.tables.put_many(&self.table, items).await?)
+    }
+
+    /// Begins a load: what is cached from now on, old and new rows together, is not served after it, even if it breaks
+    /// off. A table that was never loaded has nothing cached.
+    pub(crate) async fn loading(&self, load: Load<'_>) -> Result<(), IntakeError> {
+        let update = Update { add: vec![("generation".to_owned(), 1)], ..Update::default() };
+        self.tables.update(&self.table, &table_key(load.tenant, load.table), update, Condition::Present).await?;
+        Ok(())
     }
 
     /// Ends a load: the table has these columns and a new generation.

@@ -73,5 +73,8 @@ impl Rejects {
 }
 
 fn cut(text: &str) -> String {
-    text.chars().take(TEXT_CHARS_MAX).collect()
+    match text.char_indices().nth(TEXT_CHARS_MAX) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}… (cut; the reject file has it whole)", text.get(..end).unwrap_or_default()),
+    }
 }

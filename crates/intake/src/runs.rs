@@ -1,13 +1,14 @@
 //! The record of every run: one row for the run, one for each of its steps and chunks.
 //!
 //! Step Functions knows which state a run is in; this table knows what it did: figures, times and reasons. Workers
-//! write their own rows, so a run's progress can be shown while it runs and explained after it failed. Nothing is
-//! decided by these rows except whether a run was registered; commits are manifests in the work and data buckets.
+//! write their own rows, so a run's progress can be shown while it runs and explained after it failed. What is decided
+//! by these rows is whether a run was registered, and who sends its mail; commits are manifests in the work and data
+//! buckets. Rows of steps are progress: one that cannot be written is logged and fails nothing.
 
 use std::sync::Arc;
 
 use error_class::Classified;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use money::ControlTotals;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ pub enum RunStatus {
     Queued,
     /// At work.
     Running,
-    /// Its output is published and ties out.
+    /// Its output is published and ties out, and its input is archived, or the row says why not.
     Published,
     /// It failed: nothing is published, the input is where it was.
     Failed,
@@ -115,6 +116,12 @@ pub struct RunRecord {
     /// What became of its mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mail: Option<MailStatus>,
+    /// Who is told how it ended, once its feed is read; until then the installation's own recipients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_to: Option<Vec<String>>,
+    /// Who tells them, once its feed is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail_from: Option<String>,
 }
 
 impl RunRecord {
@@ -152,8 +159,9 @@ pub struct StepRecord {
     /// How many times it was begun.
     #[serde(default)]
     pub attempts: u32,
-    /// When it was begun last.
-    pub started_at: Timestamp,
+    /// When it was begun last, if that could be written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
@@ -206,6 +214,9 @@ impl Step {
 
 const RUN_ROW: &str = "run";
 
+/// How long rows of steps are kept. The row of a run stays: it is what keeps a failed file from being run again.
+const STEP_ROWS_KEPT_DAYS: i64 = 400;
+
 /// How long a claim to send a run's mail holds: emailer's own timeout.
 const MAIL_CLAIM_SECONDS: i64 = 60;
 
@@ -249,6 +260,8 @@ impl Runs {
             archive: None,
             failure: None,
             mail: None,
+            mail_to: None,
+            mail_from: None,
         };
         let mut item = to_item(&record)?;
         item.insert("pk".into(), run_partition(&record.run).into());
@@ -335,76 +348,86 @@ impl Runs {
         Ok(outcome == Outcome::Written)
     }
 
-    /// Claims the sending of the run's mail, unless another worker claimed it within the last minute, which is as long
-    /// as one lives. Whether it was claimed.
-    pub async fn claim_mail(&self, run: &RunId) -> Result<bool, StorageError> {
+    /// Claims the sending of the run's mail under `token`, unless it was sent, or another worker has claimed it within
+    /// the last minute, which is as long as one lives. Whether it was claimed.
+    pub async fn claim_mail(&self, run: &RunId, token: &str) -> Result<bool, StorageError> {
         let now = self.clock.now().as_second();
-        let free = Condition::Any(vec![
-            Condition::Lacks("mail_claimed_at".into()),
-            Condition::Less("mail_claimed_at".into(), (now - MAIL_CLAIM_SECONDS).into()),
+        let free = Condition::All(vec![
+            Condition::Lacks("mail_sent".into()),
+            Condition::Any(vec![
+                Condition::Lacks("mail_claimed_at".into()),
+                Condition::Less("mail_claimed_at".into(), (now - MAIL_CLAIM_SECONDS).into()),
+            ]),
         ]);
-        self.set(run, json!({ "mail_claimed_at": now }), free).await
+        let claim = json!({ "mail": MailStatus::Sending, "mail_claim": token, "mail_claimed_at": now });
+        self.set(run, claim, free).await
     }
 
-    /// Writes down what became of the run's mail, and gives the claim back, so that a retry need not wait for it.
-    pub async fn mail_ended(&self, run: &RunId, mail: &MailStatus) -> Result<(), StorageError> {
-        let update = Update {
-            set: attributes(json!({ "mail": mail })),
-            remove: vec!["mail_claimed_at".into()],
-            ..Update::default()
-        };
-        self.tables.update(&self.table, &run_key(run), update, Condition::Present).await.map(|_| ())
+    /// Writes down what became of a mail that was claimed under `token`, and gives the claim back, so that a retry need
+    /// not wait for it. A worker whose claim has passed to another changes nothing.
+    pub async fn mail_ended(&self, run: &RunId, token: &str, mail: &MailStatus) -> Result<(), StorageError> {
+        let mut set = attributes(json!({ "mail": mail }));
+        if matches!(mail, MailStatus::Sent { .. }) {
+            set.push(("mail_sent".into(), true.into()));
+        }
+        let update = Update { set, remove: vec!["mail_claim".into(), "mail_claimed_at".into()], add: Vec::new() };
+        let mine = Condition::Equals("mail_claim".into(), token.into());
+        self.tables.update(&self.table, &run_key(run), update, mine).await.map(|_| ())
     }
 
     /// Does a step's work, and writes down when it began, and what it did or why it failed.
-    pub async fn step<T, E>(
+    pub async fn step<T, E: Classified>(
         &self,
         run: &RunId,
         step: Step,
         work: impl Future<Output = Result<(T, StepFigures), E>>,
-    ) -> Result<T, E>
-    where
-        E: Classified + From<StorageError>,
-    {
+    ) -> Result<T, E> {
         let started = json!({ "status": StepStatus::Running, "started_at": self.clock.now() });
-        self.set_step(run, step, started, 1).await?;
-        let worked = work.await;
-        let ended_at = self.clock.now();
-        match worked {
-            Ok((done, StepFigures { bytes, records_in, records_out, records_rejected })) => {
-                let end = json!({
-                    "status": StepStatus::Done,
-                    "ended_at": ended_at,
-                    "bytes": bytes,
-                    "records_in": records_in,
-                    "records_out": records_out,
-                    "records_rejected": records_rejected,
-                });
-                self.set_step(run, step, end, 0).await?;
+        self.set_step(run, step, started, 1).await;
+        match work.await {
+            Ok((done, figures)) => {
+                self.step_done(run, step, figures).await;
                 Ok(done)
             }
             Err(error) => {
                 let failure = Reason { class: error.class().to_string(), message: error_class::chain(&error) };
-                let end = json!({ "status": StepStatus::Failed, "ended_at": ended_at, "failure": failure });
-                // What went wrong matters more than that it could not be written down.
-                if let Err(unwritten) = self.set_step(run, step, end, 0).await {
-                    warn!(run = %run, error = error_class::chain(&unwritten), "step not recorded");
-                }
+                let end = json!({ "status": StepStatus::Failed, "ended_at": self.clock.now(), "failure": failure });
+                self.set_step(run, step, end, 0).await;
                 Err(error)
             }
         }
     }
 
+    /// Writes down that a step is done; also for a worker that finds it done by one that could not say so.
+    pub async fn step_done(&self, run: &RunId, step: Step, figures: StepFigures) {
+        let now = self.clock.now();
+        let StepFigures { bytes, records_in, records_out, records_rejected } = figures;
+        let end = json!({
+            "status": StepStatus::Done,
+            "ended_at": now,
+            "bytes": bytes,
+            "records_in": records_in,
+            "records_out": records_out,
+            "records_rejected": records_rejected,
+        });
+        self.set_step(run, step, end, 0).await;
+    }
+
     /// A step that is done stays done: an overtaken worker's row changes nothing.
-    async fn set_step(&self, run: &RunId, step: Step, set: Value, attempts: i64) -> Result<(), StorageError> {
+    async fn set_step(&self, run: &RunId, step: Step, set: Value, attempts: i64) {
         let key = Key::sorted(run_partition(run), step.sort_key());
-        let update = Update { set: attributes(set), add: vec![("attempts".into(), attempts)], remove: Vec::new() };
+        let mut set = attributes(set);
+        let expires_at = self.clock.now() + SignedDuration::from_hours(24 * STEP_ROWS_KEPT_DAYS);
+        set.push(("expires_at".into(), expires_at.as_second().into()));
+        let update = Update { set, add: vec![("attempts".into(), attempts)], remove: Vec::new() };
         let not_done = Condition::Any(vec![
             Condition::Lacks("status".into()),
             Condition::Equals("status".into(), json!(StepStatus::Running)),
             Condition::Equals("status".into(), json!(StepStatus::Failed)),
         ]);
-        self.tables.update(&self.table, &key, update, not_done).await.map(|_| ())
+        if let Err(error) = self.tables.update(&self.table, &key, update, not_done).await {
+            warn!(run = %run, step = key.sort, error = error_class::chain(&error), "step not recorded");
+        }
     }
 }
 

@@ -56,13 +56,7 @@ impl OutputShape {
         let format = Format::new(&dialect, Encoding::Utf8)?.with_record_bytes_max(OUTPUT_RECORD_BYTES_MAX)?;
         let header = Header::new(columns.iter().map(String::as_str), &format)?;
         let amounts = AmountColumns::new(&feed.tieout.amounts, schema, &header)?;
-        let guarded = if feed.tieout.formula_guard {
-            let mut text = schema.text_columns();
-            text.resize(columns.len(), true);
-            text
-        } else {
-            Vec::new()
-        };
+        let guarded = if feed.tieout.formula_guard { guarded(feed, schema, &columns) } else { Vec::new() };
         Ok(Self { format, columns, guarded, amounts })
     }
 
@@ -87,4 +81,11 @@ impl OutputShape {
         }
         Ok(totals)
     }
+}
+
+/// For each column, whether it is text. An amount is none, though it was brought in: its sum must be read again.
+fn guarded(feed: &Feed, schema: &CompiledSchema, columns: &[String]) -> Vec<bool> {
+    let text = schema.text_columns().into_iter().chain(std::iter::repeat(true));
+    let is_amount = |column: &String| feed.tieout.amounts.iter().any(|amount| amount.column == *column);
+    columns.iter().zip(text).map(|(column, text)| text && !is_amount(column)).collect()
 }

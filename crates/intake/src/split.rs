@@ -14,7 +14,7 @@ use crate::{
     error::{FileError, IntakeError},
     feed::{CHUNK_BYTES_MAX, ChunkSize, Feed, FeedError, Feeds},
     input::{InputObject, recognise},
-    layout::DEFAULT_FEED,
+    layout::{DEFAULT_FEED, FILE_BYTES_MAX, InputKey},
     manifest::{self, Compression, Plan, attempt_folder, plan_key},
     messages::{Chunk, RunRequest, Split},
     reference::References,
@@ -98,8 +98,11 @@ impl Splitter {
     pub async fn split(&self, request: RunRequest) -> Result<Split, IntakeError> {
         let run = request.run.clone();
         let at = Location::new(&self.config.work_bucket, plan_key(&run));
-        let plan: Plan = match manifest::read(&*self.objects, &at).await? {
-            Some(plan) => plan,
+        let plan: Plan = match manifest::read::<Plan>(&*self.objects, &at).await? {
+            Some(plan) => {
+                self.runs.step_done(&run, Step::Split, figures(&plan.split)).await;
+                plan
+            }
             None => {
                 // Started by hand, a run has not been registered by file-arrival.
                 self.runs.register(&request).await?;
@@ -115,6 +118,14 @@ impl Splitter {
 
     async fn plan(&self, mut request: RunRequest, at: &Location) -> Result<(Plan, StepFigures), IntakeError> {
         let feed = self.feed(&request).await?;
+        // Before anything can be found wrong with the file: these are the people who are to be told.
+        let mail = &feed.tieout.mail;
+        let told = json!({
+            "mail_to": mail.to.as_ref().unwrap_or(&self.config.mail_to),
+            "mail_from": mail.from.as_ref().or(self.config.mail_from.as_ref()),
+        });
+        self.runs.set_unless_final(&request.run, told).await?;
+        check_name(&request)?;
         let reference_generation = self.reference_generation(&request, &feed).await?;
         let head = InputObject::new(&*self.objects, &request.input).head().await?;
         // From here on every step reads, and the archive takes away, this version and no other.
@@ -133,21 +144,15 @@ impl Splitter {
                 records: split.records,
                 bytes: head.bytes,
             },
-            mail_to: feed.tieout.mail.to.clone().unwrap_or_else(|| self.config.mail_to.clone()),
-            mail_from: feed.tieout.mail.from.clone().or_else(|| self.config.mail_from.clone()).unwrap_or_default(),
             request,
             feed,
             reference_generation,
             header,
             compression,
         };
-        let figures = StepFigures {
-            bytes: head.bytes,
-            records_in: split.records,
-            records_out: split.records,
-            records_rejected: 0,
-        };
-        Ok((manifest::commit(&*self.objects, at, plan).await?, figures))
+        let plan = manifest::commit(&*self.objects, at, plan).await?;
+        let figures = figures(&plan.split);
+        Ok((plan, figures))
     }
 
     async fn feed(&self, request: &RunRequest) -> Result<Feed, IntakeError> {
@@ -196,6 +201,19 @@ impl Splitter {
         let header = start.columns(feed, &format, &split).map_err(|error| input.wrong(error))?;
         Ok(Scan { header, compression, split })
     }
+}
+
+fn figures(split: &Split) -> StepFigures {
+    StepFigures { bytes: split.bytes, records_in: split.records, records_out: split.records, records_rejected: 0 }
+}
+
+fn check_name(request: &RunRequest) -> Result<(), IntakeError> {
+    let key = &request.input.key;
+    let path = InputKey::parse(key).map_or(key.as_str(), |parsed| parsed.file);
+    if path.len() <= FILE_BYTES_MAX {
+        return Ok(());
+    }
+    Err(IntakeError::File { file: key.clone(), source: FileError::NameTooLong { limit: FILE_BYTES_MAX } })
 }
 
 fn split_plan(feed: &Feed, compression: Compression, bytes: u64) -> SplitPlan {

@@ -61,8 +61,10 @@ impl Classified for StorageError {
         match self {
             Self::Throttled { .. } => ErrorClass::Throttled,
             Self::Unavailable { .. } => ErrorClass::Unavailable,
-            Self::NotFound { .. } | Self::Changed { .. } => ErrorClass::InvalidInput,
-            Self::Denied { .. } | Self::Invalid { .. } => ErrorClass::Bug,
+            // Who asks for what a sender may take away again says so in an error of its own.
+            Self::NotFound { .. } | Self::Changed { .. } | Self::Denied { .. } | Self::Invalid { .. } => {
+                ErrorClass::Bug
+            }
         }
     }
 }

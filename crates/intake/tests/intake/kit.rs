@@ -9,11 +9,11 @@ use intake::{
     chunk::{self, ChunkProcessor},
     feed::{Feed, Feeds},
     load::Load,
-    manifest::{self, Publication, publication_key},
+    manifest::{self, End, Publication, end_key},
     merge::{self, Merger},
     messages::{
-        Arrival, BucketName, Chunk, ChunkRequest, CreatedObject, Failure, MergeRequest, Notified, NotifyRequest,
-        ObjectCreated, RunRequest, Split,
+        Arrival, BucketName, Chunk, ChunkRequest, CreatedObject, Failure, MergeRequest, Notice, Notified,
+        NotifyRequest, ObjectCreated, RunRequest, Split,
     },
     notify::{self, Emailer},
     reference::References,
@@ -21,7 +21,7 @@ use intake::{
     split::{self, Splitter},
 };
 use storage::{
-    Cache, Location, Objects, StorageError, Tables,
+    Cache, Links, Location, Mailer, Objects, StorageError, Tables, Workflows,
     memory::{
         Fault, Faulty, ManualClock, MemoryCache, MemoryLinks, MemoryMailer, MemoryObjects, MemoryTables,
         MemoryWorkflows, Operation,
@@ -45,6 +45,16 @@ pub(crate) struct World {
     pub(crate) cache: Arc<MemoryCache>,
     pub(crate) mailer: Arc<MemoryMailer>,
     pub(crate) workflows: Arc<MemoryWorkflows>,
+}
+
+/// What the handlers reach the world by.
+struct Ports {
+    objects: Arc<dyn Objects>,
+    tables: Arc<dyn Tables>,
+    cache: Arc<dyn Cache>,
+    links: Arc<dyn Links>,
+    mailer: Arc<dyn Mailer>,
+    workflows: Arc<dyn Workflows>,
 }
 
 /// The handlers, wired to a world, perhaps with faults before its ports.
@@ -71,7 +81,15 @@ impl World {
 
     /// The handlers on ports that do as they are told.
     pub(crate) fn handlers(&self) -> Handlers {
-        self.wire(self.objects.clone(), self.tables.clone(), self.cache.clone())
+        let links = Arc::new(MemoryLinks::new(self.clock.clone()));
+        self.wire(Ports {
+            objects: self.objects.clone(),
+            tables: self.tables.clone(),
+            cache: self.cache.clone(),
+            links,
+            mailer: self.mailer.clone(),
+            workflows: self.workflows.clone(),
+        })
     }
 
     /// The handlers on ports that fail as `plan` says.
@@ -79,14 +97,19 @@ impl World {
         &self,
         plan: impl Fn(&Operation) -> Option<Fault> + Send + Sync + Clone + 'static,
     ) -> Handlers {
-        self.wire(
-            Arc::new(Faulty::new(self.objects.clone(), plan.clone())),
-            Arc::new(Faulty::new(self.tables.clone(), plan.clone())),
-            Arc::new(Faulty::new(self.cache.clone(), plan)),
-        )
+        let links = Arc::new(MemoryLinks::new(self.clock.clone()));
+        self.wire(Ports {
+            objects: Arc::new(Faulty::new(self.objects.clone(), plan.clone())),
+            tables: Arc::new(Faulty::new(self.tables.clone(), plan.clone())),
+            cache: Arc::new(Faulty::new(self.cache.clone(), plan.clone())),
+            links: Arc::new(Faulty::new(links, plan.clone())),
+            mailer: Arc::new(Faulty::new(self.mailer.clone(), plan.clone())),
+            workflows: Arc::new(Faulty::new(self.workflows.clone(), plan)),
+        })
     }
 
-    fn wire(&self, objects: Arc<dyn Objects>, tables: Arc<dyn Tables>, cache: Arc<dyn Cache>) -> Handlers {
+    fn wire(&self, ports: Ports) -> Handlers {
+        let Ports { objects, tables, cache, links, mailer, workflows } = ports;
         let (work_bucket, data_bucket, runs_table) = (WORK.to_owned(), DATA.to_owned(), RUNS.to_owned());
         let arrival = arrival::Config {
             input_bucket: INPUT.to_owned(),
@@ -110,7 +133,7 @@ impl World {
             runs_table: runs_table.clone(),
         };
         let merge = merge::Config {
-            work_bucket: work_bucket.clone(),
+            work_bucket,
             data_bucket: data_bucket.clone(),
             runs_table: runs_table.clone(),
             rejects_table: REJECTS.to_owned(),
@@ -118,7 +141,6 @@ impl World {
             rejects_kept_days: 30,
         };
         let notify = notify::Config {
-            work_bucket,
             data_bucket,
             runs_table,
             mail_from: split.mail_from.clone(),
@@ -127,18 +149,11 @@ impl World {
         };
         let clock = self.clock.clone();
         Handlers {
-            arrival: FileArrival::new(objects.clone(), tables.clone(), self.workflows.clone(), clock.clone(), arrival),
+            arrival: FileArrival::new(objects.clone(), tables.clone(), workflows, clock.clone(), arrival),
             splitter: Splitter::new(objects.clone(), tables.clone(), clock.clone(), split),
             processor: ChunkProcessor::new(objects.clone(), tables.clone(), cache, clock.clone(), chunk),
             merger: Merger::new(objects.clone(), tables.clone(), clock.clone(), merge),
-            emailer: Emailer::new(
-                objects,
-                Arc::new(MemoryLinks::new(clock.clone())),
-                tables,
-                self.mailer.clone(),
-                clock,
-                notify,
-            ),
+            emailer: Emailer::new(objects, links, tables, mailer, clock, notify),
         }
     }
 
@@ -160,7 +175,7 @@ impl World {
             panic!("an unconditional put is never refused");
         };
         let arrived = self.handlers().arrival.arrive(created(key, None)).await.unwrap();
-        assert_eq!(arrived.started.len(), 1, "{arrived:?}");
+        assert_eq!(arrived.started, 1, "{arrived:?}");
         let execution = self.workflows.executions().pop().unwrap();
         serde_json::from_str(&execution.input).unwrap()
     }
@@ -177,8 +192,15 @@ impl World {
         self.runs().get(&request.run).await.unwrap().unwrap()
     }
 
+    pub(crate) async fn end(&self, request: &RunRequest) -> Option<End> {
+        manifest::read(&*self.objects, &Location::new(DATA, end_key(&request.run))).await.unwrap()
+    }
+
     pub(crate) async fn publication(&self, request: &RunRequest) -> Option<Publication> {
-        manifest::read(&*self.objects, &Location::new(DATA, publication_key(&request.run))).await.unwrap()
+        match self.end(request).await {
+            Some(End::Published(publication)) => Some(*publication),
+            Some(End::Failed(_)) | None => None,
+        }
     }
 
     pub(crate) async fn text(&self, bucket: &str, key: &str) -> String {
@@ -235,7 +257,7 @@ impl Handlers {
     }
 
     pub(crate) async fn notify(&self, request: &RunRequest, failure: Option<Failure>) -> Result<Notified, IntakeError> {
-        self.emailer.notify(NotifyRequest { run: request.clone(), failure }).await
+        self.emailer.notify(Notice::Run(NotifyRequest { run: request.clone(), failure })).await
     }
 }
 

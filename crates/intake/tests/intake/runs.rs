@@ -322,3 +322,71 @@ async fn a_feed_changed_while_a_run_is_under_way_does_not_touch_it() {
     world.run(&request).await.unwrap();
     assert_eq!(world.files(&request).await.0, "a,b\n1,2\n");
 }
+
+#[tokio::test]
+async fn a_reference_row_without_the_column_is_not_taken_for_an_empty_one() {
+    let world = World::new();
+    world.load("fees", "key", b"key,old\na,1\n").await;
+    world.load("fees", "key", b"key,fee\nb,1.00\n").await;
+    world
+        .put_feed(
+            r#"{ "name": "keyed", "tieout": {
+                "enrichment": { "table": "fees", "key": "id", "columns": [{ "from": "fee" }] },
+                "amounts": [{ "column": "fee", "currency": "EUR" }] } }"#,
+        )
+        .await;
+    let request = world.upload("intake/keyed/file.csv", "id\na\nb\n").await;
+    let record = world.run(&request).await.unwrap();
+    assert_eq!(record.records_rejected, Some(1));
+    let (output, rejects) = world.files(&request).await;
+    assert_eq!(output, "id,fee\nb,1.00\n");
+    assert!(rejects.unwrap().contains("has no \"\"fee\"\""), "the reason names the column");
+}
+
+#[tokio::test]
+async fn guarded_amounts_still_tie_out() {
+    let world = World::new();
+    world.load("fees", "key", b"key,fee,note\na,-,=1\nb,-1.00,-\n").await;
+    world
+        .put_feed(
+            r#"{ "name": "guarded", "schema": { "fields": [{ "name": "id" }], "missingValues": ["", "-"] },
+                "tieout": { "formulaGuard": true,
+                "enrichment": { "table": "fees", "key": "id", "columns": [{ "from": "fee" }, { "from": "note" }] },
+                "amounts": [{ "column": "fee", "currency": "EUR" }] } }"#,
+        )
+        .await;
+    let request = world.upload("intake/guarded/file.csv", "id\na\nb\n").await;
+    world.run(&request).await.unwrap();
+    assert_eq!(world.files(&request).await.0, "id,fee,note\na,-,'=1\nb,-1.00,'-\n");
+}
+
+#[tokio::test]
+async fn a_path_that_is_too_long_for_the_archive_is_refused_before_any_work() {
+    let world = World::new();
+    let key = format!("input/{}.csv", "x".repeat(900));
+    let told = refusal(&world, &key, "a\n1\n").await;
+    assert!(told.contains("longer than 800 bytes"), "{told}");
+}
+
+#[tokio::test]
+async fn a_hundred_megabyte_record_is_told_by_row_and_offset() {
+    let world = World::new();
+    let mut file = b"a,b\n1,2\n3,\"".to_vec();
+    file.resize(100_000_000, b'x');
+    let told = refusal(&world, "input/huge.csv", file).await;
+    assert!(told.contains("row 2, at byte 8, is longer than 1048576 bytes"), "{told}");
+}
+
+#[tokio::test]
+async fn a_chunk_of_many_batches_is_one_part_in_order() {
+    let world = World::new();
+    world.put_feed(r#"{ "name": "large", "tieout": { "chunk": { "bytes": 67108864 } } }"#).await;
+    let mut file = String::from("id,text\n");
+    for row in 0..300_000 {
+        file.push_str(&format!("{row},some text that makes the record longer\n"));
+    }
+    let request = world.upload("intake/large/file.csv", file.clone()).await;
+    let record = world.run(&request).await.unwrap();
+    assert_eq!((record.chunks, record.records_out), (Some(1), Some(300_000)));
+    assert!(world.files(&request).await.0 == file, "every record, in order");
+}
