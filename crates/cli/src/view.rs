@@ -169,7 +169,7 @@ pub(crate) fn steps(steps: &[StepRecord]) -> String {
             step.attempts.to_string(),
             text::count(step.figures.records_in),
             text::count(step.figures.records_rejected),
-            step.ended_at.map(|end| text::duration(step.started_at, end)).unwrap_or_default(),
+            step.started_at.zip(step.ended_at).map(|(start, end)| text::duration(start, end)).unwrap_or_default(),
             failed.map(reason).unwrap_or_default(),
         ]
     });
@@ -213,6 +213,7 @@ pub(crate) fn reason(reason: &Reason) -> String {
 fn mail(status: &MailStatus) -> String {
     match status {
         MailStatus::Sent { .. } => "sent".to_owned(),
+        MailStatus::Sending => "being sent, or its worker died at it".to_owned(),
         MailStatus::NotWanted => "not wanted: the feed has no recipients".to_owned(),
         MailStatus::Failed { reason } => format!("not sent: {}", text::visible(reason, REASON_CHARS_MAX)),
     }
