@@ -4,7 +4,7 @@ use std::fs;
 
 use intake::{
     layout::InputKey,
-    messages::{Arrival, ChunkRequest, MergeRequest, NotifyRequest, RunId, RunRequest},
+    messages::{Arrival, ChunkRequest, MergeRequest, Notice, NotifyRequest, RunId, RunRequest},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tests::project::root;
@@ -59,6 +59,19 @@ fn the_sample_failure_is_of_another_attempt() {
     let cause = failed.failure.expect("it failed").cause;
     let cause: serde_json::Value = serde_json::from_str(&cause).expect("a Lambda's cause is JSON");
     assert!(cause["errorMessage"].is_string());
+}
+
+#[test]
+fn the_sample_end_is_of_a_third_attempt() {
+    let Notice::Ended(ended) = event("emailer-ended") else { panic!("an execution ended") };
+    let of: RunRequest = serde_json::from_str(&ended.detail.input).expect("its input is a run request");
+    assert_eq!(of, RunRequest { run: run(3), ..exact("splitter") });
+    let event: serde_json::Value = event("emailer-ended");
+    assert_eq!(event["detail"]["name"], run(3).as_str());
+    // What the rule lets through, in the order in which it names the ends.
+    let pattern = &crate::PROJECT.template["Resources"]["RunEndedRule"]["Properties"]["EventPattern"];
+    assert_eq!((&pattern["source"][0], &pattern["detail-type"][0]), (&event["source"], &event["detail-type"]));
+    assert_eq!(pattern["detail"]["status"][1], event["detail"]["status"]);
 }
 
 #[test]

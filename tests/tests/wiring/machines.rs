@@ -1,4 +1,4 @@
-//! Every task is bounded in time, retried by class, and caught.
+//! Every task is bounded in time, retried by class, and caught; a class is retried alike everywhere.
 
 use error_class::ErrorClass;
 use serde_json::Value;
@@ -28,6 +28,12 @@ const SERVICE_ERRORS: [&str; 12] = [
 
 /// What may pass if it is tried again. Everything else would end the same.
 const PASSING: [ErrorClass; 3] = [ErrorClass::Throttled, ErrorClass::Unavailable, ErrorClass::WorkerLost];
+
+/// States that retry a class otherwise than all others: emailer's wait for a mail that another worker has claimed.
+const RETRIED_OTHERWISE: [(&str, ErrorClass); 2] =
+    [("Notify", ErrorClass::Unavailable), ("NotifyFailure", ErrorClass::Unavailable)];
+/// Longer than a worker that died holds its claim, which is its function's timeout, a minute.
+const PATIENCE_SECONDS: u64 = 90;
 
 /// A machine as it is deployed.
 pub(crate) fn deployed(project: &Project, name: &str) -> Result<Value, String> {
@@ -124,6 +130,46 @@ fn unknown_errors(state: &State<'_>) -> Vec<String> {
     clauses.flat_map(errors).filter(|name| !known(name)).map(|name| format!("{name} is no error's name")).collect()
 }
 
+fn retries(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for name in project.machines.keys() {
+        let definition = match deployed(project, name) {
+            Ok(definition) => definition,
+            Err(fault) => return vec![fault],
+        };
+        let states = machine::states(&definition);
+        let tasks = || states.iter().filter(|state| invoked(state.body).is_some());
+        for class in PASSING {
+            let (others, alike): (Vec<_>, Vec<_>) =
+                tasks().partition(|state| RETRIED_OTHERWISE.contains(&(state.name, class)));
+            let rule = alike.first().and_then(|state| retrier(state.body, class));
+            let wrong = alike.iter().filter(|state| retrier(state.body, class) != rule);
+            faults.extend(wrong.map(|state| format!("{name}, {}: retries {class} in a way of its own", state.name)));
+            for state in others {
+                faults.extend(of_exception(state, class, rule).map(|fault| format!("{name}, {}: {fault}", state.name)));
+            }
+        }
+    }
+    faults
+}
+
+fn of_exception(state: &State<'_>, class: ErrorClass, rule: Option<&Value>) -> Option<String> {
+    let own = retrier(state.body, class)?;
+    // At least: on AWS each wait is longer than the one before it. Jitter would make any of them none.
+    let waits = own["IntervalSeconds"].as_u64()? * own["MaxAttempts"].as_u64()?;
+    if Some(own) == rule {
+        Some(format!("retries {class} like all others, and is named as an exception"))
+    } else if own["JitterStrategy"] == "FULL" || waits < PATIENCE_SECONDS {
+        Some(format!("may give {class} up before {PATIENCE_SECONDS} s are over"))
+    } else {
+        None
+    }
+}
+
+fn retrier(state: &Value, class: ErrorClass) -> Option<&Value> {
+    clauses(state, "Retry").into_iter().find(|retrier| errors(retrier).contains(&class.as_str()))
+}
+
 fn clauses<'a>(state: &'a Value, kind: &str) -> Vec<&'a Value> {
     list(&state[kind])
 }
@@ -153,7 +199,7 @@ fn tasks_are_bounded_retried_and_caught() {
     broken_by("intake, Split: Throttled is retried", r#""Throttled", "#, "");
     broken_by("intake, Split: Bug is retried", r#""Throttled", "#, r#""Throttled", "Bug", "#);
     broken_by("intake, Split: Throtled is no error's name", r#""Throttled""#, r#""Throtled""#);
-    broken_by("intake, Split: Conflicts is no error's name", r#""Conflict""#, r#""Conflicts""#);
+    broken_by("intake, Merge: Conflicts is no error's name", r#""Conflict""#, r#""Conflicts""#);
     broken_by(
         "intake, Split: not every error is caught",
         r#""ErrorEquals": ["States.ALL"]"#,
@@ -175,5 +221,41 @@ fn tasks_are_bounded_retried_and_caught() {
     );
     finds(tasks, "intake, Merge: 960 s end before the 1000 s of Merger", |broken| {
         *place(broken, "Resources/Merger/Properties/Timeout") = 1000.into();
+    });
+}
+
+#[test]
+fn a_class_is_retried_alike_everywhere() {
+    finds_nothing(retries);
+    let in_state = |state: &str, from: &str, to: &str, fault: &str| {
+        finds(retries, fault, |broken| {
+            let text = broken.machines.get_mut("intake").expect("there is intake");
+            let (before, body) = text.split_once(&format!("\"{state}\": {{")).expect("there is such a state");
+            assert!(body.contains(from), "{state} says {from}");
+            *text = format!("{before}\"{state}\": {{{}", body.replacen(from, to, 1));
+        });
+    };
+    in_state("Merge", r#""MaxAttempts": 8"#, r#""MaxAttempts": 9"#, "intake, Merge: retries Throttled");
+    in_state("ProcessChunk", r#""Lambda.Unknown""#, r#""States.Timeout""#, "intake, ProcessChunk: retries Unavailable");
+    in_state(
+        "NotifyFailure",
+        "\"MaxAttempts\": 2\n",
+        "\"MaxAttempts\": 1\n",
+        "intake, NotifyFailure: retries WorkerLost",
+    );
+    for (from, to) in [
+        (r#""MaxAttempts": 20"#, r#""MaxAttempts": 17"#),
+        (r#""IntervalSeconds": 5"#, r#""IntervalSeconds": 4"#),
+        (r#""JitterStrategy": "NONE""#, r#""JitterStrategy": "FULL""#),
+    ] {
+        in_state("Notify", from, to, "intake, Notify: may give Unavailable up before 90 s");
+    }
+    finds(retries, "intake, NotifyFailure: retries Unavailable like all others", |broken| {
+        let text = broken.machines.get_mut("intake").expect("there is intake");
+        *text = text
+            .replace(r#""IntervalSeconds": 5,"#, r#""IntervalSeconds": ${RetrySoonSeconds},"#)
+            .replace(r#""MaxDelaySeconds": 30"#, r#""MaxDelaySeconds": 120"#)
+            .replace(r#""MaxAttempts": 20"#, r#""MaxAttempts": 5"#)
+            .replace(r#""NONE""#, r#""FULL""#);
     });
 }

@@ -16,6 +16,7 @@ mod machines;
 mod names;
 mod policies;
 mod protection;
+mod rules;
 
 use std::sync::LazyLock;
 

@@ -52,6 +52,9 @@ fn breadth(project: &Project) -> Vec<String> {
             if everywhere && !FORCED.contains(&action) {
                 faults.push(format!("{id}, {sid}: {action} is allowed on everything"));
             }
+            if action == "ses:SendEmail" && !names_a_sender(statement) {
+                faults.push(format!("{id}, {sid}: mails may come from anybody"));
+            }
             if action.contains('*') && !FAMILIES.contains(&action) {
                 faults.push(format!("{id}, {sid}: {action} is more than one action"));
             }
@@ -63,6 +66,32 @@ fn breadth(project: &Project) -> Vec<String> {
     for (id, role) in resources(&project.template, "AWS::IAM::Role") {
         if role["Properties"].get("ManagedPolicyArns").is_some() {
             faults.push(format!("{id}: a policy that is not written here"));
+        }
+    }
+    faults
+}
+
+fn names_a_sender(statement: &Value) -> bool {
+    on_aws(&statement["Condition"]).into_iter().any(|condition| !condition["StringLike"]["ses:FromAddress"].is_null())
+}
+
+/// Writing to the input bucket starts a run: whoever did it while at a run could go on for ever. Merger alone changes
+/// the bucket, by removing the versions that it has archived.
+fn loops(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (id, statement) in allowing(&project.template) {
+        let on_inputs = list(&statement["Resource"]).into_iter().any(|resource| {
+            let address = address(resource);
+            !["WorkBucket", "${WorkBucket.", "DataBucket", "${DataBucket."]
+                .iter()
+                .any(|other| address.starts_with(other))
+        });
+        for action in actions(statement).into_iter().filter(|_| on_inputs) {
+            let reads = ["s3:Get", "s3:List"].iter().any(|reading| action.starts_with(reading));
+            let archives = id == "MergerRole" && action == "s3:DeleteObjectVersion";
+            if (action.starts_with("s3:") || action.starts_with('*')) && !reads && !archives {
+                faults.push(format!("{id} may {action} where files are uploaded"));
+            }
         }
     }
     faults
@@ -235,8 +264,40 @@ fn nothing_is_allowed_on_everything_unless_aws_forces_it() {
         let conditional = all.iter_mut().find(|statement| statement["Fn::If"].is_array()).expect("one is conditional");
         conditional["Fn::If"][1]["Action"] = json!("ec2:RunInstances");
     });
+    for condition in [json!(null), json!({"Fn::If": ["IsAws", {"Ref": "AWS::NoValue"}, {"StringLike": {}}]})] {
+        finds(breadth, "EmailerRole, SendMail: mails may come from anybody", |broken| {
+            statement(broken, "EmailerRole", "SendMail")["Condition"] = condition;
+        });
+    }
     finds(breadth, "SplitterRole: a policy that is not written here", |broken| {
         place(broken, "Resources/SplitterRole/Properties")["ManagedPolicyArns"] = json!([]);
+    });
+}
+
+#[test]
+fn nobody_writes_where_writing_starts_a_run() {
+    finds_nothing(loops);
+    for (action, resource) in [
+        ("s3:PutObject", json!({"Fn::Sub": "${InputBucket.Arn}/*/intake/*"})),
+        ("s3:PutObject", json!([{"Fn::GetAtt": "DataBucket.Arn"}, {"Fn::Sub": "${InputBucket.Arn}/*"}])),
+        ("s3:PutObject", json!({"Fn::Sub": "arn:aws:s3:::${AWS::StackName}-input-${AWS::AccountId}/*"})),
+        ("s3:PutObject", json!("*")),
+        ("s3:RestoreObject", json!({"Fn::GetAtt": "InputBucket.Arn"})),
+        ("s3:*", json!({"Fn::GetAtt": "InputBucket.Arn"})),
+    ] {
+        finds(loops, &format!("SplitterRole may {action} where files are uploaded"), |broken| {
+            let statement = statement(broken, "SplitterRole", "ReadInputs");
+            statement["Action"] = json!(action);
+            statement["Resource"] = resource;
+        });
+    }
+    finds(loops, "MergerRole may s3:DeleteObject where files are uploaded", |broken| {
+        statement(broken, "MergerRole", "ArchiveInputs")["Action"] = json!("s3:DeleteObject");
+    });
+    finds(loops, "EmailerRole may s3:DeleteObjectVersion where files are uploaded", |broken| {
+        let statement = statement(broken, "EmailerRole", "ReadAndWriteEnds");
+        statement["Action"] = json!("s3:DeleteObjectVersion");
+        statement["Resource"] = json!({"Fn::Sub": "${InputBucket.Arn}/input/*"});
     });
 }
 

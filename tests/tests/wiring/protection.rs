@@ -72,12 +72,20 @@ fn refuses_plain_http(project: &Project, kind: &str, all_actions: &str, id: &str
     })
 }
 
+/// Tables with rows that say when they expire.
+const EXPIRING: [&str; 2] = ["RejectsTable", "RunsTable"];
+
 fn tables(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for (id, table) in resources(&project.template, "AWS::DynamoDB::Table") {
         let properties = &table["Properties"];
         if properties["SSESpecification"]["SSEEnabled"] != true {
             faults.push(format!("{id} is not encrypted"));
+        }
+        if EXPIRING.contains(&id)
+            && properties["TimeToLiveSpecification"] != json!({"AttributeName": "expires_at", "Enabled": true})
+        {
+            faults.push(format!("{id} keeps for ever what expires"));
         }
         if properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] != true {
             faults.push(format!("{id} cannot be brought back"));
@@ -86,9 +94,20 @@ fn tables(project: &Project) -> Vec<String> {
     faults
 }
 
+/// Functions whose last failure fails the run, which rings.
+const FAILS_RUNS: [&str; 2] = ["splitter", "merger"];
+
 fn watch(project: &Project) -> Vec<String> {
     let template = &project.template;
     let mut faults = Vec::new();
+    let mut silent = Vec::new();
+    let mut rings = |metric: &str, of: &str, dimension: &str, value: Value| {
+        let dimensions = json!([{"Name": dimension, "Value": value}]);
+        let on_it = |alarm: &Value| alarm["MetricName"] == metric && alarm["Dimensions"] == dimensions;
+        if !resources(template, "AWS::CloudWatch::Alarm").any(|(_, alarm)| on_it(&alarm["Properties"])) {
+            silent.push(format!("{of} has no alarm on {metric}"));
+        }
+    };
     for function in &project.functions {
         let id = logical_id(&function.name);
         let properties = &template["Resources"][&id]["Properties"];
@@ -97,18 +116,21 @@ fn watch(project: &Project) -> Vec<String> {
         if template["Resources"][group]["Properties"]["LogGroupName"]["Fn::Sub"] != named {
             faults.push(format!("{id} has no log group of its own"));
         }
-        for (metric, dimension) in [
-            ("Errors", json!([{"Name": "FunctionName", "Value": {"Ref": id}}])),
-            ("Throttles", json!([{"Name": "FunctionName", "Value": {"Ref": id}}])),
-            ("errors", json!([{"Name": "function", "Value": {"Ref": id}}, {"Name": "error_class", "Value": "Bug"}])),
-        ] {
-            if !resources(template, "AWS::CloudWatch::Alarm").any(|(_, alarm)| {
-                alarm["Properties"]["MetricName"] == metric && alarm["Properties"]["Dimensions"] == dimension
-            }) {
-                faults.push(format!("{id} has no alarm on {metric}"));
-            }
+        if !FAILS_RUNS.contains(&function.name.as_str()) {
+            rings("Errors", &id, "FunctionName", json!({"Ref": id}));
         }
     }
+    for (id, _) in resources(template, "AWS::Serverless::StateMachine") {
+        for metric in ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"] {
+            rings(metric, id, "StateMachineArn", json!({"Ref": id}));
+        }
+    }
+    for (id, _) in resources(template, "AWS::SQS::Queue") {
+        let name = json!({"Fn::GetAtt": format!("{id}.QueueName")});
+        rings("ApproximateNumberOfMessagesVisible", id, "QueueName", name);
+    }
+    rings("mails_failed", "Emailer", "function", json!({"Ref": "Emailer"}));
+    faults.extend(silent);
     for (id, group) in resources(template, "AWS::Logs::LogGroup") {
         if group["Properties"]["RetentionInDays"].is_null() {
             faults.push(format!("{id} is kept for ever"));
@@ -170,6 +192,9 @@ fn tables_are_encrypted_and_can_be_brought_back() {
     finds(tables, "RunsTable is not encrypted", |broken| {
         *place(broken, "Resources/RunsTable/Properties/SSESpecification/SSEEnabled") = json!(false);
     });
+    finds(tables, "RunsTable keeps for ever", |broken| {
+        place(broken, "Resources/RunsTable/Properties/TimeToLiveSpecification")["AttributeName"] = json!("expires");
+    });
     finds(tables, "RunsTable cannot be brought back", |broken| {
         remove(broken, "Resources/RunsTable/Properties/PointInTimeRecoverySpecification");
     });
@@ -181,10 +206,11 @@ fn everything_is_logged_traced_and_watched() {
     let without = |fault, path: &str| finds(watch, fault, |broken| remove(broken, path));
     without("Merger has no log group of its own", "Resources/Merger/Properties/LoggingConfig");
     without("MergerLogs is kept for ever", "Resources/MergerLogs/Properties/RetentionInDays");
-    without("Merger has no alarm on Errors", "Resources/MergerErrorsAlarm");
-    without("Merger has no alarm on Throttles", "Resources/MergerThrottlesAlarm");
-    without("Merger has no alarm on errors", "Resources/MergerBugAlarm");
-    without("DeadLettersAlarm tells nobody", "Resources/DeadLettersAlarm/Properties/AlarmActions");
+    without("ChunkProcessor has no alarm on Errors", "Resources/ChunkProcessorErrorsAlarm");
+    without("Emailer has no alarm on mails_failed", "Resources/MailsFailedAlarm");
+    without("Intake has no alarm on ExecutionsAborted", "Resources/RunsAbortedAlarm");
+    without("EmailerDeadLetters has no alarm", "Resources/EmailerDeadLettersAlarm");
+    without("RunsFailedAlarm tells nobody", "Resources/RunsFailedAlarm/Properties/AlarmActions");
     without("functions are not traced", "Globals/Function/Tracing");
     without("Intake is not traced", "Resources/Intake/Properties/Logging");
     finds(watch, "Merger has no log group of its own", |broken| {

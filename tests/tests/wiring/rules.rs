@@ -1,0 +1,142 @@
+//! Events reach their functions, or a queue that somebody watches; no execution ends unheard.
+
+use serde_json::{Value, json};
+use tests::{
+    Project,
+    cloudformation::{actions, attribute, list, reference, resources, role_statements, statements},
+};
+
+use crate::{finds, finds_nothing, place, remove};
+
+/// The ends of an execution that no state of its own may have seen.
+const UNSEEN_ENDS: [&str; 3] = ["FAILED", "TIMED_OUT", "ABORTED"];
+
+fn deliveries(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (rule, body) in resources(&project.template, "AWS::Events::Rule") {
+        let targets = list(&body["Properties"]["Targets"]);
+        if targets.is_empty() {
+            faults.push(format!("{rule} calls nobody"));
+        }
+        for target in targets {
+            let Some((function, "Arn")) = attribute(&target["Arn"]) else {
+                faults.push(format!("{rule} calls what is no function"));
+                continue;
+            };
+            if !may_call(&project.template, rule, function) {
+                faults.push(format!("{rule} may not call {function}"));
+            }
+            if !attribute(&target["DeadLetterConfig"]["Arn"])
+                .is_some_and(|(queue, _)| may_leave(&project.template, rule, queue))
+            {
+                faults.push(format!("{rule}: what cannot be delivered to {function} is lost"));
+            }
+            if !keeps_what_fails(&project.template, function) {
+                faults.push(format!("{function}: events that it cannot take are lost"));
+            }
+        }
+    }
+    faults
+}
+
+fn may_call(template: &Value, rule: &str, function: &str) -> bool {
+    resources(template, "AWS::Lambda::Permission").any(|(_, permission)| {
+        let properties = &permission["Properties"];
+        properties["Action"] == "lambda:InvokeFunction"
+            && properties["Principal"] == "events.amazonaws.com"
+            && reference(&properties["FunctionName"]) == Some(function)
+            && attribute(&properties["SourceArn"]) == Some((rule, "Arn"))
+    })
+}
+
+/// Whether the queue takes what this rule could not deliver.
+fn may_leave(template: &Value, rule: &str, queue: &str) -> bool {
+    resources(template, "AWS::SQS::QueuePolicy").any(|(_, policy)| {
+        list(&policy["Properties"]["Queues"]).into_iter().any(|of| reference(of) == Some(queue))
+            && statements(&policy["Properties"]["PolicyDocument"]).into_iter().any(|statement| {
+                let from = list(&statement["Condition"]["ArnEquals"]["aws:SourceArn"]);
+                statement["Effect"] == "Allow"
+                    && statement["Principal"] == json!({"Service": "events.amazonaws.com"})
+                    && actions(statement) == ["sqs:SendMessage"]
+                    && from.into_iter().any(|arn| attribute(arn) == Some((rule, "Arn")))
+            })
+    })
+}
+
+/// Whether Lambda puts the events on which the function failed to the last into a queue, as its role must allow.
+fn keeps_what_fails(template: &Value, function: &str) -> bool {
+    let properties = &template["Resources"][function]["Properties"];
+    let Some((queue, _)) = attribute(&properties["EventInvokeConfig"]["DestinationConfig"]["OnFailure"]["Destination"])
+    else {
+        return false;
+    };
+    let role = attribute(&properties["Role"]).map_or("", |(role, _)| role);
+    role_statements(&template["Resources"][role]).into_iter().any(|statement| {
+        actions(statement).contains(&"sqs:SendMessage") && attribute(&statement["Resource"]) == Some((queue, "Arn"))
+    })
+}
+
+fn ends(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (machine, _) in resources(&project.template, "AWS::Serverless::StateMachine") {
+        let heard: Vec<&str> = resources(&project.template, "AWS::Events::Rule")
+            .map(|(_, rule)| &rule["Properties"]["EventPattern"])
+            .filter(|pattern| pattern["source"] == json!(["aws.states"]))
+            .filter(|pattern| pattern["detail-type"] == json!(["Step Functions Execution Status Change"]))
+            .map(|pattern| &pattern["detail"])
+            // The very machine: a map's children have an ARN that only begins like it.
+            .filter(|detail| detail["stateMachineArn"] == json!([{"Ref": machine}]))
+            .flat_map(|detail| list(&detail["status"]))
+            .filter_map(Value::as_str)
+            .collect();
+        let unheard = UNSEEN_ENDS.iter().filter(|end| !heard.contains(end));
+        faults.extend(unheard.map(|end| format!("nobody hears when {machine} ends as {end}")));
+    }
+    faults
+}
+
+#[test]
+fn events_are_delivered_or_kept() {
+    finds_nothing(deliveries);
+    for rule in ["ObjectCreated", "Sweep", "RunEnded"] {
+        finds(deliveries, &format!("{rule}Rule may not call"), |broken| {
+            remove(broken, &format!("Resources/{rule}Permission"));
+        });
+        finds(deliveries, &format!("{rule}Rule: what cannot be delivered"), |broken| {
+            remove(broken, &format!("Resources/{rule}Rule/Properties/Targets/0/DeadLetterConfig"));
+        });
+    }
+    let policy = "Resources/FileArrivalDeadLettersPolicy/Properties/PolicyDocument/Statement/0";
+    finds(deliveries, "SweepRule: what cannot be delivered", |broken| {
+        place(broken, &format!("{policy}/Condition/ArnEquals"))["aws:SourceArn"] =
+            json!({"Fn::GetAtt": "ObjectCreatedRule.Arn"});
+    });
+    finds(deliveries, "RunEndedRule may not call Emailer", |broken| {
+        *place(broken, "Resources/RunEndedPermission/Properties/SourceArn") = json!({"Fn::GetAtt": "SweepRule.Arn"});
+    });
+    finds(deliveries, "Emailer: events that it cannot take are lost", |broken| {
+        remove(broken, "Resources/Emailer/Properties/EventInvokeConfig");
+    });
+    finds(deliveries, "Emailer: events that it cannot take are lost", |broken| {
+        *place(broken, "Resources/Emailer/Properties/Role") = json!({"Fn::GetAtt": "MergerRole.Arn"});
+    });
+    finds(deliveries, "SweepRule calls nobody", |broken| remove(broken, "Resources/SweepRule/Properties/Targets"));
+    finds(deliveries, "SweepRule calls what is no function", |broken| {
+        *place(broken, "Resources/SweepRule/Properties/Targets/0/Arn") = json!("arn:aws:sns:us-east-1:1:x");
+    });
+}
+
+#[test]
+fn no_execution_ends_unheard() {
+    finds_nothing(ends);
+    let detail = "Resources/RunEndedRule/Properties/EventPattern/detail";
+    finds(ends, "nobody hears when Intake ends as ABORTED", |broken| {
+        place(broken, detail)["status"] = json!(["FAILED", "TIMED_OUT"]);
+    });
+    for machines in [json!([{"prefix": {"Ref": "Intake"}}]), json!(null)] {
+        finds(ends, "nobody hears when Intake ends as FAILED", |broken| {
+            place(broken, detail)["stateMachineArn"] = machines;
+        });
+    }
+    finds(ends, "nobody hears when Intake ends as TIMED_OUT", |broken| remove(broken, "Resources/RunEndedRule"));
+}
