@@ -167,8 +167,14 @@ async fn head(client: &Client, at: &Location, version: Option<&str>) -> Result<H
     let head = client.head_object().bucket(&at.bucket).key(&at.key).set_version_id(version.map(str::to_owned));
     let found = match head.send().await {
         Ok(found) => found,
-        // A version that never could be one (400), or is a delete marker (405).
-        Err(error) if version.is_some() && matches!(status(&error), Some(400 | 405)) => {
+        // An answer to HEAD has no body that could say what was wrong: an expired token, or a version that is none. One
+        // to GET has.
+        Err(error) if status(&error) == Some(400) => {
+            let asked = reader::open(client, at, version, Some(ByteRange::new(0, 1)), None).await;
+            return Err(asked.err().unwrap_or_else(|| classify("s3:GetObject", what(), error)));
+        }
+        // A version that is a delete marker.
+        Err(error) if version.is_some() && status(&error) == Some(405) => {
             return Err(StorageError::NotFound { what: what() });
         }
         Err(error) => return Err(classify("s3:GetObject", what(), error)),

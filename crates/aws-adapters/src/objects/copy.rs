@@ -1,18 +1,15 @@
 //! Copies inside S3.
 
 use futures::{StreamExt, TryStreamExt, stream};
-use storage::{
-    Location, ObjectInfo, StorageError,
-    objects::{PutOptions, address},
-};
+use storage::{Location, ObjectInfo, StorageError, objects::PutOptions};
 
 use super::{
     Head, S3Objects, head, info_of,
-    multipart::{Upload, copy_source},
+    multipart::{Upload, copy_failed, copy_source},
     plan::cut,
     unquoted,
 };
-use crate::error::{classify, unreadable};
+use crate::error::unreadable;
 
 /// How many parts are copied at once.
 const PARALLEL: usize = 8;
@@ -45,7 +42,7 @@ async fn copy_whole(
         .copy_source_if_match(format!("\"{}\"", found.etag))
         .bucket(&to.bucket)
         .key(&to.key);
-    let copied = copy.send().await.map_err(|error| classify("s3:GetObject", address(from, version), error))?;
+    let copied = copy.send().await.map_err(|error| copy_failed(from, version, to, error))?;
     let etag = copied.copy_object_result.and_then(|result| result.e_tag);
     Ok(info_of(found.bytes, unquoted(etag), copied.version_id, found.metadata))
 }

@@ -1,15 +1,16 @@
 //! Objects in parts.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, error::Error};
 
 use aws_sdk_s3::{
     Client,
+    error::{ProvideErrorMetadata, SdkError},
     types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart},
 };
 use bytes::Bytes;
 use storage::{
     ByteRange, Location, StorageError,
-    objects::{Put, PutOptions},
+    objects::{Put, PutOptions, address},
 };
 use tracing::warn;
 
@@ -71,7 +72,7 @@ impl Upload {
             .copy_source_if_match(format!("\"{etag}\""))
             .send()
             .await
-            .map_err(|error| classify("s3:GetObject", from.to_string(), error))?;
+            .map_err(|error| copy_failed(from, version, &self.at, error))?;
         let result = copied.copy_part_result.ok_or_else(|| unreadable(from.to_string(), "the part has no result"))?;
         let part = CompletedPart::builder().part_number(number).set_e_tag(result.e_tag);
         Ok(part.set_checksum_crc32(result.checksum_crc32).build())
@@ -124,6 +125,21 @@ impl Upload {
             let reason = error_class::chain(&classify("s3:AbortMultipartUpload", self.at.to_string(), error));
             warn!(object = %self.at, reason, "upload not aborted");
         }
+    }
+}
+
+/// What a failed copy means. It is about the source, which may be gone or changed; but S3, when it refuses a copy, does
+/// not say whether it is reading the source or writing what it makes that is not allowed.
+pub(super) fn copy_failed<E>(from: &Location, version: Option<&str>, to: &Location, error: SdkError<E>) -> StorageError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let read = if version.is_some() { "s3:GetObjectVersion" } else { "s3:GetObject" };
+    match classify(read, address(from, version), error) {
+        StorageError::Denied { action, what } => {
+            StorageError::Denied { action: format!("{action} {what}, or to s3:PutObject"), what: to.to_string() }
+        }
+        other => other,
     }
 }
 

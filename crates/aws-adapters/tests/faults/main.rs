@@ -94,6 +94,34 @@ fn error(to: &'static str, status: u16, code: &str) -> Answer {
     Answer::new(to, status, format!("<Error><Code>{code}</Code><Message>told so</Message></Error>"))
 }
 
+/// HEAD answers 400, without a word; GET says why.
+#[tokio::test]
+async fn a_head_that_cannot_say_why_is_asked_again_by_a_get() {
+    for (code, expected) in [
+        ("ExpiredToken", "not allowed to s3:GetObjectVersion s3://bucket/key?versionId=v"),
+        ("InvalidArgument", "s3://bucket/key?versionId=v does not exist"),
+        ("InvalidRequest", "s3://bucket/key?versionId=v: InvalidRequest: told so"),
+    ] {
+        let server = Server::start([Answer::new("head /bucket/key?", 400, ""), error("range: bytes=0-0", 400, code)]);
+        let server = server.await;
+        let found = server.session.objects().head(&at(), Some("v")).await.unwrap_err();
+        assert_eq!(found.to_string(), expected);
+        assert_eq!(server.unused(), 0);
+    }
+    // It passed meanwhile: the first answer stands.
+    let server = Server::start([Answer::new("head /bucket/key", 400, ""), digits()]).await;
+    assert!(matches!(server.session.objects().head(&at(), None).await, Err(StorageError::Invalid { .. })));
+}
+
+#[tokio::test]
+async fn a_copy_that_is_refused_names_both_sides() {
+    let head = Answer::new("head /bucket/key", 200, "").header("ETag", "\"tag\"");
+    let head = head.header("Last-Modified", "Sun, 01 Mar 2026 08:00:00 GMT");
+    let server = Server::start([head, error("x-amz-copy-source: bucket/key", 403, "AccessDenied")]).await;
+    let refused = server.session.objects().copy(&at(), None, &Location::new("other", "key")).await.unwrap_err();
+    assert_eq!(refused.to_string(), "not allowed to s3:GetObject s3://bucket/key, or to s3:PutObject s3://other/key");
+}
+
 #[tokio::test]
 async fn conditional_writes_at_once_are_settled() {
     let options = PutOptions { if_absent: true, ..PutOptions::default() };
