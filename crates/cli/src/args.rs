@@ -96,7 +96,7 @@ pub(crate) enum ReferenceCommand {
         /// The table's name, as feeds have it in `tieout.enrichment.table`
         #[arg(value_parser = name)]
         table: String,
-        /// The file: UTF-8, comma-separated, with a header
+        /// The file: UTF-8, comma-separated, with a header, of at most 1 GiB
         csv: PathBuf,
         /// The column whose values rows are found by
         #[arg(long, value_name = "COLUMN")]
@@ -106,7 +106,8 @@ pub(crate) enum ReferenceCommand {
 
 /// Send a file to a feed
 ///
-/// Prints the run's name. With --wait it follows the run to its end, prints its figures, and exits with 1 if it failed.
+/// Prints the run's name. With --wait it follows the run to its end and its mail, prints its figures, and exits with 1
+/// if it failed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Submit {
     /// The feed's name
@@ -114,7 +115,7 @@ pub(crate) struct Submit {
     pub(crate) feed: String,
     /// The file: CSV, or CSV compressed with gzip
     pub(crate) file: PathBuf,
-    /// Follow the run until it ends
+    /// Follow the run until it ends and its mail is sent
     #[arg(long)]
     pub(crate) wait: bool,
     /// Stop following after this many seconds; the run goes on
@@ -158,7 +159,7 @@ pub(crate) struct Download {
     pub(crate) to: Option<PathBuf>,
 }
 
-/// Follow a run until it ends
+/// Follow a run until it ends and its mail is sent
 ///
 /// On a terminal the progress is drawn, elsewhere it is a line per change. With --json, standard output gets an object
 /// per change, and the run's figures as the last one. Exits with 1 if the run failed.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use error_class::{Classified, ErrorClass, chain};
 use intake::{
-    messages::RunId,
+    messages::{MailStatus, RunId},
     runs::{RunRecord, RunStatus, Runs},
 };
 use storage::StorageError;
@@ -22,6 +22,8 @@ use crate::{
 const ROW_EXPECTED: Duration = Duration::from_secs(15);
 /// Looks in a row that may fail before we give up. Each was tried several times by itself.
 const FAILED_LOOKS_MAX: u32 = 5;
+/// How long an ended run's mail is waited for: it is sent when everything else is done, and may never be.
+const MAIL_EXPECTED: Duration = Duration::from_secs(10);
 const PAUSE_MIN: Duration = Duration::from_millis(150);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
@@ -34,7 +36,7 @@ pub(crate) enum Absent {
     GiveUp,
 }
 
-/// Follows the run until it has ended, for at most `patience`.
+/// Follows the run until it has ended and the fate of its mail is known, for at most `patience`.
 pub(crate) async fn follow(
     at: &Installation,
     run: &RunId,
@@ -58,6 +60,7 @@ async fn until_ended(
     let mut seen = Progress::default();
     let mut hinted = false;
     let mut failed_looks = 0;
+    let mut ended_since = None;
     while begun.elapsed() < patience {
         match look(runs, run).await {
             Ok(now) => {
@@ -71,8 +74,11 @@ async fn until_ended(
             }
             Err(error) => return Err(error.into()),
         }
-        if let Some(record) = seen.record.take_if(|record| record.status.is_final()) {
-            return Ok(record);
+        if seen.record.as_ref().is_some_and(|record| record.status.is_final()) {
+            let waited = ended_since.get_or_insert_with(Instant::now).elapsed();
+            if let Some(record) = seen.record.take_if(|record| is_told(record) || waited >= MAIL_EXPECTED) {
+                return Ok(record);
+            }
         }
         if seen.record.is_none() && !hinted && begun.elapsed() > ROW_EXPECTED {
             if absent == Absent::GiveUp {
@@ -83,8 +89,16 @@ async fn until_ended(
         }
         sleep(pause(seen.chunk_count())).await;
     }
+    if let Some(record) = seen.record.filter(|record| record.status.is_final()) {
+        return Ok(record);
+    }
     let seconds = patience.as_secs();
     Err(Failure::Service(format!("run {run} has not ended within {seconds} s. It goes on: `tieout watch {run}`")))
+}
+
+/// Whether it is known what became of the run's mail.
+fn is_told(record: &RunRecord) -> bool {
+    matches!(record.mail, Some(MailStatus::Sent { .. } | MailStatus::NotWanted | MailStatus::Failed { .. }))
 }
 
 async fn look(runs: &Runs, run: &RunId) -> Result<Progress, StorageError> {
@@ -140,10 +154,22 @@ mod tests {
             runs.register(&request).await.unwrap();
             sleep(PAUSE_MIN).await;
             runs.set_unless_final(&request.run, json!({"status": "failed"})).await.unwrap();
+            sleep(PAUSE_MIN * 2).await;
+            runs.set_always(&request.run, json!({"mail": MailStatus::NotWanted})).await.unwrap();
         };
         let patience = Duration::from_secs(60);
         let (ended, ()) = tokio::join!(until_ended(&runs, &request.run, Absent::Wait, patience, &Display::Lines), work);
-        assert_eq!(ended.unwrap().status, RunStatus::Failed);
+        let ended = ended.unwrap();
+        assert_eq!((ended.status, ended.mail), (RunStatus::Failed, Some(MailStatus::NotWanted)));
+    }
+
+    #[tokio::test]
+    async fn a_mail_that_never_comes_does_not_keep_an_ended_run() {
+        let (runs, request) = (runs(), request());
+        runs.register(&request).await.unwrap();
+        runs.set_unless_final(&request.run, json!({"status": "published"})).await.unwrap();
+        let ended = until_ended(&runs, &request.run, Absent::Wait, SHORT, &Display::Lines).await.unwrap();
+        assert_eq!((ended.status, ended.mail), (RunStatus::Published, None));
     }
 
     #[tokio::test]
