@@ -1,4 +1,5 @@
-"""Deploys the template to the emulator with the tool that deploys it to AWS, when anything has changed.
+"""Deploys the template to the emulator when anything has changed: with the AWS CLI, by the two steps that `sam deploy`
+takes on AWS (package, then a change set), and with what samconfig.toml has for its environment `local`.
 
 The stack itself remembers what it was deployed from, in a tag: whatever happened to the emulator since, the tag tells.
 """
@@ -20,7 +21,6 @@ from local.settings import HOST, STACK, Settings, opened
 from local.venvs import program
 
 CONTENT_TAG = "content"
-ARTIFACTS = f"{STACK}-artifacts"
 # The emulator, as SES does, takes mail only from a sender that was verified.
 MAIL_DOMAIN = "example.com"
 SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE")
@@ -107,18 +107,19 @@ def state(settings: Settings) -> tuple[str | None, str | None]:
 def deploy(settings: Settings, chosen: dict[str, str], content: str) -> None:
     """Packages and deploys; a failure is told with the resources that caused it."""
     packaged = paths.STATE / "packaged.yaml"
+    artifacts, capabilities = configured()["s3_bucket"], configured()["capabilities"].split()
     aws(settings, "ses", "verify-domain-identity", "--domain", MAIL_DOMAIN)
-    aws(settings, "s3api", "create-bucket", "--bucket", ARTIFACTS)
+    aws(settings, "s3api", "create-bucket", "--bucket", artifacts)
     aws(
         settings, "cloudformation", "package",
         "--template-file", str(paths.DEPLOYED / paths.TEMPLATE.name),
-        "--s3-bucket", ARTIFACTS, "--output-template-file", str(packaged),
+        "--s3-bucket", artifacts, "--output-template-file", str(packaged),
     )  # fmt: skip
     answer = run(
         settings, "cloudformation", "deploy",
         "--stack-name", STACK, "--template-file", str(packaged),
-        "--capabilities", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
-        "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset", "--tags", f"{CONTENT_TAG}={content}",
+        "--capabilities", *capabilities,
+        "--s3-bucket", artifacts, "--no-fail-on-empty-changeset", "--tags", f"{CONTENT_TAG}={content}",
         "--parameter-overrides", *(f"{name}={value}" for name, value in chosen.items()),
     )  # fmt: skip
     if answer.returncode != 0:

@@ -25,7 +25,7 @@ PSEUDO_PARAMETERS = {
 
 
 class Template:
-    """The template, with one value for the parameter `LocalStack`."""
+    """The template, with or without a `LocalEndpoint`."""
 
     def __init__(self, template: dict[str, Any], local: bool) -> None:
         self.resources: dict[str, dict[str, Any]] = template["Resources"]
