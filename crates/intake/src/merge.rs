@@ -18,7 +18,7 @@ use crate::{
     feed::OnReject,
     layout::{InputKey, archive_key},
     manifest::{self, ChunkManifest, End, Part, Plan, Publication, attempt_folder, chunk_key, end_key, plan_key},
-    messages::{Chunk, MergeRequest, Merged},
+    messages::{Chunk, MergeRequest, Merged, RunId},
     notify,
     rejects::Rejects,
     runs::{Runs, Step, StepFigures},
@@ -110,45 +110,48 @@ impl Merger {
     async fn published(&self, plan: &Plan) -> Result<Publication, IntakeError> {
         let run = &plan.request.run;
         let at = Location::new(&self.config.data_bucket, end_key(run));
-        let end = match manifest::read(&*self.objects, &at).await? {
-            Some(end) => end,
-            None => self.runs.step(run, Step::Merge, self.publish(plan, &at)).await?,
-        };
-        match end {
-            End::Published(publication) => {
+        match manifest::read(&*self.objects, &at).await? {
+            None => self.runs.step(run, Step::Merge, self.publish(plan, &at)).await,
+            Some(end) => {
+                let publication = publication_of(end, run)?;
                 self.runs.step_done(run, Step::Merge, figures(&publication)).await;
-                Ok(*publication)
+                Ok(publication)
             }
-            End::Failed(_) => Err(IntakeError::DeclaredFailed { run: run.to_string() }),
         }
     }
 
     /// Makes a publication and offers it as the run's end. Whatever then stands, nothing remains of an attempt that does
     /// not tie out or that came second.
-    async fn publish(&self, plan: &Plan, at: &Location) -> Result<(End, StepFigures), IntakeError> {
-        let folder = attempt_folder(&plan.request.run, "output");
-        let ended = async {
+    async fn publish(&self, plan: &Plan, at: &Location) -> Result<(Publication, StepFigures), IntakeError> {
+        let run = &plan.request.run;
+        let folder = attempt_folder(run, "output");
+        let published = async {
             let publication = self.make(plan, &folder).await?;
-            let figures = figures(&publication);
             let end = manifest::commit(&*self.objects, at, End::Published(Box::new(publication))).await?;
-            Ok((end, figures))
+            publication_of(end, run)
         };
-        let ended = ended.await;
-        match &ended {
-            Ok((End::Published(publication), _)) if publication.output.key.starts_with(&folder) => {
+        match published.await {
+            Ok(publication) => {
+                if !publication.output.key.starts_with(&folder) {
+                    self.discard(&folder).await;
+                }
+                let figures = figures(&publication);
                 info!(
-                    run = %plan.request.run,
-                    records_in = publication.records_in,
-                    records_out = publication.records_out,
-                    records_rejected = publication.records_rejected,
+                    run = %run,
+                    records_in = figures.records_in,
+                    records_out = figures.records_out,
+                    records_rejected = figures.records_rejected,
                     "run published"
                 );
+                Ok((publication, figures))
             }
             // Whether a commit whose reply was lost stands is for the next attempt to see.
-            Err(IntakeError::Storage(_)) => {}
-            Ok(_) | Err(_) => self.discard(&folder).await,
+            Err(error @ IntakeError::Storage(_)) => Err(error),
+            Err(error) => {
+                self.discard(&folder).await;
+                Err(error)
+            }
         }
-        ended
     }
 
     /// Removes what an attempt wrote. What cannot be removed is named by no manifest, and only takes up room.
@@ -432,6 +435,13 @@ fn stretches(
 fn checks_at_once(stretches: &[(&ChunkManifest, ByteRange)]) -> usize {
     let longest = stretches.iter().map(|(_, range)| range.len()).max().unwrap_or_default().max(1);
     usize::try_from((CHECKED_BYTES_AT_ONCE / longest).clamp(1, CHECKS_AT_ONCE)).unwrap_or(1)
+}
+
+fn publication_of(end: End, run: &RunId) -> Result<Publication, IntakeError> {
+    match end {
+        End::Published(publication) => Ok(*publication),
+        End::Failed(_) => Err(IntakeError::DeclaredFailed { run: run.to_string() }),
+    }
 }
 
 fn figures(publication: &Publication) -> StepFigures {
