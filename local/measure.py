@@ -35,7 +35,7 @@ def generate(rows: int) -> Path:
 
 
 def send(orders: Path) -> tuple[float, float]:
-    """Seconds from the start of the upload to the publication, as the run tells it, and to the mail, as seen outside."""
+    """Seconds from the start of the upload to the publication, as the run tells, and to the mail, as seen outside."""
     start, began = time.monotonic(), datetime.now(UTC)
     command = [str(paths.COMMAND), "submit", example.FEED, str(orders), "--wait", "--json"]
     answer = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
