@@ -51,8 +51,8 @@ lint: ## check formatting, clippy, types, dependencies, template, state machines
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo deny check bans licenses sources
-	$(TOOLS)/ruff format --check --quiet local
-	$(TOOLS)/ruff check --quiet local
+	$(TOOLS)/ruff format --check --quiet --cache-dir .local/ruff local
+	$(TOOLS)/ruff check --quiet --cache-dir .local/ruff local
 	$(TOOLS)/mypy --strict --ignore-missing-imports --cache-dir .local/mypy --package local
 	$(TOOLS)/python -m local.states
 	$(TOOLS)/cfn-lint template.yaml .local/lint/*.json
