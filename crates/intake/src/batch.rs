@@ -26,6 +26,8 @@ pub(crate) struct Batch {
     accepted: Vec<Origin>,
     cells: Cells,
     rejects: Vec<Reject>,
+    totals_read: ControlTotals,
+    totals_rejected: ControlTotals,
 }
 
 /// Where an accepted record came from.
@@ -56,6 +58,10 @@ pub(crate) struct Made {
     pub(crate) records_rejected: u64,
     /// The figures of the records in `part`, summed from the cells before they were written.
     pub(crate) totals: ControlTotals,
+    /// The figures of all records read, by the input's own amount columns.
+    pub(crate) totals_read: ControlTotals,
+    /// The same of the records in `rejects`.
+    pub(crate) totals_rejected: ControlTotals,
     /// How many records each rule rejected.
     pub(crate) rejected_by_rule: BTreeMap<String, u64>,
 }
@@ -85,19 +91,29 @@ impl Cells {
 
 impl Batch {
     /// Reads and checks the next records of a range; `None` when there are no more.
-    pub(crate) fn read(reader: &mut RecordReader<'_>, shape: &Shape) -> Result<Option<Self>, StructureError> {
+    pub(crate) fn read(
+        reader: &mut RecordReader<'_>,
+        chunk: &Chunk,
+        shape: &Shape,
+    ) -> Result<Option<Self>, IntakeError> {
         let mut batch = Self::default();
         batch.cells.width = shape.validator.schema().names().len();
         let mut bytes = 0;
         while bytes < BATCH_BYTES {
-            let Some(record) = reader.next_record()? else { break };
+            let record = reader.next_record().map_err(|error| unlike_the_splitter(chunk, &error))?;
+            let Some(record) = record else { break };
             bytes += record.raw().len() + 1;
+            let too_large = |source| IntakeError::Amount { row: record.row(), source };
+            shape.read_amounts.add(&record, &mut batch.totals_read).map_err(too_large)?;
             match shape.validator.check(&record) {
                 Ok(accepted) => {
                     batch.cells.push(&accepted);
                     batch.accepted.push(Origin::of(&record));
                 }
-                Err(violations) => batch.rejects.extend(Reject::new(&record, &violations)),
+                Err(violations) => {
+                    batch.rejects.extend(Reject::new(&record, &violations));
+                    shape.read_amounts.add(&record, &mut batch.totals_rejected).map_err(too_large)?;
+                }
             }
         }
         Ok((bytes > 0).then_some(batch))
@@ -124,21 +140,29 @@ impl Batch {
         for (index, origin) in self.accepted.iter().enumerate() {
             cells.clear();
             cells.extend(self.cells.record(index));
+            let mut wrong = None;
             if let Some((enrichment, key_column)) = enrichment {
                 let key = cells.get(key_column).copied().unwrap_or_default();
-                match bring(enrichment, rows.get(key), &mut cells) {
-                    Err(lacking) if enrichment.missing == Missing::Reject => {
-                        let message = lacking.message(enrichment);
-                        self.rejects.push(origin.reject(bytes, chunk, &shape.input, &enrichment.key, key, message));
-                        continue;
-                    }
-                    Ok(()) | Err(_) => {}
+                if let Err(lacking) = bring(enrichment, rows.get(key), &mut cells)
+                    && enrichment.missing == Missing::Reject
+                {
+                    wrong = Some((RULE_REFERENCE, enrichment.key.as_str(), key, lacking.message(enrichment)));
                 }
             }
-            made.part.write(cells.iter().copied());
-            shape.output.amounts.add_cells(|column| cells.get(column).copied(), &mut made.totals)?;
+            let too_large = |source| IntakeError::Amount { row: origin.row, source };
+            let cell = |column: usize| cells.get(column).copied();
+            let wrong = wrong.or_else(|| shape.output.unknown_currency(cell));
+            let Some(wrong) = wrong else {
+                made.part.write(cells.iter().copied());
+                shape.output.amounts.add_cells(cell, &mut made.totals).map_err(too_large)?;
+                continue;
+            };
+            self.rejects.push(origin.reject(bytes, chunk, &shape.input, wrong));
+            shape.kept_amounts.add_cells(cell, &mut self.totals_rejected).map_err(too_large)?;
         }
 
+        made.totals_read.merge(&self.totals_read)?;
+        made.totals_rejected.merge(&self.totals_rejected)?;
         self.rejects.sort_by_key(|reject| reject.violation.row);
         made.records_rejected += self.rejects.len() as u64;
         for reject in &self.rejects {
@@ -158,10 +182,15 @@ impl Made {
             records_in: 0,
             records_rejected: 0,
             totals: ControlTotals::default(),
+            totals_read: ControlTotals::default(),
+            totals_rejected: ControlTotals::default(),
             rejected_by_rule: BTreeMap::new(),
         }
     }
 }
+
+/// A rule that a record breaks, the column, the value there, and what was expected.
+pub(crate) type Wrong<'c> = (&'static str, &'c str, &'c str, String);
 
 /// What the reference table lacks for a record.
 enum Lacking<'e> {
@@ -201,17 +230,27 @@ impl Origin {
         Self { row: record.row(), byte_offset: record.offset(), bytes: record.raw().len() }
     }
 
-    fn reject(&self, bytes: &[u8], chunk: &Chunk, format: &Format, column: &str, key: &str, message: String) -> Reject {
+    /// The reject of a record that keeps its schema, for a rule of this pipeline's own.
+    fn reject(&self, bytes: &[u8], chunk: &Chunk, format: &Format, wrong: Wrong<'_>) -> Reject {
         let start = usize::try_from(self.byte_offset - chunk.start).unwrap_or(usize::MAX);
         let raw = bytes.get(start..).and_then(|rest| rest.get(..self.bytes)).unwrap_or_default();
+        let (rule, column, value, message) = wrong;
         let violation = Violation {
             row: self.row,
             byte_offset: self.byte_offset,
             column: Some(column.to_owned()),
-            value: key.chars().take(VALUE_CHARS_MAX).collect(),
-            rule: RULE_REFERENCE.to_owned(),
+            value: value.chars().take(VALUE_CHARS_MAX).collect(),
+            rule: rule.to_owned(),
             message,
         };
         Reject { violation, record: format.decode(raw).0.into_owned() }
+    }
+}
+
+/// The splitter has read these bytes to their end: if they cannot be read now, two readings disagree.
+fn unlike_the_splitter(chunk: &Chunk, error: &StructureError) -> IntakeError {
+    IntakeError::ControlTotalMismatch {
+        boundary: format!("splitter → chunk-processor, chunk {}", chunk.index),
+        difference: error.to_string(),
     }
 }

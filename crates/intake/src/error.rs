@@ -92,7 +92,16 @@ pub enum IntakeError {
     /// Another worker is sending the run's mail.
     #[error("another worker is sending this run's mail")]
     MailClaimed,
-    /// Amounts cannot be added up.
+    /// An amount cannot be added to the others.
+    #[error("row {row}")]
+    Amount {
+        /// Its row; the first record behind the header is row 1.
+        row: u64,
+        /// Why not.
+        #[source]
+        source: money::Overflow,
+    },
+    /// Sums cannot be added up.
     #[error(transparent)]
     Amounts(#[from] money::Overflow),
 }
@@ -162,6 +171,7 @@ impl Classified for IntakeError {
             | Self::UnknownReference { .. }
             | Self::UnknownReferenceColumn { .. }
             | Self::File { .. }
+            | Self::Amount { .. }
             | Self::Amounts(_) => ErrorClass::InvalidInput,
             Self::ControlTotalMismatch { .. } | Self::OutputUnreadable(_) | Self::RejectsUnreadable(_) => {
                 ErrorClass::ControlTotalMismatch

@@ -3,11 +3,11 @@
 //! A feed is a [Frictionless Tabular Data Resource](https://datapackage.org/profiles/tabular-data-resource/) (schema,
 //! dialect, encoding) with one key of ours, `tieout`: see [`Options`].
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use records::{AmountColumn, CompiledSchema, Dialect, DialectError, Format, HeaderError, Resource, SchemaError};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use storage::{Condition, Key, StorageError, Tables, tables::Query};
 
 use crate::{
@@ -154,6 +154,14 @@ pub enum FeedError {
     /// Its schema is wrong.
     #[error(transparent)]
     Schema(#[from] SchemaError),
+    /// It has a key that means nothing.
+    #[error(
+        "there is no key {key:?}: expected the keys of a Tabular Data Resource (name, dialect, encoding, schema, …) and tieout"
+    )]
+    UnknownKey {
+        /// The key.
+        key: String,
+    },
     /// Its columns do not fit together.
     #[error(transparent)]
     Header(#[from] HeaderError),
@@ -174,6 +182,30 @@ fn wrong(path: &'static str, problem: impl Into<String>) -> FeedError {
     FeedError::Option { path, problem: problem.into() }
 }
 
+/// The keys of a descriptor: those of a Tabular Data Resource, and ours.
+const KEYS: [&str; 20] = [
+    "$schema",
+    "bytes",
+    "data",
+    "description",
+    "dialect",
+    "encoding",
+    "format",
+    "hash",
+    "homepage",
+    "licenses",
+    "mediatype",
+    "name",
+    "path",
+    "profile",
+    "schema",
+    "scheme",
+    "sources",
+    "tieout",
+    "title",
+    "type",
+];
+
 /// The most recipients that one mail may have (SES).
 const RECIPIENTS_MAX: usize = 50;
 /// A chunk is held in memory, and so is what is made of it.
@@ -184,7 +216,13 @@ const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 impl Feed {
     /// Reads and checks a descriptor.
     pub fn from_json(text: &str) -> Result<Self, FeedError> {
-        let feed: Self = serde_json::from_str(text).map_err(|error| FeedError::Shape(error.to_string()))?;
+        let shape = |error: serde_json::Error| FeedError::Shape(error.to_string());
+        let keys: BTreeMap<String, IgnoredAny> = serde_json::from_str(text).map_err(shape)?;
+        // The standard allows keys of one's own. Here a mistyped `schema` or `tieout` would check and sum nothing.
+        if let Some(unknown) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            return Err(FeedError::UnknownKey { key: unknown.clone() });
+        }
+        let feed: Self = serde_json::from_str(text).map_err(shape)?;
         feed.check()?;
         Ok(feed)
     }

@@ -79,6 +79,10 @@ pub struct ChunkManifest {
     pub records_rejected: u64,
     /// Sums of the amount columns over the records in the part, as they were read.
     pub totals: ControlTotals,
+    /// Sums of the input's amount columns over all records read.
+    pub totals_read: ControlTotals,
+    /// Sums of the input's amount columns over the records in the reject file.
+    pub totals_rejected: ControlTotals,
     /// How many records each rule rejected.
     pub rejected_by_rule: BTreeMap<String, u64>,
 }
@@ -131,6 +135,8 @@ pub struct Publication {
     pub rejected_by_rule: BTreeMap<String, u64>,
     /// Sums of the amount columns, as read again from the output.
     pub totals: ControlTotals,
+    /// Sums of the input's amount columns over the records rejected.
+    pub totals_rejected: ControlTotals,
     /// When the run was registered.
     pub started_at: Timestamp,
     /// When it was published.

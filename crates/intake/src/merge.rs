@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use money::ControlTotals;
+use money::{ControlTotals, Difference};
 use records::{Reject, RejectReader, RejectWriter};
 use storage::{
     ByteRange, Clock, Location, Objects, StorageError, Tables,
@@ -176,6 +176,7 @@ impl Merger {
         let chunks = self.chunks(plan).await?;
         let tally = Tally::of(plan, &chunks)?;
         if tally.rejected > 0 && plan.feed.tieout.on_reject == OnReject::Fail {
+            self.keep_first_rejects(run, &chunks).await?;
             let rejected = FileError::Rejected { rejected: tally.rejected, records: plan.split.records };
             return Err(file_error(plan, rejected));
         }
@@ -185,7 +186,7 @@ impl Merger {
         let output_pieces = chunks.iter().filter_map(|chunk| chunk.part.as_ref());
         let output = self.concatenate(shape.header(), output_pieces, format!("{folder}/{file}")).await?;
         let totals = self.check_output(&shape, &chunks, &output).await?;
-        tally.check_sum(&totals)?;
+        tally.check(&shape, &totals)?;
 
         let (rejects, first) = if tally.rejected == 0 {
             (None, Vec::new())
@@ -210,6 +211,7 @@ impl Merger {
             records_rejected: tally.rejected,
             rejected_by_rule: tally.by_rule,
             totals,
+            totals_rejected: tally.totals_rejected,
             started_at,
             published_at: self.runs.now(),
         };
@@ -344,8 +346,28 @@ impl Merger {
         Ok(first)
     }
 
+    /// Keeps the first rejects of a run that is not going to be published, straight from its parts.
+    async fn keep_first_rejects(&self, run: &RunId, chunks: &[ChunkManifest]) -> Result<(), IntakeError> {
+        let kept = self.config.rejects_kept;
+        let mut first: Vec<Reject> = Vec::new();
+        for part in chunks.iter().filter_map(|chunk| chunk.rejects.as_ref()) {
+            if first.len() >= kept {
+                break;
+            }
+            let bytes = self.read(&self.config.work_bucket, part, ByteRange::new(0, part.bytes)).await?;
+            for reject in RejectReader::new(&bytes).take(kept - first.len()) {
+                first.push(reject.map_err(IntakeError::RejectsUnreadable)?);
+            }
+        }
+        Ok(self.rejects.put(run, &first, self.runs.now(), self.config.rejects_kept_days).await?)
+    }
+
     async fn stretch(&self, part: &Part, range: ByteRange) -> Result<Bytes, IntakeError> {
-        let at = Location::new(&self.config.data_bucket, &part.key);
+        self.read(&self.config.data_bucket, part, range).await
+    }
+
+    async fn read(&self, bucket: &str, part: &Part, range: ByteRange) -> Result<Bytes, IntakeError> {
+        let at = Location::new(bucket, &part.key);
         let stream = self.objects.read(&at, None, Some(range)).await?;
         Ok(read_all(stream, &at, range.len()).await?)
     }
@@ -380,20 +402,25 @@ impl Merger {
 }
 
 /// What the chunks say together.
+#[derive(Default)]
 struct Tally {
     out: u64,
     rejected: u64,
     by_rule: BTreeMap<String, u64>,
     totals: ControlTotals,
+    totals_read: ControlTotals,
+    totals_rejected: ControlTotals,
 }
 
 impl Tally {
     fn of(plan: &Plan, chunks: &[ChunkManifest]) -> Result<Self, IntakeError> {
-        let mut tally = Self { out: 0, rejected: 0, by_rule: BTreeMap::new(), totals: ControlTotals::default() };
+        let mut tally = Self::default();
         for chunk in chunks {
             tally.out += chunk.records_out;
             tally.rejected += chunk.records_rejected;
             tally.totals.merge(&chunk.totals)?;
+            tally.totals_read.merge(&chunk.totals_read)?;
+            tally.totals_rejected.merge(&chunk.totals_rejected)?;
             for (rule, records) in &chunk.rejected_by_rule {
                 *tally.by_rule.entry(rule.clone()).or_default() += records;
             }
@@ -406,12 +433,24 @@ impl Tally {
         Ok(tally)
     }
 
-    fn check_sum(&self, output: &ControlTotals) -> Result<(), IntakeError> {
-        match self.totals.differences(output).first() {
-            Some(difference) => Err(mismatch("chunk-processors → output".to_owned(), difference.to_string())),
+    /// Holds the output, read again, against the chunks' sums, and together with the rejects against the input's.
+    fn check(&self, shape: &OutputShape, output: &ControlTotals) -> Result<(), IntakeError> {
+        if let Some(difference) = self.totals.differences(output).first() {
+            return Err(mismatch("chunk-processors → output".to_owned(), difference.to_string()));
+        }
+        let mut accounted = output.clone();
+        accounted.merge(&self.totals_rejected)?;
+        let differences = self.totals_read.differences(&accounted);
+        match differences.iter().find(|difference| !is_of(difference, &shape.brought)) {
+            Some(difference) => Err(mismatch("input → output and rejects".to_owned(), difference.to_string())),
             None => Ok(()),
         }
     }
+}
+
+/// Whether a difference is in a column that only the output has.
+fn is_of(difference: &Difference, brought: &[String]) -> bool {
+    matches!(difference, Difference::Column { column, .. } if brought.contains(column))
 }
 
 /// Where each chunk's part lies in the concatenation that begins at `start`.

@@ -44,6 +44,8 @@ pub struct RunFigures {
     pub records_rejected: Option<u64>,
     /// The sums of the amount columns over the records published.
     pub totals: Option<ControlTotals>,
+    /// The sums of the input's amount columns over the records rejected: with those published, what the input held.
+    pub totals_rejected: Option<ControlTotals>,
     /// How many records each rule rejected, most first.
     pub rejects_by_rule: Vec<(String, u64)>,
     /// The first rejects, in row order.

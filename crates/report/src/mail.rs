@@ -44,6 +44,9 @@ fn subject(figures: &RunFigures) -> String {
     let file = text::visible(&figures.file, SUBJECT_CHARS_MAX / 2);
     let subject = match (&figures.outcome, figures.records_out, figures.records_rejected) {
         (Outcome::Failed { class, .. }, ..) => format!("{file} failed: {class}"),
+        (Outcome::Published { .. }, Some(0), Some(rejected @ 1..)) => {
+            format!("{file}: nothing published, all {} rejected", text::records(rejected))
+        }
         (Outcome::Published { .. }, Some(published), Some(0)) => {
             format!("{file}: {} published, none rejected", text::records(published))
         }
@@ -57,9 +60,12 @@ fn subject(figures: &RunFigures) -> String {
 
 fn headline(figures: &RunFigures) -> String {
     let file = text::visible(&figures.file, SUBJECT_CHARS_MAX);
-    match &figures.outcome {
-        Outcome::Published { .. } => format!("{file} is published, and it ties out."),
-        Outcome::Failed { .. } => format!("{file} could not be processed. Nothing was published."),
+    match (&figures.outcome, figures.records_out, figures.records_rejected) {
+        (Outcome::Published { .. }, Some(0), Some(1..)) => {
+            format!("Every record of {file} was rejected. The output is empty.")
+        }
+        (Outcome::Published { .. }, ..) => format!("{file} is published, and it ties out."),
+        (Outcome::Failed { .. }, ..) => format!("{file} could not be processed. Nothing was published."),
     }
 }
 
@@ -86,6 +92,15 @@ fn facts(figures: &RunFigures) -> Vec<(String, String)> {
     for entry in figures.totals.iter().flat_map(|totals| totals.entries()) {
         let currency = entry.currency.map(|currency| format!(" {currency}")).unwrap_or_default();
         fact(&format!("Sum of {}", entry.column), format!("{}{currency}", text::amount(entry.total.sum)));
+        if entry.total.unparsed > 0 {
+            let label = format!("Not an amount in {}", entry.column);
+            fact(&label, text::records(entry.total.unparsed));
+        }
+    }
+    for entry in figures.totals_rejected.iter().flat_map(|totals| totals.entries()) {
+        let currency = entry.currency.map(|currency| format!(" {currency}")).unwrap_or_default();
+        let label = format!("Rejected of {}", entry.column);
+        fact(&label, format!("{}{currency}", text::amount(entry.total.sum)));
     }
     fact("Feed", figures.feed.clone());
     if let Some(bytes) = figures.bytes {

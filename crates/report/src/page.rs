@@ -36,7 +36,12 @@ pub fn page(figures: &RunFigures) -> String {
                     }
                     (outcome(figures))
                     (balance(figures))
-                    @if let Some(totals) = &figures.totals { (control_totals(totals)) }
+                    @if let Some(totals) = &figures.totals {
+                        (control_totals("Control totals", PUBLISHED, totals))
+                    }
+                    @if let Some(totals) = &figures.totals_rejected {
+                        (control_totals("Totals of the rejected records", REJECTED, totals))
+                    }
                     (rejects(figures))
                     (facts(figures))
                     (footer(figures))
@@ -75,7 +80,10 @@ fn balance(figures: &RunFigures) -> Markup {
                     (figure("rejected", rejected))
                 }
                 @if matches!(figures.outcome, Outcome::Published { .. }) {
-                    p.proof { "Ties out: every record is accounted for." }
+                    p.proof {
+                        @if published == 0 && rejected > 0 { "Every record was rejected: the output is empty. " }
+                        "Ties out: every record is accounted for."
+                    }
                 }
             }
             (Some(read), _, _) => dl.balance { (figure("records read", read)) },
@@ -84,13 +92,17 @@ fn balance(figures: &RunFigures) -> Markup {
     }
 }
 
-fn control_totals(totals: &ControlTotals) -> Markup {
+const PUBLISHED: &str = "Exact sums over the records published, read again from the published file.";
+const REJECTED: &str = "What the rejected records hold in the input's own amount columns: added to what is published, what \
+                        the input holds.";
+
+fn control_totals(heading: &str, caption: &str, totals: &ControlTotals) -> Markup {
     let entries: Vec<_> = totals.entries().collect();
     html! {
         @if !entries.is_empty() {
-            h2 { "Control totals" }
+            h2 { (heading) }
             table {
-                caption { "Exact sums over the records published, read again from the published file." }
+                caption { (caption) }
                 thead { tr {
                     th scope="col" { "Column" }
                     th scope="col" { "Currency" }

@@ -37,6 +37,7 @@ fn published() -> RunFigures {
         records_out: Some(9_998),
         records_rejected: Some(2),
         totals: Some(totals()),
+        totals_rejected: None,
         rejects_by_rule: vec![("maxLength".to_owned(), 1), ("reference".to_owned(), 1)],
         rejects: vec![
             reject(
@@ -57,6 +58,7 @@ fn failed(class: &str) -> RunFigures {
         records_out: None,
         records_rejected: None,
         totals: None,
+        totals_rejected: None,
         rejects_by_rule: Vec::new(),
         rejects: Vec::new(),
         chunks: None,
@@ -117,6 +119,7 @@ fn a_clean_run_without_amounts_has_no_empty_tables() {
     let clean = RunFigures {
         records_rejected: Some(0),
         totals: Some(ControlTotals::default()),
+        totals_rejected: None,
         rejects_by_rule: Vec::new(),
         rejects: Vec::new(),
         ..published()

@@ -263,6 +263,9 @@ async fn a_feed_that_wants_whole_files_gets_whole_files() {
     world.put_feed(r#"{ "name": "strict", "tieout": { "onReject": "fail" } }"#).await;
     let told = refusal(&world, "intake/strict/file.csv", "a,b\n1,2\n3\n").await;
     assert!(told.contains("1 of 2 records were rejected"), "{told}");
+    let run = world.runs().recent("default", 1).await.unwrap().remove(0).run;
+    let [reject] = &world.rejects().list(&run, 10).await.unwrap()[..] else { panic!("the reject can be looked at") };
+    assert_eq!((reject.violation.row, reject.violation.rule.as_str()), (2, "field-count"));
 }
 
 #[tokio::test]
@@ -389,4 +392,50 @@ async fn a_chunk_of_many_batches_is_one_part_in_order() {
     let record = world.run(&request).await.unwrap();
     assert_eq!((record.chunks, record.records_out), (Some(1), Some(300_000)));
     assert!(world.files(&request).await.0 == file, "every record, in order");
+}
+
+const PRICES: &str = r#"{
+    "name": "prices",
+    "schema": { "fields": [{ "name": "amount", "type": "number" }, { "name": "currency" }] },
+    "tieout": { "amounts": [{ "column": "amount", "currencyColumn": "currency" }] }
+}"#;
+
+#[tokio::test]
+async fn amounts_of_unknown_currencies_are_rejected_and_added_up_apart() {
+    let world = World::new();
+    world.put_feed(PRICES).await;
+    let file = "amount,currency\n1.50,EUR\n2.50,USD\n4,eur\n8,\n16,ZZZ\n,\noops,EUR\n";
+    let request = world.upload("intake/prices/file.csv", file).await;
+    let record = world.run(&request).await.unwrap();
+    assert_eq!((record.records_out, record.records_rejected), (Some(3), Some(4)));
+    let sum = |totals: &money::ControlTotals, code: &str| totals.column("amount", code.parse().ok()).sum.to_string();
+    let published = world.publication(&request).await.unwrap();
+    assert_eq!((sum(&published.totals, "EUR").as_str(), sum(&published.totals, "USD").as_str()), ("1.50", "2.50"));
+    assert_eq!(sum(&published.totals_rejected, ""), "28", "with the published ones, what the file held");
+    assert_eq!(published.totals_rejected.column("amount", "EUR".parse().ok()).unparsed, 1);
+    assert_eq!(published.rejected_by_rule.get("currency"), Some(&3));
+    let mail = &world.mailer.sent()[0].text;
+    assert!(mail.contains("Rejected of amount") && mail.contains("28"), "{mail}");
+}
+
+#[tokio::test]
+async fn an_amount_too_large_to_be_added_is_told_by_row() {
+    let world = World::new();
+    world.put_feed(PRICES).await;
+    let file = "amount,currency\n99999999999999999999,EUR\n0.0000000000000000000001,EUR\n";
+    let told = refusal(&world, "intake/prices/file.csv", file).await;
+    assert!(told.contains("row 2") && told.contains("amount in EUR"), "{told}");
+}
+
+#[test]
+fn a_mistyped_key_of_a_descriptor_is_told() {
+    for (descriptor, key) in [
+        (r#"{ "name": "x", "tieuot": {} }"#, "tieuot"),
+        (r#"{ "name": "x", "schemas": {} }"#, "schemas"),
+        (r#"{ "name": "x", "resources": [] }"#, "resources"),
+        (r#"{ "name": "x", "tieout": { "chunks": {} } }"#, "chunks"),
+    ] {
+        let told = intake::feed::Feed::from_json(descriptor).unwrap_err().to_string();
+        assert!(told.contains(key), "{told}");
+    }
 }

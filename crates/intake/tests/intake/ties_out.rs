@@ -162,3 +162,11 @@ async fn the_archive_holds_another_file_than_was_read() {
     assert_eq!(error.class(), ErrorClass::ControlTotalMismatch);
     assert!(world.bytes(INPUT, KEY).await.is_some(), "the input is not deleted");
 }
+
+#[tokio::test]
+async fn a_rejected_amount_was_lost() {
+    let (world, request, _) = processed().await;
+    replace_manifest(&world, &request, 1, |manifest| manifest.totals_rejected = Default::default()).await;
+    let told = mismatch(&world, &request).await;
+    assert!(told.contains("input → output and rejects"), "{told}");
+}

@@ -406,8 +406,8 @@ async fn simulate(seed: u64) -> RunStatus {
     let world = payments().await;
     world.objects.put(&Location::new(INPUT, KEY), FILE.into(), Default::default()).await.unwrap();
     retried(&world, &dice, |handlers| async move { handlers.arrival.arrive(created(KEY, None)).await }).await.unwrap();
-    assert_eq!(world.workflows.executions().len(), 1);
-    let request: RunRequest = serde_json::from_str(&world.workflows.executions()[0].input).unwrap();
+    let [execution] = &world.workflows.executions()[..] else { panic!("one execution") };
+    let request: RunRequest = serde_json::from_str(&execution.input).unwrap();
 
     let splitting = retried(&world, &dice, |handlers| {
         let request = request.clone();
