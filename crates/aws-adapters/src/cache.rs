@@ -28,7 +28,8 @@ pub struct CacheConfig {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// Whether to speak TLS.
+    /// Whether to speak TLS. The authorities believed are the system's or, if it is set, those in the file
+    /// `SSL_CERT_FILE`.
     pub tls: bool,
     /// The password of the default user, where it has one.
     pub password: Option<String>,

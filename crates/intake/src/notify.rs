@@ -147,7 +147,10 @@ impl Emailer {
     async fn mail(&self, record: &RunRecord, end: &End) -> Result<MailStatus, IntakeError> {
         let from = record.mail_from.as_ref().or(self.config.mail_from.as_ref());
         let to = record.mail_to.as_ref().unwrap_or(&self.config.mail_to);
-        let (Some(from), false) = (from, to.is_empty()) else { return Ok(MailStatus::NotWanted) };
+        let (Some(from), false) = (from, to.is_empty()) else {
+            self.runs.set_always(&record.run, json!({ "mail": MailStatus::NotWanted })).await?;
+            return Ok(MailStatus::NotWanted);
+        };
 
         let claim = Uuid::new_v4().to_string();
         if !self.runs.claim_mail(&record.run, &claim).await? {
