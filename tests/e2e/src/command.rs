@@ -1,7 +1,6 @@
 //! The project's own commands, as a person runs them.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -52,23 +51,30 @@ pub fn tieout(arguments: &[&str]) -> Ran {
     Ran::of(output.unwrap_or_else(|error| panic!("{}: {error}: run `make up` first", command.display())))
 }
 
+/// Sends a file to a feed, without waiting: the run's name.
+pub fn submit(feed: &str, file: &Path) -> String {
+    let file = file.to_str().expect("a path in text");
+    let queued = tieout(&["submit", feed, file, "--json"]).well().json();
+    queued.get("run_id").and_then(Value::as_str).expect("a run").to_owned()
+}
+
+/// Follows a run to its end; the run as it is then, with its steps.
+pub fn ended(run: &str) -> Value {
+    tieout(&["watch", run]);
+    tieout(&["run", "show", run, "--json"]).well().json()
+}
+
+/// Puts a feed in force.
+pub fn put_feed(descriptor: &Value) {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), descriptor.to_string()).expect("it can be written");
+    tieout(&["feed", "put", file.path().to_str().expect("a path in text")]).well();
+}
+
 /// Calls a function directly, as `make invoke` does, with its sample event or with one of the test's own.
 pub fn invoke(function: &str, event: Option<&Path>) -> Ran {
     let python = root().join(".local/venvs/tools/bin/python");
     let mut command = Command::new("python3");
     command.args(["-m", "local", "with-stack"]).arg(python).args(["-m", "local.invoke", function]).args(event);
     Ran::of(command.current_dir(root()).output().expect("python3 made the stack, so it is here"))
-}
-
-/// Kills the oldest worker of a function, as a failing machine would. Whether there was one.
-pub fn kill_worker(function: &str) -> bool {
-    let name = format!("AWS_LAMBDA_FUNCTION_NAME={function}\0").into_bytes();
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let workers = processes.filter_map(|process| {
-        let id: u32 = process.file_name().to_str()?.parse().ok()?;
-        let environment = fs::read(process.path().join("environ")).ok()?;
-        environment.windows(name.len()).any(|window| window == name).then_some(id)
-    });
-    let Some(oldest) = workers.min() else { return false };
-    Command::new("kill").args(["-9", &oldest.to_string()]).status().is_ok_and(|status| status.success())
 }

@@ -6,11 +6,22 @@
 pub mod command;
 pub mod example;
 pub mod http;
+pub mod large;
+pub mod mail;
 pub mod resources;
+pub mod roles;
+pub mod workers;
 
 use std::{collections::HashMap, env, fs, path::Path};
 
 use aws_adapters::{AccessKey, Overrides, Session};
+
+/// The bucket of uploads.
+pub const INPUT: &str = "tieout-input-000000000000-us-east-1";
+/// The bucket of plans and parts.
+pub const WORK: &str = "tieout-work-000000000000-us-east-1";
+/// The bucket of what is published.
+pub const DATA: &str = "tieout-data-000000000000-us-east-1";
 
 /// The local stack.
 #[derive(Debug)]

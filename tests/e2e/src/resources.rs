@@ -177,6 +177,11 @@ impl Role {
         Self { arn, name, client }
     }
 
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Deletes it.
     pub async fn delete(self) {
         self.client.delete_role().role_name(self.name).send().await.unwrap();
