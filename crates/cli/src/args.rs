@@ -1,8 +1,9 @@
 //! What can be said on the command line.
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
+use http::Uri;
 use intake::{
     layout::{DEFAULT_TENANT, is_name, is_tenant},
     messages::RunId,
@@ -10,7 +11,7 @@ use intake::{
 
 /// CSV files in; clean, enriched files out, with every row and every cent accounted for.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, after_help = EXAMPLES, after_long_help = EXAMPLES)]
+#[command(name = "tieout", version, propagate_version = true, after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub(crate) struct Args {
     /// Answer in JSON, on standard output
     #[arg(long, global = true)]
@@ -28,11 +29,12 @@ Describe a feed, load what its rows are enriched from, send a file through, and 
   tieout reference load financials examples/orders/financials.csv --key uuid
   tieout submit orders examples/orders/orders.csv --wait
   tieout run output default-0123456789abcdef0123456789abcdef --to clean.csv
+  tieout run report default-0123456789abcdef0123456789abcdef --to report.html
 
 Results go to standard output, progress and errors to standard error.
 
 Exit status: 0 all went well; 1 the run failed, or the service did; 2 the command cannot be done as it was given: wrong
-usage, an unknown feed, run or file, a descriptor or reference file with errors.";
+usage, an unknown feed, run or file, a descriptor or reference file with errors; 130 interrupted.";
 
 /// Which installation is meant. AWS's own environment variables and configuration files apply.
 #[derive(Debug, clap::Args)]
@@ -50,9 +52,18 @@ pub(crate) struct Target {
     /// The AWS region, in place of the one in AWS_REGION or the profile
     #[arg(long, global = true)]
     pub(crate) region: Option<String>,
-    /// The address of a local stack
-    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", hide_env_values = true)]
+    /// The address of a local stack, as in http://127.0.0.1:4566
+    #[arg(long, global = true, env = "AWS_ENDPOINT_URL", hide_env_values = true, value_parser = endpoint)]
     pub(crate) endpoint_url: Option<String>,
+}
+
+impl Target {
+    /// Whether the installation is on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let address = self.endpoint_url.as_deref().and_then(|address| address.parse::<Uri>().ok());
+        let host = address.as_ref().and_then(Uri::host).unwrap_or_default().trim_matches(['[', ']']);
+        host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,7 +150,11 @@ pub(crate) enum RunCommand {
     /// Print the published file, or write it to a file; with --json, say where it is
     Output(Download),
     /// Print the rejected records as CSV, or write them to a file; with --json, print the first ones with their reasons
+    ///
+    /// Of a run that failed because of its rejects, the first ones are kept.
     Rejects(Download),
+    /// Print the report, a page of HTML, or write it to a file; with --json, say where it is
+    Report(Download),
     /// Sign a fresh download link to the published file; whoever has it can download
     Link {
         /// The run's name
@@ -180,6 +195,14 @@ fn tenant(text: &str) -> Result<String, String> {
     if is_tenant(text) { Ok(text.to_owned()) } else { Err(rule.to_owned()) }
 }
 
+fn endpoint(text: &str) -> Result<String, String> {
+    let is_address = |uri: &Uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some();
+    match text.parse() {
+        Ok(uri) if is_address(&uri) => Ok(text.to_owned()),
+        _ => Err("an address begins with http:// or https://, as in http://127.0.0.1:4566".to_owned()),
+    }
+}
+
 fn name(text: &str) -> Result<String, String> {
     let rule = "a name is 1 to 64 lower-case letters, digits, '-', '_' and '.', and begins with a letter or digit";
     if is_name(text) { Ok(text.to_owned()) } else { Err(rule.to_owned()) }
@@ -204,6 +227,16 @@ mod tests {
     }
 
     #[test]
+    fn this_machine_is_known_by_its_addresses() {
+        let is_local =
+            |address| Args::parse_from(["tieout", "feed", "list", "--endpoint-url", address]).target.is_local();
+        for address in ["http://127.0.0.1:4566", "http://localhost:4566/", "https://[::1]:4566"] {
+            assert!(is_local(address), "{address}");
+        }
+        assert!(!is_local("https://s3.eu-central-1.amazonaws.com"));
+    }
+
+    #[test]
     fn names_are_checked_at_the_door() {
         for wrong in [
             &["submit", "Orders", "f.csv"][..],
@@ -213,6 +246,10 @@ mod tests {
             &["run", "link", "default-0123456789abcdef0123456789abcdef", "--minutes", "0"],
             &["run", "output", "default-0123456789abcdef0123456789abcdef", "--json", "--to", "f.csv"],
             &["feed", "list", "--tenant", "a/b"],
+            &["feed", "list", "--endpoint-url", "127.0.0.1:4566"],
+            &["feed", "list", "--endpoint-url", "localhost:4566"],
+            &["feed", "list", "--endpoint-url", "ftp://127.0.0.1"],
+            &["feed", "list", "--endpoint-url", "http://"],
             &["reference", "load", "t", "f.csv"],
         ] {
             let words = ["tieout"].iter().chain(wrong);

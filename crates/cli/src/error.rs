@@ -4,6 +4,7 @@ use std::{fmt, io, path::Path, process::ExitCode};
 
 use error_class::chain;
 use intake::{IntakeError, feed::FeedError, load::LoadError};
+use report::text;
 use storage::StorageError;
 
 /// Why the command did not do what it was asked.
@@ -13,6 +14,10 @@ pub(crate) enum Failure {
     Misuse(String),
     /// The service, the network or this machine failed.
     Service(String),
+    /// The service does not answer.
+    Unreachable(String),
+    /// The caller has seen enough.
+    Interrupted(String),
     /// The run failed; its figures and the reason are told already.
     Run,
     /// Whoever read our output has seen enough: `tieout run output … | head`.
@@ -20,10 +25,16 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// What a person is told.
-    pub(crate) fn message(&self) -> Option<&str> {
+    /// What a person is told, who may expect the installation on this machine.
+    pub(crate) fn message(&self, local: bool) -> Option<String> {
         match self {
-            Self::Misuse(message) | Self::Service(message) => Some(message),
+            Self::Unreachable(message) if local => {
+                Some(format!("error: {message}\nIs the local stack running? `make up` starts it."))
+            }
+            Self::Misuse(message) | Self::Service(message) | Self::Unreachable(message) => {
+                Some(format!("error: {message}"))
+            }
+            Self::Interrupted(message) => Some(message.clone()),
             Self::Run | Self::ReaderGone => None,
         }
     }
@@ -31,8 +42,9 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::ReaderGone => 0,
-            Self::Run | Self::Service(_) => 1,
+            Self::Run | Self::Service(_) | Self::Unreachable(_) => 1,
             Self::Misuse(_) => 2,
+            Self::Interrupted(_) => 130,
         })
     }
 
@@ -42,7 +54,7 @@ impl Failure {
 
     /// A local file that cannot be read or written as asked.
     pub(crate) fn file(path: &Path, error: &io::Error) -> Self {
-        Self::Misuse(format!("{}: {error}", path.display()))
+        Self::Misuse(format!("{}: {error}", shown(path)))
     }
 
     /// Standard output failed.
@@ -54,14 +66,23 @@ impl Failure {
     }
 }
 
+/// A path as a terminal can bear it.
+pub(crate) fn shown(path: &Path) -> String {
+    text::visible(&path.to_string_lossy(), PATH_CHARS_MAX)
+}
+
+/// Characters of a path that a terminal is given.
+const PATH_CHARS_MAX: usize = 500;
+
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
-        Self::Service(match &error {
+        match &error {
             StorageError::NotFound { .. } => {
-                format!("{error}: --stack, --profile, --region and --endpoint-url say where to look")
+                Self::Service(format!("{error}: --stack, --profile, --region and --endpoint-url say where to look"))
             }
-            _ => chain(&error),
-        })
+            StorageError::Unavailable { .. } => Self::Unreachable(chain(&error)),
+            _ => Self::Service(chain(&error)),
+        }
     }
 }
 
@@ -97,9 +118,18 @@ mod tests {
     #[test]
     fn a_reader_that_goes_away_is_no_error() {
         let gone = Failure::output(&io::ErrorKind::BrokenPipe.into());
-        assert_eq!((gone.message(), gone.exit_code()), (None, ExitCode::SUCCESS));
+        assert_eq!((gone.message(false), gone.exit_code()), (None, ExitCode::SUCCESS));
         let full = Failure::output(&io::ErrorKind::StorageFull.into());
-        assert_eq!((full.message().is_some(), full.exit_code()), (true, ExitCode::from(1)));
+        assert_eq!((full.message(false).is_some(), full.exit_code()), (true, ExitCode::from(1)));
+    }
+
+    #[test]
+    fn where_a_local_stack_does_not_answer_its_start_is_told() {
+        let silent = StorageError::Unavailable { what: "STS".to_owned(), source: "refused".into() };
+        let failure = Failure::from(IntakeError::Storage(silent));
+        assert_eq!(failure.exit_code(), ExitCode::from(1));
+        assert!(failure.message(true).unwrap().contains("`make up`"));
+        assert_eq!(failure.message(false).unwrap(), "error: STS is unavailable: refused");
     }
 
     #[test]

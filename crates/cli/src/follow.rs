@@ -1,21 +1,26 @@
 //! Following a run to its end.
 
-use std::time::Duration;
+use std::{future::pending, thread, time::Duration};
 
 use error_class::{Classified, ErrorClass, chain};
 use intake::{
     messages::{MailStatus, RunId},
     runs::{RunRecord, RunStatus, Runs},
 };
+use signal_hook::{consts::SIGINT, iterator::Signals};
 use storage::StorageError;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
 
 use crate::{
     error::Failure,
     installation::Installation,
     output::Output,
     progress::{Display, Progress},
-    view::RunView,
+    rejects,
+    view::{RunView, command},
 };
 
 /// How long the run's row may take to appear before a person is told why that could be.
@@ -36,7 +41,8 @@ pub(crate) enum Absent {
     GiveUp,
 }
 
-/// Follows the run until it has ended and the fate of its mail is known, for at most `patience`.
+/// Follows the run until it has ended and the fate of its mail is known, for at most `patience`, and until the
+/// caller interrupts.
 pub(crate) async fn follow(
     at: &Installation,
     run: &RunId,
@@ -44,9 +50,29 @@ pub(crate) async fn follow(
     patience: Duration,
     display: &Display,
 ) -> Result<RunRecord, Failure> {
-    let ended = until_ended(&at.runs(), run, absent, patience, display).await;
+    let runs = at.runs();
+    let ended = tokio::select! {
+        // The interrupt first: from the first look on, one is heard.
+        biased;
+        () = interrupt() => Err(Failure::Interrupted(format!("the run goes on: {}", command("watch", run)))),
+        ended = until_ended(&runs, run, absent, patience, display) => ended,
+    };
     display.end();
     ended
+}
+
+/// Ends when the process is interrupted, which from now on does not end it.
+async fn interrupt() {
+    let Ok(mut signals) = Signals::new([SIGINT]) else { return pending().await };
+    let (tell, told) = oneshot::channel();
+    thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            let _ = tell.send(());
+        }
+    });
+    if told.await.is_err() {
+        pending::<()>().await;
+    }
 }
 
 async fn until_ended(
@@ -93,7 +119,7 @@ async fn until_ended(
         return Ok(record);
     }
     let seconds = patience.as_secs();
-    Err(Failure::Service(format!("run {run} has not ended within {seconds} s. It goes on: `tieout watch {run}`")))
+    Err(Failure::Service(format!("run {run} has not ended within {seconds} s. It goes on: {}", command("watch", run))))
 }
 
 /// Whether it is known what became of the run's mail.
@@ -118,10 +144,11 @@ fn pause(chunks: u64) -> Duration {
 }
 
 /// Tells the figures of a run that has ended; one that failed is a failure of the command.
-pub(crate) fn tell_end(record: RunRecord, at: &Installation, output: Output) -> Result<(), Failure> {
+pub(crate) async fn tell_end(record: RunRecord, at: &Installation, output: Output) -> Result<(), Failure> {
     let failed = record.status == RunStatus::Failed;
-    let view = RunView::of(record, &at.names.data_bucket, at.runs().now());
-    output.tell(&view, RunView::text)?;
+    let by_rule = rejects::by_rule(&record, at).await;
+    let view = RunView::of(record, &at.names.data_bucket, at.runs().now()).with_rejected(by_rule);
+    output.tell(&view, |view| view.text() + &view.what_next())?;
     if failed { Err(Failure::Run) } else { Ok(()) }
 }
 

@@ -76,8 +76,18 @@ impl Installation {
 
     /// The row of a run that must exist.
     pub(crate) async fn run(&self, run: &RunId) -> Result<RunRecord, Failure> {
+        self.check_tenant(run)?;
         let found = self.runs().get(run).await?;
         found.ok_or_else(|| Failure::misuse(format!("there is no run {run}: `tieout run list` shows the last ones")))
+    }
+
+    /// Refuses a run of another tenant than the one that is meant.
+    pub(crate) fn check_tenant(&self, run: &RunId) -> Result<(), Failure> {
+        let (theirs, ours) = (run.tenant(), &self.tenant);
+        if theirs == ours {
+            return Ok(());
+        }
+        Err(Failure::misuse(format!("run {run} is of tenant {theirs}, not {ours}: --tenant {theirs}")))
     }
 
     fn tables(&self) -> Arc<dyn Tables> {

@@ -1,6 +1,7 @@
 //! `tieout`: the command line, for a local stack and for AWS alike.
 
 mod args;
+mod download;
 mod error;
 mod feed;
 mod follow;
@@ -8,6 +9,7 @@ mod installation;
 mod output;
 mod progress;
 mod reference;
+mod rejects;
 mod run;
 mod submit;
 mod view;
@@ -24,12 +26,13 @@ use output::Output;
 async fn main() -> ExitCode {
     let Args { target, json, command } = Args::parse();
     let output = Output { json };
+    let local = target.is_local();
     let end = async { perform(command, &Installation::connect(target).await?, output).await }.await;
     match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if let Some(message) = failure.message() {
-                output::note(&format!("error: {message}"));
+            if let Some(message) = failure.message(local) {
+                output::note(&message);
             }
             failure.exit_code()
         }

@@ -1,7 +1,7 @@
 //! `tieout submit`.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{ErrorKind, Read},
     path::Path,
     time::Duration,
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use indicatif::ProgressBar;
 use intake::{
     arrival::run_of,
-    layout::{DEFAULT_FEED, upload_key},
+    layout::{DEFAULT_FEED, FILE_BYTES_MAX, upload_key},
 };
 use storage::{
     Location, ObjectInfo, Objects,
@@ -20,13 +20,13 @@ use storage::{
 
 use crate::{
     args::Submit,
-    error::Failure,
+    error::{Failure, shown},
     feed,
     follow::{Absent, follow, tell_end},
     installation::Installation,
     output::{Output, byte_bar},
     progress::Display,
-    view::RunView,
+    view::{self, RunView},
 };
 
 /// Read from the file at once.
@@ -35,8 +35,7 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 pub(crate) async fn perform(command: Submit, at: &Installation, output: Output) -> Result<(), Failure> {
     let Submit { feed, file: path, wait, timeout } = command;
     let (mut file, bytes) = open(&path)?;
-    let name = path.file_name().and_then(|name| name.to_str());
-    let name = name.ok_or_else(|| Failure::misuse(format!("{}: the file's name is no text", path.display())))?;
+    let name = file_name(&path)?;
     if feed != DEFAULT_FEED && at.feeds().get(&at.tenant, &feed).await?.is_none() {
         return Err(feed::unknown(&feed));
     }
@@ -49,23 +48,39 @@ pub(crate) async fn perform(command: Submit, at: &Installation, output: Output) 
     if wait {
         let display = Display::for_people();
         let record = follow(at, &run, Absent::Wait, Duration::from_secs(timeout), &display).await?;
-        tell_end(record, at, output)
+        tell_end(record, at, output).await
     } else {
-        output.tell(&RunView::queued(&run, &feed, name, &to), |view| {
-            format!("{} is uploaded: tieout watch {}\n", view.input, view.run_id)
+        output.tell(&RunView::queued(&run, &feed, name, &to), |queued| {
+            format!("{} is uploaded: {}\n", queued.input, view::command("watch", &run))
         })
     }
+}
+
+/// The file's name, if runs can be named after it.
+fn file_name(path: &Path) -> Result<&str, Failure> {
+    let refused = |reason: &str| Failure::misuse(format!("{}: the file's name {reason}", shown(path)));
+    let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| refused("is no text"))?;
+    if name.chars().any(char::is_control) {
+        return Err(refused("has control characters: rename it"));
+    }
+    if name.len() > FILE_BYTES_MAX {
+        return Err(refused(&format!("has {} bytes, and may have {FILE_BYTES_MAX}: shorten it", name.len())));
+    }
+    Ok(name)
 }
 
 /// The file and its length.
 fn open(path: &Path) -> Result<(File, u64), Failure> {
     let fault = |error| Failure::file(path, &error);
-    let file = File::open(path).map_err(fault)?;
-    let metadata = file.metadata().map_err(fault)?;
+    // Looked at before it is opened: a pipe without a writer would not open.
+    let metadata = fs::metadata(path).map_err(fault)?;
     if metadata.is_dir() {
         return Err(fault(ErrorKind::IsADirectory.into()));
     }
-    Ok((file, metadata.len()))
+    if !metadata.is_file() {
+        return Err(Failure::misuse(format!("{}: no regular file: save it as one first", shown(path))));
+    }
+    Ok((File::open(path).map_err(fault)?, metadata.len()))
 }
 
 /// Uploads the file, whole or not at all.
@@ -104,8 +119,6 @@ async fn send(file: &mut File, path: &Path, writer: &mut dyn ObjectWriter, bar: 
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use storage::{memory::MemoryObjects, objects::read_all};
 
     use super::*;
@@ -133,5 +146,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert!(matches!(open(folder.path()), Err(Failure::Misuse(_))));
         assert!(matches!(open(&folder.path().join("none.csv")), Err(Failure::Misuse(_))));
+        let Err(Failure::Misuse(message)) = open(Path::new("/dev/null")) else { panic!("it is a device") };
+        assert_eq!(message, "/dev/null: no regular file: save it as one first");
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_a_key_is_refused() {
+        assert_eq!(file_name(Path::new("a/märz 1.csv")).unwrap(), "märz 1.csv");
+        let long = "é".repeat(FILE_BYTES_MAX / 2) + "f";
+        for (name, said) in
+            [("a\nb.csv", "a␊b.csv: the file's name has control"), ("\u{9b}2J", "control"), (&long, "801")]
+        {
+            let Err(Failure::Misuse(message)) = file_name(Path::new(name)) else { panic!("{name:?} is taken") };
+            assert!(message.contains(said), "{message}");
+            assert!(!message.contains(char::is_control), "{message:?}");
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! A run as it is shown: one shape in JSON for every command, and one table for people.
 
+use std::{cmp::Reverse, collections::BTreeMap};
+
 use intake::{
+    layout::DEFAULT_TENANT,
     messages::{MailStatus, RunId},
     runs::{Reason, RunRecord, StepRecord, StepStatus},
 };
@@ -32,6 +35,8 @@ pub(crate) struct RunView {
     records_in: Option<u64>,
     records_out: Option<u64>,
     records_rejected: Option<u64>,
+    /// Not read for lists; of a failed run, its first rejects.
+    rejected_by_rule: Option<BTreeMap<String, u64>>,
     totals: Option<ControlTotals>,
     output: Option<String>,
     rejects: Option<String>,
@@ -62,6 +67,7 @@ impl RunView {
             records_in: record.records_in,
             records_out: record.records_out,
             records_rejected: record.records_rejected,
+            rejected_by_rule: None,
             totals: record.totals,
             output: address(record.output),
             rejects: address(record.rejects),
@@ -70,6 +76,11 @@ impl RunView {
             failure: record.failure,
             mail: record.mail,
         }
+    }
+
+    /// The same, with how many records each rule rejected.
+    pub(crate) fn with_rejected(self, by_rule: Option<BTreeMap<String, u64>>) -> Self {
+        Self { rejected_by_rule: by_rule, ..self }
     }
 
     /// A run whose file has just been uploaded.
@@ -104,6 +115,7 @@ impl RunView {
         fact("started", self.started_at.map(text::time));
         fact("duration", self.started_at.zip(self.ended_at).map(|(from, to)| text::duration(from, to)));
         fact("records", self.balance());
+        fact("rejected", self.rejected());
         for entry in self.totals.iter().flat_map(ControlTotals::entries) {
             let currency = entry.currency.map(|currency| format!(" {currency}")).unwrap_or_default();
             let sum = text::amount(entry.total.sum);
@@ -122,11 +134,33 @@ impl RunView {
         columns(&rows, &[])
     }
 
+    /// Commands for what was published.
+    pub(crate) fn what_next(&self) -> String {
+        if self.report.is_none() {
+            return String::new();
+        }
+        let command = |what: &str| as_typed(what, &self.tenant, &self.run_id);
+        let (output, report) = (command("run output"), command("run report"));
+        format!("\nthe output: {output} --to <file>.csv\nthe report: {report} --to <file>.html\n")
+    }
+
+    /// Which rules rejected how many records, most first, and the command that shows them.
+    fn rejected(&self) -> Option<String> {
+        let mut by_rule: Vec<_> = self.rejected_by_rule.as_ref()?.iter().collect();
+        by_rule.sort_by_key(|(_, records)| Reverse(**records));
+        let rules: Vec<_> =
+            by_rule.iter().map(|(rule, records)| format!("{rule} {}", text::count(**records))).collect();
+        let of = if self.output.is_some() { "by rule" } else { "by rule, of the first ones" };
+        let command = as_typed("run rejects", &self.tenant, &self.run_id);
+        Some(format!("{of}: {}; each record: {command}", rules.join(", ")))
+    }
+
     fn balance(&self) -> Option<String> {
         let read = text::count(self.records_in?);
         Some(match (self.records_out, self.records_rejected) {
             (Some(out), Some(rejected)) => {
-                format!("{read} read = {} published + {} rejected", text::count(out), text::count(rejected))
+                let all = if out == 0 && rejected > 0 { ": every record was rejected" } else { "" };
+                format!("{read} read = {} published + {} rejected{all}", text::count(out), text::count(rejected))
             }
             _ => format!("{read} read"),
         })
@@ -145,6 +179,16 @@ impl RunView {
             text::visible(&self.file, 60),
         ]
     }
+}
+
+/// A command about a run, as people of its tenant type it.
+pub(crate) fn command(words: &str, run: &RunId) -> String {
+    as_typed(words, run.tenant(), run.as_str())
+}
+
+fn as_typed(words: &str, tenant: &str, run: &str) -> String {
+    let tenant = if tenant == DEFAULT_TENANT { String::new() } else { format!("--tenant {tenant} ") };
+    format!("tieout {tenant}{words} {run}")
 }
 
 /// Runs, a line each.
@@ -297,6 +341,32 @@ mod tests {
             view(json!({"status": "failed", "failure": {"class": "InvalidInput", "message": "no header"}})).text();
         assert!(text.contains("reason    InvalidInput: no header\n"), "{text}");
         assert!(text.contains("input     s3://in/default/intake/orders/"), "{text}");
+    }
+
+    #[test]
+    fn what_was_rejected_is_told_by_rule() {
+        let by_rule = |rules: &[(&str, u64)]| Some(rules.iter().map(|(rule, n)| ((*rule).to_owned(), *n)).collect());
+        let run = RunId::of("default", "b", "k", "v", 1);
+        let text = published().with_rejected(by_rule(&[("required", 1), ("type", 2_000)])).text();
+        let line = format!("rejected  by rule: type 2,000, required 1; each record: tieout run rejects {run}\n");
+        assert!(text.contains(&line), "{text}");
+        assert!(!text.contains("every record"), "{text}");
+        let failed = view(json!({"status": "failed", "output": null})).with_rejected(by_rule(&[("type", 3)])).text();
+        assert!(failed.contains("by rule, of the first ones: type 3; "), "{failed}");
+        let nothing = view(json!({"records_in": 3, "records_out": 0, "records_rejected": 3})).text();
+        assert!(nothing.contains("3 read = 0 published + 3 rejected: every record was rejected\n"), "{nothing}");
+        let empty = view(json!({"records_in": 0, "records_out": 0, "records_rejected": 0})).text();
+        assert!(!empty.contains("every record"), "{empty}");
+    }
+
+    #[test]
+    fn commands_name_the_run_s_tenant() {
+        let run = |tenant| RunId::of(tenant, "b", "k", "v", 1);
+        assert_eq!(command("watch", &run("default")), format!("tieout watch {}", run("default")));
+        assert_eq!(command("watch", &run("acme")), format!("tieout --tenant acme watch {}", run("acme")));
+        let next = published().what_next();
+        assert!(next.contains(&format!("tieout run report {} --to <file>.html", run("default"))), "{next}");
+        assert_eq!(view(json!({"status": "failed"})).what_next(), "");
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::{
     io::{Read, Write},
     net::TcpListener,
     process::{Command, Output, Stdio},
+    sync::mpsc::{self, Receiver},
+    time::Duration,
 };
 
 const RUN: &str = "default-0123456789abcdef0123456789abcdef";
@@ -47,6 +49,7 @@ fn misuse_ends_with_two_and_nothing_on_standard_output() {
         &["run", "show", "not-a-run"],
         &["run", "link", RUN, "--minutes", "99999"],
         &["feed", "list", "--tenant", "UPPER"],
+        &["run", "list", "--region", "eu-central-1", "--endpoint-url", "127.0.0.1:4566"],
         // No region.
         &["run", "list"],
     ] {
@@ -57,21 +60,76 @@ fn misuse_ends_with_two_and_nothing_on_standard_output() {
     }
 }
 
-/// A place that answers each request in the same way, as STS would: enough to get past the door.
-fn only_sts() -> String {
+#[test]
+fn the_command_has_its_own_name() {
+    let (stdout, _) = texts(&tieout(&["--version"]).output().unwrap());
+    assert_eq!(stdout, format!("tieout {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn an_address_without_its_scheme_is_explained() {
+    for address in ["127.0.0.1:4566", "localhost:4566", "http://"] {
+        let output = tieout(&["run", "list", "--region", "eu-central-1"]).env("AWS_ENDPOINT_URL", address).output();
+        let (_, stderr) = texts(&output.unwrap());
+        assert!(stderr.contains("as in http://127.0.0.1:4566"), "{address}: {stderr}");
+    }
+}
+
+/// A place that knows who calls, and has empty tables. Tells when one is looked into.
+fn empty_tables() -> (String, Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
+    let (tell, told) = mpsc::channel();
     std::thread::spawn(move || {
-        let body = "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>000000000000</Account>\
-                    </GetCallerIdentityResult></GetCallerIdentityResponse>";
+        let identity = "<GetCallerIdentityResponse><GetCallerIdentityResult><Account>000000000000</Account>\
+                        </GetCallerIdentityResult></GetCallerIdentityResponse>";
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
-            let _ = stream.read(&mut [0; 16 * 1024]);
+            let mut request = [0; 16 * 1024];
+            let length = stream.read(&mut request).unwrap_or_default();
+            let of_table =
+                String::from_utf8_lossy(request.get(..length).unwrap_or_default()).to_lowercase().contains("dynamodb");
+            if of_table {
+                let _ = tell.send(());
+            }
+            let body = if of_table { "{}" } else { identity };
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
             let _ = stream.write_all((head + body).as_bytes());
         }
     });
-    address
+    (address, told)
+}
+
+#[test]
+fn an_interrupt_ends_the_following_and_not_the_run() {
+    let (endpoint, looked) = empty_tables();
+    let mut command = tieout(&["watch", RUN, "--region", "eu-central-1", "--endpoint-url", &endpoint]);
+    let watching = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    looked.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(Command::new("kill").args(["-INT", &watching.id().to_string()]).status().unwrap().success());
+    let output = watching.wait_with_output().unwrap();
+    let (stdout, stderr) = texts(&output);
+    assert_eq!((output.status.code(), stdout.as_str()), (Some(130), ""), "{stderr}");
+    assert_eq!(stderr, format!("the run goes on: tieout watch {RUN}\n"));
+}
+
+#[test]
+fn another_tenant_s_run_is_refused() {
+    let (endpoint, _looked) = empty_tables();
+    for words in [
+        &["run", "show"][..],
+        &["run", "output"],
+        &["run", "rejects"],
+        &["run", "report"],
+        &["run", "link"],
+        &["watch"],
+    ] {
+        let place = [RUN, "--tenant", "acme", "--region", "eu-central-1", "--endpoint-url", &endpoint];
+        let output = tieout(words).args(place).output().unwrap();
+        let (stdout, stderr) = texts(&output);
+        assert_eq!((output.status.code(), stdout.as_str()), (Some(2), ""), "{words:?}: {stderr}");
+        assert!(stderr.ends_with("is of tenant default, not acme: --tenant default\n"), "{words:?}: {stderr}");
+    }
 }
 
 #[test]
@@ -90,10 +148,15 @@ fn what_is_wrong_with_a_local_file_is_told_with_its_path() {
     );
     let doubles = at("doubles.csv", "id,price\na,1\na,2\n");
     let missing = folder.path().join("missing.csv").to_str().unwrap().to_owned();
-    let endpoint = only_sts();
+    let control = at("a\u{1b}b.csv", "a\n1\n");
+    let long = folder.path().join("l".repeat(3_000)).to_str().unwrap().to_owned();
+    let (endpoint, _looked) = empty_tables();
     for (arguments, said) in [
         (&["submit", "default", &missing][..], "missing.csv: "),
         (&["submit", "default", folder.path().to_str().unwrap()], "directory"),
+        (&["submit", "default", "/dev/null"], "/dev/null: no regular file"),
+        (&["submit", "default", &control], "a␛b.csv: the file's name has control characters"),
+        (&["submit", "default", &long], "…: File name too long"),
         (&["feed", "put", &missing], "missing.csv: "),
         (&["feed", "put", &no_json], "no.json: "),
         (&["feed", "put", &wrong], "field \"net\""),
@@ -117,4 +180,5 @@ fn a_service_that_cannot_be_reached_ends_with_one() {
     let (stdout, stderr) = texts(&output);
     assert_eq!((output.status.code(), stdout.as_str()), (Some(1), ""), "{stderr}");
     assert!(stderr.contains("the caller's identity"), "{stderr}");
+    assert!(stderr.ends_with("\nIs the local stack running? `make up` starts it.\n"), "{stderr}");
 }
