@@ -31,7 +31,7 @@ def native() -> str:
 
 def programs() -> dict[str, Path]:
     """Builds every program in one go, so that each dependency is compiled once; says where they lie."""
-    with step(f"build {len(functions())} functions and the command line"):
+    with step(f"build {len(functions())} functions and the command line", "minutes when nothing is built yet"):
         return cargo_build("--workspace", "--bins")
 
 
@@ -82,7 +82,7 @@ def dist(architecture: str) -> None:
     shutil.rmtree(paths.DIST, ignore_errors=True)
     packages = [word for function in functions() for word in ("--package", function)]
     where = ["--target", TARGETS[architecture], "--lambda-dir", str(paths.DIST)]
-    with step(f"build {len(functions())} functions for {architecture} into {paths.shown(paths.DIST)}"):
+    with step(f"build {len(functions())} functions for {architecture} into {paths.shown(paths.DIST)}", "some minutes"):
         command = ["cargo", "lambda", "build", "--release", *where, *packages]
         if subprocess.run(command, cwd=paths.ROOT, env=venvs.on_path("cross")).returncode != 0:
             raise Stop("the build failed; cargo-lambda says above why")

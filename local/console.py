@@ -25,8 +25,13 @@ class Step:
 
 
 @contextmanager
-def step(title: str) -> Iterator[Step]:
-    """Prints `title: outcome (seconds)` when the block ends, and nothing when it fails: the failure speaks."""
+def step(title: str, beginning: str = "") -> Iterator[Step]:
+    """Prints `title: outcome (seconds)` when the block ends, and nothing when it fails: the failure speaks.
+
+    A step that can take long says so when it begins: `title: beginning …`.
+    """
+    if beginning:
+        say(f"{title}: {beginning} …")
     started = time.monotonic()
     running = Step(title)
     yield running

@@ -1,10 +1,14 @@
-"""A file of 10,000 orders through the whole local stack, checked to the cent against the generator's own sums."""
+"""Two files through the whole local stack.
+
+10,000 good orders, checked to the cent against the generator's own sums, and 20 of which 12 have errors.
+"""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from local import build, example, paths
@@ -12,6 +16,8 @@ from local.console import Stop, say
 from local.example import tieout
 
 ROWS = 10_000
+# Of `orders-with-errors.csv`: read, published, rejected.
+ERRORS_BALANCE = (20, 8, 12)
 # The output's columns, and what the generator calls their sums.
 SUMS = {"Total Revenue": "total_revenue", "Total Cost": "total_cost", "Total Profit": "total_profit"}
 
@@ -20,16 +26,23 @@ def demo() -> None:
     """Generates, loads, submits, follows, and compares."""
     made = generate()
     say(f"\n1. {ROWS:,} orders and their financials, made in {paths.shown(paths.DEMO)}/")
-    say("\n2. the feed, and the reference table that its records are enriched from")
-    example.load(paths.DEMO / "financials.csv")
+    say("\n2. the feed, and the reference table that its records are enriched from: these orders', and the sample's")
+    example.load(paths.DEMO / "financials.csv", example.FINANCIALS)
     say("\n3. the file, through the Lambdas and the state machine")
-    run = submit()
+    run = submit(paths.DEMO / "orders.csv")
     say("\n4. what came of it")
     tieout("run", "show", run["run_id"])
     compare(run, made)
+    say(f"\nrevenue, cost and profit are the generator's, to the cent: in {run['seconds']:.1f} s")
+    say(f"\n5. a file with errors, {paths.shown(example.ERRORS)}: what is good is published, what is not is rejected")
+    with_errors = submit(example.ERRORS)
+    balance(with_errors, ERRORS_BALANCE)
+    tieout("run", "show", with_errors["run_id"])
+    tieout("run", "rejects", with_errors["run_id"])
     command = paths.shown(paths.COMMAND)
-    say(f"\nrevenue, cost and profit are the generator's, to the cent: in {run['seconds']:.1f} s. Look for yourself:")
+    say("\nLook for yourself:")
     say(f"  {command} run output {run['run_id']} --to {paths.shown(paths.DEMO)}/clean.csv")
+    say(f"  {command} run report {with_errors['run_id']} --to {paths.shown(paths.DEMO)}/report.html")
     say(f"  {command} run link {run['run_id']}")
     say(f"  {command} run list")
 
@@ -44,19 +57,28 @@ def generate() -> dict[str, Any]:
     return dict(json.loads(answer.stdout))
 
 
-def submit() -> dict[str, Any]:
-    """Submits the orders and waits; progress goes straight to the terminal."""
-    command = [str(paths.COMMAND), "submit", example.FEED, str(paths.DEMO / "orders.csv"), "--wait", "--json"]
+def submit(orders: Path) -> dict[str, Any]:
+    """Submits orders and waits; progress goes straight to the terminal."""
+    command = [str(paths.COMMAND), "submit", example.FEED, str(orders), "--wait", "--json"]
     answer = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if answer.returncode != 0:
         raise Stop(f"the run did not end well:\n{answer.stdout}")
     return dict(json.loads(answer.stdout))
 
 
+def balance(run: dict[str, Any], expected: tuple[int, int, int]) -> None:
+    """Refuses a run that has not read, published and rejected so many records."""
+    if (run["records_in"], run["records_out"], run["records_rejected"]) != expected:
+        read, published, rejected = expected
+        raise Stop(
+            f"{read:,} records were sent, {published:,} of them good and {rejected:,} not, "
+            f"and this is what became of them: {json.dumps(run, indent=2)}"
+        )
+
+
 def compare(run: dict[str, Any], made: dict[str, Any]) -> None:
     """Refuses a result that is not what was sent."""
-    if (run["records_in"], run["records_out"], run["records_rejected"]) != (ROWS, ROWS, 0):
-        raise Stop(f"{ROWS:,} good records were sent, and this is what became of them: {json.dumps(run, indent=2)}")
+    balance(run, (ROWS, ROWS, 0))
     sums = {column["column"]: Decimal(column["sum"]) for column in run["totals"]["columns"]}
     expected = {column: Decimal(made[name]) for column, name in SUMS.items()}
     if sums != expected:

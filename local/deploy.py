@@ -69,7 +69,7 @@ def ensure(settings: Settings) -> bool:
     """
     chosen = parameters(settings)
     content = fingerprint(paths.DEPLOYED, chosen)
-    with step(f"deploy the stack {STACK}") as line:
+    with step(f"deploy the stack {STACK}", "seconds, a minute at most") as line:
         status, deployed = settled_state(settings)
         if status in SETTLED and deployed == content:
             line.note("is deployed already")

@@ -12,12 +12,14 @@ FEED = "orders"
 FOLDER = paths.EXAMPLES / FEED
 ORDERS = FOLDER / "orders.csv"
 FINANCIALS = FOLDER / "financials.csv"
+ERRORS = FOLDER / "orders-with-errors.csv"
 
 
-def load(financials: Path) -> None:
-    """Loads the feed, with these rows as its reference table."""
+def load(*financials: Path) -> None:
+    """Loads the feed, and the rows of these files into its reference table."""
     tieout("feed", "put", str(FOLDER / "feed.json"))
-    tieout("reference", "load", "financials", str(financials), "--key", "uuid")
+    for rows in financials:
+        tieout("reference", "load", "financials", str(rows), "--key", "uuid")
 
 
 def is_loaded() -> bool:

@@ -22,7 +22,7 @@ def ensure(name: str) -> None:
     wanted = f"{hashlib.sha256(requirements.read_bytes()).hexdigest()} {sys.version}"
     if stamp.exists() and stamp.read_text() == wanted and (folder / "bin" / "python").exists():
         return
-    with step(f"install {paths.shown(requirements)} into {paths.shown(folder)}"):
+    with step(f"install {paths.shown(requirements)} into {paths.shown(folder)}", "a minute or two"):
         make(folder, requirements)
         stamp.write_text(wanted)
 

@@ -38,6 +38,12 @@ class Compare(unittest.TestCase):
         with self.assertRaises(Stop):
             demo.compare(wrong, MADE)
 
+    def test_rejects_are_held_against_what_is_in_the_file(self) -> None:
+        run = {"records_in": 20, "records_out": 8, "records_rejected": 12}
+        demo.balance(run, demo.ERRORS_BALANCE)
+        with self.assertRaisesRegex(Stop, "12 not"):
+            demo.balance({**run, "records_out": 0, "records_rejected": 20}, demo.ERRORS_BALANCE)
+
     def test_a_lost_record_is_seen(self) -> None:
         with self.assertRaisesRegex(Stop, "9999"):
             demo.compare({**RUN, "records_out": demo.ROWS - 1}, MADE)
