@@ -5,6 +5,7 @@ mod copy;
 mod multipart;
 mod plan;
 mod reader;
+mod versions;
 mod writer;
 
 use async_trait::async_trait;
@@ -13,7 +14,10 @@ use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
 use storage::{
     ByteRange, Location, ObjectInfo, Objects, StorageError,
-    objects::{ByteStream, Listed, ObjectWriter, PAGE_OBJECTS, Piece, Put, PutOptions, address, check_write},
+    objects::{
+        ByteStream, Listed, ObjectWriter, PAGE_OBJECTS, Piece, Put, PutOptions, VersionCursor, VersionPage, address,
+        check_write,
+    },
 };
 
 use self::writer::Writer;
@@ -153,6 +157,15 @@ impl Objects for S3Objects {
             })
         });
         listed.collect::<Option<_>>().ok_or_else(|| unreadable(what(), "an object lacks key, size or time"))
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionCursor>,
+    ) -> Result<VersionPage, StorageError> {
+        versions::list(&self.client, bucket, prefix, after).await
     }
 }
 

@@ -132,6 +132,37 @@ pub struct Listed {
     pub modified: Timestamp,
 }
 
+/// A version in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedVersion {
+    /// Its key.
+    pub key: String,
+    /// The version; `None` where the bucket kept none when it was written.
+    pub version: Option<String>,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// When it was written.
+    pub modified: Timestamp,
+}
+
+/// Up to [`PAGE_OBJECTS`] versions. A page may be empty and not the last: S3 counts the delete markers left out of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct VersionPage {
+    /// The versions.
+    pub versions: Vec<ListedVersion>,
+    /// Where the next page begins; `None` on the last.
+    pub next: Option<VersionCursor>,
+}
+
+/// The last version, or delete marker, that a page has told of or passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VersionCursor {
+    /// Its key.
+    pub key: String,
+    /// The version, as the store writes it.
+    pub version: String,
+}
+
 /// The bytes of an object, in order, as they arrive.
 pub type ByteStream = BoxStream<'static, Result<Bytes, StorageError>>;
 
@@ -171,6 +202,16 @@ pub trait Objects: Send + Sync {
 
     /// Up to [`PAGE_OBJECTS`] objects under `prefix`, in key order, after the key `after`.
     async fn list(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, StorageError>;
+
+    /// A page of all versions of all objects under `prefix`, after the cursor `after`: overwritten ones and those behind
+    /// a delete marker too, but not the markers. They come in key order, the versions of one key newest first. What is
+    /// written or deleted between two pages may be told of or not.
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionCursor>,
+    ) -> Result<VersionPage, StorageError>;
 }
 
 /// An object that is being written.

@@ -113,6 +113,39 @@ async fn a_head_that_cannot_say_why_is_asked_again_by_a_get() {
     assert!(matches!(server.session.objects().head(&at(), None).await, Err(StorageError::Invalid { .. })));
 }
 
+/// The answer to a listing of versions: what S3 says to a wish for URL-encoded keys.
+fn versions(to: &'static str, listed: &str, rest: &str) -> Answer {
+    let body = format!(
+        r#"<ListVersionsResult><EncodingType>url</EncodingType>{rest}<Version><Key>{listed}</Key>
+        <VersionId>null</VersionId><LastModified>2026-03-31T12:00:00Z</LastModified><Size>3</Size></Version>
+        <DeleteMarker><Key>zzz</Key><VersionId>v</VersionId></DeleteMarker></ListVersionsResult>"#
+    );
+    Answer::new(to, 200, body).header("Content-Type", "application/xml")
+}
+
+#[tokio::test]
+async fn versions_are_listed_under_every_key_that_s3_takes() {
+    let rest = "<IsTruncated>true</IsTruncated><NextKeyMarker>a%01+%2B</NextKeyMarker>\
+                <NextVersionIdMarker>v1</NextVersionIdMarker>";
+    let first = versions("encoding-type=url", "a%01+%2B", rest);
+    let server = Server::start([first, versions("key-marker=a%01%20%2b", "b", "")]).await;
+    let page = server.session.objects().list_versions("bucket", "", None).await.unwrap();
+    let [listed] = &page.versions[..] else { panic!("one version: {page:?}") };
+    assert_eq!((listed.key.as_str(), &listed.version, listed.bytes), ("a\u{1} +", &None, 3));
+    let next = page.next.unwrap();
+    assert_eq!((next.key.as_str(), next.version.as_str()), ("a\u{1} +", "v1"));
+    let page = server.session.objects().list_versions("bucket", "", Some(&next)).await.unwrap();
+    assert_eq!((page.versions.len(), page.next), (1, None));
+    assert!(server.heads()[1].contains("version-id-marker=v1"), "{}", server.heads()[1]);
+}
+
+#[tokio::test]
+async fn a_cut_listing_that_cannot_go_on_is_no_end() {
+    let server = Server::start([versions("versions", "a", "<IsTruncated>true</IsTruncated>")]).await;
+    let error = server.session.objects().list_versions("bucket", "", None).await.unwrap_err();
+    assert!(error.to_string().contains("where the next page begins"), "{error}");
+}
+
 #[tokio::test]
 async fn a_copy_that_is_refused_names_both_sides() {
     let head = Answer::new("head /bucket/key", 200, "").header("ETag", "\"tag\"");

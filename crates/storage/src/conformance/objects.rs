@@ -1,6 +1,7 @@
 //! The laws of [`Objects`].
 
 mod concatenation;
+mod versions;
 mod writing;
 
 use bytes::Bytes;
@@ -36,6 +37,7 @@ pub async fn objects(objects: &dyn Objects, bucket: &str, prefix: &str) {
         lists_have_only_what_is_visible_below_the_prefix,
         long_lists_come_in_pages,
     );
+    versions::checks(objects, &space).await;
     writing::checks(objects, &space).await;
     concatenation::checks(objects, &space).await;
 }

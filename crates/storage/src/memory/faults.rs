@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use crate::{
     ByteRange, Cache, Condition, Item, Key, Link, Links, Location, Mail, Mailer, ObjectInfo, Objects, StorageError,
     Tables, Workflows,
-    objects::{ByteStream, Listed, ObjectWriter, Piece, Put, PutOptions},
+    objects::{ByteStream, Listed, ObjectWriter, Piece, Put, PutOptions, VersionCursor, VersionPage},
     tables::{Outcome, Page, Query, Transaction, Update, Write},
     workflows::Start,
 };
@@ -115,6 +115,16 @@ impl<P: Objects + ?Sized> Objects for Faulty<P> {
 
     async fn list(&self, bucket: &str, prefix: &str, after: Option<&str>) -> Result<Vec<Listed>, StorageError> {
         self.run("list", Location::new(bucket, prefix), self.inner.list(bucket, prefix, after)).await
+    }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionCursor>,
+    ) -> Result<VersionPage, StorageError> {
+        let call = self.inner.list_versions(bucket, prefix, after);
+        self.run("list_versions", Location::new(bucket, prefix), call).await
     }
 }
 

@@ -14,7 +14,10 @@ use super::lock;
 use crate::{
     ByteRange, Clock, Location, ObjectInfo, Objects, StorageError,
     clock::System,
-    objects::{ByteStream, Listed, ObjectWriter, PAGE_OBJECTS, Piece, Put, PutOptions, check_write},
+    objects::{
+        ByteStream, Listed, ListedVersion, ObjectWriter, PAGE_OBJECTS, Piece, Put, PutOptions, VersionCursor,
+        VersionPage, check_write,
+    },
 };
 
 /// Objects in memory, in buckets that keep versions.
@@ -157,6 +160,31 @@ impl Objects for MemoryObjects {
             .take(PAGE_OBJECTS);
         Ok(page.collect())
     }
+
+    async fn list_versions(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&VersionCursor>,
+    ) -> Result<VersionPage, StorageError> {
+        let first = after.map_or(prefix, |after| prefix.max(&after.key));
+        let is_after = |key: &str, version: &Version| {
+            after.is_none_or(|after| key != after.key || version.id() < Some(after.version.as_str()))
+        };
+        let store = lock(&self.store);
+        let mut versions = store
+            .versions
+            .range(Location::new(bucket, first)..)
+            .take_while(|(at, _)| at.bucket == bucket && at.key.starts_with(prefix))
+            .flat_map(|(at, versions)| versions.iter().rev().map(move |version| (&at.key, version)))
+            .filter(|(key, version)| is_after(key, version))
+            .filter_map(|(key, version)| Some(version.object()?.listed(key)))
+            .peekable();
+        let page: Vec<_> = versions.by_ref().take(PAGE_OBJECTS).collect();
+        let last = versions.peek().and(page.last());
+        let next = last.and_then(|last| Some(VersionCursor { key: last.key.clone(), version: last.version.clone()? }));
+        Ok(VersionPage { versions: page, next })
+    }
 }
 
 /// Every version of every object, oldest first.
@@ -167,9 +195,10 @@ struct Store {
 }
 
 impl Store {
+    /// Later versions have greater names, so that a listing finds its place when the version it stood at is deleted.
     fn next_version(&mut self) -> String {
         self.written += 1;
-        format!("version-{}", self.written)
+        format!("version-{:012}", self.written)
     }
 
     fn current(&self, at: &Location) -> Option<&Object> {
@@ -222,6 +251,13 @@ impl Version {
 struct Object {
     info: ObjectInfo,
     body: Bytes,
+}
+
+impl Object {
+    fn listed(&self, key: &str) -> ListedVersion {
+        let ObjectInfo { bytes, version, modified, .. } = &self.info;
+        ListedVersion { key: key.to_owned(), version: version.clone(), bytes: *bytes, modified: *modified }
+    }
 }
 
 /// An object that is visible to nobody until it is finished.
