@@ -3,14 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use storage::{Clock, Location, ObjectInfo, Objects, StorageError, Tables, Workflows, workflows::Start};
+use storage::{
+    Clock, Location, ObjectInfo, Objects, StorageError, Tables, Workflows,
+    objects::{ListedVersion, VersionCursor},
+    workflows::Start,
+};
 use tracing::{info, warn};
 
 use crate::{
     config::{ConfigError, parsed, text},
     error::IntakeError,
     layout::InputKey,
-    messages::{Arrival, Arrived, Input, RunId, RunRequest},
+    messages::{Arrival, Arrived, Input, ObjectCreated, RunId, RunRequest},
     runs::Runs,
 };
 
@@ -58,8 +62,11 @@ enum Taken {
     Ignored,
 }
 
-/// Objects that a sweep looks at side by side.
-const OBJECTS_AT_ONCE: usize = 16;
+/// Versions that are taken side by side.
+const VERSIONS_AT_ONCE: usize = 16;
+
+/// The attempt that an arrival starts.
+const ATTEMPT: u32 = 1;
 
 impl FileArrival {
     /// A file-arrival that reads `objects`, writes runs down in `tables` and starts them through `workflows`.
@@ -78,9 +85,12 @@ impl FileArrival {
     pub async fn arrive(&self, event: Arrival) -> Result<Arrived, IntakeError> {
         let mut arrived = Arrived::default();
         match event {
-            Arrival::ObjectCreated(created) => {
-                let at = Location::new(created.bucket.name, created.object.key);
-                arrived.count(self.take(&at, created.object.version_id).await?);
+            Arrival::ObjectCreated(ObjectCreated { bucket, object }) => {
+                let at = Location::new(bucket.name, object.key);
+                match object.version_id {
+                    Some(version) => arrived.count(self.take_told(&at, &version).await?),
+                    None => self.take_key(&at, &mut arrived).await?,
+                }
             }
             Arrival::Sweep {} => self.sweep(&mut arrived).await?,
         }
@@ -88,21 +98,53 @@ impl FileArrival {
         Ok(arrived)
     }
 
-    /// Takes every object that is old enough for its own event to have been lost. One that cannot be taken does not
-    /// keep the others waiting; the sweep fails at its end, so that the alarm is raised.
+    /// Takes the version that an event tells of. It may be gone: its run has archived it.
+    async fn take_told(&self, at: &Location, version: &str) -> Result<Taken, IntakeError> {
+        let Some(key) = input_key(&at.key) else { return Ok(Taken::Ignored) };
+        match self.objects.head(at, Some(version)).await {
+            Ok(_) => self.start(key, at, version, Some(version)).await,
+            Err(StorageError::NotFound { .. }) => Ok(Taken::Ignored),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes every version of one key: the event does not tell which was written, and others may have been since.
+    async fn take_key(&self, at: &Location, arrived: &mut Arrived) -> Result<(), IntakeError> {
+        let before = *arrived;
+        if input_key(&at.key).is_some() {
+            let is_it = |key: &str| key == at.key;
+            self.take_listed(at, |listed| is_it(&listed.key), |next| is_it(&next.key), arrived).await?;
+        }
+        if *arrived == before {
+            arrived.count(Taken::Ignored);
+        }
+        Ok(())
+    }
+
+    /// Takes every version that is old enough for its own event to have been lost.
     async fn sweep(&self, arrived: &mut Arrived) -> Result<(), IntakeError> {
-        let bucket = &self.config.input_bucket;
+        let everything = Location::new(&self.config.input_bucket, "");
         let old_enough = self.runs.now() - self.config.sweep_min_age;
+        self.take_listed(&everything, |listed| listed.modified <= old_enough, |_| true, arrived).await
+    }
+
+    /// Takes the versions under a prefix that are `wanted`, page after page while there may be more. One that cannot be
+    /// taken does not keep the others waiting; the whole fails at its end, so that it is tried again or the alarm is
+    /// raised.
+    async fn take_listed(
+        &self,
+        under: &Location,
+        wanted: impl Fn(&ListedVersion) -> bool + Send + Sync,
+        goes_on: impl Fn(&VersionCursor) -> bool + Send + Sync,
+        arrived: &mut Arrived,
+    ) -> Result<(), IntakeError> {
         let mut after = None;
         let mut failure = None;
         loop {
-            let page = self.objects.list(bucket, "", after.as_deref()).await?;
-            let Some(last) = page.last() else { break };
-            after = Some(last.key.clone());
-            let old = page.into_iter().filter(|listed| listed.modified <= old_enough);
-            let mut taken = stream::iter(old)
-                .map(|listed| async move { self.take(&Location::new(bucket, &listed.key), None).await })
-                .buffer_unordered(OBJECTS_AT_ONCE);
+            let page = self.objects.list_versions(&under.bucket, &under.key, after.as_ref()).await?;
+            let mut taken = stream::iter(page.versions.into_iter().filter(&wanted))
+                .map(|listed| self.take(&under.bucket, listed))
+                .buffer_unordered(VERSIONS_AT_ONCE);
             while let Some(taken) = taken.next().await {
                 match taken {
                     Ok(taken) => arrived.count(taken),
@@ -112,27 +154,38 @@ impl FileArrival {
                     }
                 }
             }
+            after = page.next.filter(&goes_on);
+            if after.is_none() {
+                return failure.map_or(Ok(()), Err);
+            }
         }
-        failure.map_or(Ok(()), Err)
     }
 
-    async fn take(&self, at: &Location, version: Option<String>) -> Result<Taken, IntakeError> {
-        let Some(key) = InputKey::parse(&at.key) else {
-            if !at.key.ends_with('/') {
-                warn!(key = at.key, "object lies in no feed's folder");
-            }
-            return Ok(Taken::Ignored);
-        };
-        // The event may not tell the version, and a version that it does tell may be gone: its run has archived it.
-        let info = match self.objects.head(at, version.as_deref()).await {
-            Ok(info) => info,
-            Err(StorageError::NotFound { .. }) => return Ok(Taken::Ignored),
-            Err(error) => return Err(error.into()),
-        };
+    async fn take(&self, bucket: &str, listed: ListedVersion) -> Result<Taken, IntakeError> {
+        let Some(key) = input_key(&listed.key) else { return Ok(Taken::Ignored) };
+        let at = Location::new(bucket, &listed.key);
+        if let Some(version) = &listed.version {
+            return self.start(key, &at, version, Some(version)).await;
+        }
+        // A bucket that keeps no versions: what distinguishes one upload from the next is its content.
+        match self.objects.head(&at, None).await {
+            Ok(info) => self.start(key, &at, identity(&info), info.version.as_deref()).await,
+            Err(StorageError::NotFound { .. }) => Ok(Taken::Ignored),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn start(
+        &self,
+        key: InputKey<'_>,
+        at: &Location,
+        identity: &str,
+        version: Option<&str>,
+    ) -> Result<Taken, IntakeError> {
         let request = RunRequest {
-            run: run_of(key.tenant, at, &info),
+            run: RunId::of(key.tenant, &at.bucket, &at.key, identity, ATTEMPT),
             feed: key.feed.to_owned(),
-            input: Input { bucket: at.bucket.clone(), key: at.key.clone(), version: info.version },
+            input: Input { bucket: at.bucket.clone(), key: at.key.clone(), version: version.map(str::to_owned) },
         };
         let record = self.runs.register(&request).await?;
         if record.status.is_final() {
@@ -147,10 +200,27 @@ impl FileArrival {
     }
 }
 
+/// What the key of an input says; of any other but a folder, the log tells why it is none.
+fn input_key(key: &str) -> Option<InputKey<'_>> {
+    let parsed = InputKey::parse(key);
+    if parsed.is_none() && !key.ends_with('/') {
+        if key.contains(char::is_control) {
+            warn!(key, "object's key has control characters");
+        } else {
+            warn!(key, "object lies in no feed's folder");
+        }
+    }
+    parsed
+}
+
 /// The run that an upload starts: who has uploaded knows it before any event has arrived.
 pub fn run_of(tenant: &str, at: &Location, uploaded: &ObjectInfo) -> RunId {
-    let identity = uploaded.version.as_deref().unwrap_or(&uploaded.etag);
-    RunId::of(tenant, &at.bucket, &at.key, identity, 1)
+    RunId::of(tenant, &at.bucket, &at.key, identity(uploaded), ATTEMPT)
+}
+
+/// What distinguishes an upload from others under its key.
+fn identity(uploaded: &ObjectInfo) -> &str {
+    uploaded.version.as_deref().unwrap_or(&uploaded.etag)
 }
 
 impl Arrived {

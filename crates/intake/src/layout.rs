@@ -49,9 +49,10 @@ pub struct InputKey<'a> {
 }
 
 impl<'a> InputKey<'a> {
-    /// Reads a key; `None` for folders and for what lies in no feed's folder.
+    /// Reads a key; `None` for folders, for what lies in no feed's folder, and for keys with control characters, which
+    /// neither mails nor headers nor listings can carry.
     pub fn parse(key: &'a str) -> Option<Self> {
-        if key.ends_with('/') {
+        if key.ends_with('/') || key.contains(char::is_control) {
             return None;
         }
         if let Some(file) = key.strip_prefix("input/") {
@@ -94,4 +95,37 @@ pub fn run_partition(run: &RunId) -> String {
 /// The partition of a tenant's feeds in the `feeds` table; the sort key is the feed's name.
 pub fn feeds_partition(tenant: &str) -> String {
     format!("{tenant}#feeds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_names_tenant_feed_and_file() {
+        for (key, tenant, feed, file) in [
+            ("acme/intake/payments/2026/file.csv", "acme", "payments", "2026/file.csv"),
+            ("intake/payments/file.csv", DEFAULT_TENANT, "payments", "file.csv"),
+            ("input/a b, ü+%.csv", DEFAULT_TENANT, DEFAULT_FEED, "a b, ü+%.csv"),
+        ] {
+            assert_eq!(InputKey::parse(key), Some(InputKey { tenant, feed, file }), "{key}");
+        }
+    }
+
+    #[test]
+    fn folders_and_what_lies_in_none_are_no_input() {
+        for key in ["", "input", "input/", "intake/file.csv", "intake/payments/", "Acme/intake/payments/f", "x/input/f"]
+        {
+            assert_eq!(InputKey::parse(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn keys_with_control_characters_are_no_input() {
+        for control in ['\0', '\u{1}', '\t', '\n', '\r', '\u{7f}', '\u{85}'] {
+            for key in [format!("input/a{control}b.csv"), format!("intake/payments/{control}")] {
+                assert_eq!(InputKey::parse(&key), None, "{key:?}");
+            }
+        }
+    }
 }

@@ -123,7 +123,7 @@ pub struct BucketName {
 pub struct CreatedObject {
     /// Its key, not URL-encoded (EventBridge, unlike native S3 notifications, sends it plain).
     pub key: String,
-    /// Its version, where the sender tells it.
+    /// Its version, where the sender tells it; where not, every version under the key is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
 }
@@ -133,9 +133,9 @@ pub struct CreatedObject {
 pub struct Arrived {
     /// Runs that were started.
     pub started: u64,
-    /// Objects whose run had been started before: this was a repetition.
+    /// Versions whose run had been started before: this was a repetition.
     pub repeated: u64,
-    /// Keys that are no input: folders, keys outside every feed's folder, objects that are gone.
+    /// What is no input: folders, keys outside every feed's folder or with control characters, versions that are gone.
     pub ignored: u64,
 }
 

@@ -96,6 +96,111 @@ async fn a_sweep_takes_what_no_event_told_of_and_leaves_the_young_to_theirs() {
     assert_eq!(arrival.arrive(Arrival::Sweep {}).await.unwrap().repeated, 1);
 }
 
+/// Uploads this many files under one key, one over the other; their versions, oldest first.
+async fn overwritten(world: &World, key: &str, count: usize) -> Vec<String> {
+    let mut versions = Vec::new();
+    for number in 0..count {
+        let file = format!("{FILE}{number},1.00\n");
+        let put = world.objects.put(&Location::new(INPUT, key), file.into(), Default::default()).await.unwrap();
+        versions.push(put.written().unwrap().version.unwrap());
+    }
+    versions
+}
+
+/// The versions that runs were started with, in the order of writing.
+fn started(world: &World) -> Vec<String> {
+    let version = |input: &str| serde_json::from_str::<RunRequest>(input).unwrap().input.version.unwrap();
+    let mut versions: Vec<_> = world.workflows.executions().iter().map(|begun| version(&begun.input)).collect();
+    versions.sort_unstable();
+    versions
+}
+
+#[tokio::test]
+async fn ten_versions_under_one_key_are_ten_runs_though_no_event_tells_which() {
+    let world = payments().await;
+    let versions = overwritten(&world, KEY, 10).await;
+    overwritten(&world, &format!("{KEY}.gz"), 1).await;
+    let arrival = world.handlers().arrival;
+    let arrived = arrival.arrive(created(KEY, None)).await.unwrap();
+    assert_eq!((arrived.started, arrived.repeated, arrived.ignored), (10, 0, 0));
+    assert_eq!(started(&world), versions, "of this very key, each its own");
+    for _ in 1..10 {
+        let arrived = arrival.arrive(created(KEY, None)).await.unwrap();
+        assert_eq!((arrived.started, arrived.repeated, arrived.ignored), (0, 10, 0));
+    }
+    for request in world.workflows.executions() {
+        world.run(&serde_json::from_str(&request.input).unwrap()).await.unwrap();
+    }
+    // All are archived by now.
+    assert_eq!(arrival.arrive(created(KEY, None)).await.unwrap().ignored, 1);
+    assert_eq!(world.workflows.executions().len(), 10);
+}
+
+#[tokio::test]
+async fn an_event_that_tells_its_version_takes_that_one() {
+    let world = payments().await;
+    let versions = overwritten(&world, KEY, 3).await;
+    let arrived = world.handlers().arrival.arrive(created(KEY, Some(&versions[1]))).await.unwrap();
+    assert_eq!((arrived.started, arrived.repeated, arrived.ignored), (1, 0, 0));
+    assert_eq!(started(&world), versions[1..2]);
+}
+
+#[tokio::test]
+async fn a_sweep_finds_the_version_that_was_overwritten_before_its_event_was_lost() {
+    let world = payments().await;
+    let versions = overwritten(&world, KEY, 3).await;
+    let arrival = world.handlers().arrival;
+    for told in [&versions[0], &versions[2]] {
+        assert_eq!(arrival.arrive(created(KEY, Some(told))).await.unwrap().started, 1);
+    }
+    world.clock.advance(std::time::Duration::from_secs(3_600));
+    let young = overwritten(&world, KEY, 1).await;
+    let arrived = arrival.arrive(Arrival::Sweep {}).await.unwrap();
+    assert_eq!((arrived.started, arrived.repeated, arrived.ignored), (1, 2, 0));
+    assert_eq!(started(&world), versions, "and {young:?} is left to its event");
+}
+
+#[tokio::test]
+async fn a_sweep_goes_through_every_page() {
+    let world = payments().await;
+    let count = storage::objects::PAGE_OBJECTS + 1;
+    overwritten(&world, KEY, count).await;
+    overwritten(&world, "intake/payments/next.csv", 1).await;
+    world.clock.advance(std::time::Duration::from_secs(3_600));
+    let arrived = world.handlers().arrival.arrive(Arrival::Sweep {}).await.unwrap();
+    assert_eq!((arrived.started, arrived.repeated, arrived.ignored), (count as u64 + 1, 0, 0));
+}
+
+#[tokio::test]
+async fn a_version_that_cannot_be_taken_keeps_none_waiting() {
+    let world = payments().await;
+    overwritten(&world, KEY, 10).await;
+    let failed = Arc::new(Mutex::new(false));
+    let handlers = world.faulty_handlers(move |operation| {
+        let first = operation.name == "start" && !std::mem::replace(&mut *failed.lock().unwrap(), true);
+        let source = "injected".into();
+        first.then(|| Fault::Refused(StorageError::Unavailable { what: operation.what.clone(), source }))
+    });
+    let error = handlers.arrival.arrive(created(KEY, None)).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unavailable, "the event is to come again");
+    assert_eq!(world.workflows.executions().len(), 9);
+    let arrived = handlers.arrival.arrive(created(KEY, None)).await.unwrap();
+    assert_eq!((arrived.started, arrived.repeated), (1, 9));
+}
+
+#[tokio::test]
+async fn keys_with_control_characters_are_ignored() {
+    let world = payments().await;
+    let key = "intake/payments/a\nb.csv";
+    let versions = overwritten(&world, key, 2).await;
+    world.clock.advance(std::time::Duration::from_secs(3_600));
+    let arrival = world.handlers().arrival;
+    for (event, ignored) in [(created(key, None), 1), (created(key, Some(&versions[0])), 1), (Arrival::Sweep {}, 2)] {
+        let arrived = arrival.arrive(event).await.unwrap();
+        assert_eq!((arrived.started, arrived.repeated, arrived.ignored), (0, 0, ignored));
+    }
+}
+
 #[tokio::test]
 async fn every_handler_twice_and_late() {
     let world = payments().await;
