@@ -21,6 +21,7 @@ mod error;
 pub mod links;
 pub mod mail;
 pub mod memory;
+pub mod names;
 pub mod objects;
 pub mod tables;
 pub mod workflows;
