@@ -217,8 +217,7 @@ impl Registrar {
             source_name: manifest.source.clone(),
         })?;
         let digest = manifest.digest();
-        let mut entrant =
-            Entrant { at: &key, manifest: &manifest, digest, opens_at, pinned: String::new(), bytes: 0 };
+        let mut entrant = Entrant { at: &key, manifest: &manifest, digest, opens_at, pinned: String::new(), bytes: 0 };
         match manifest.check(&key) {
             Err(fault) if fault.is_of_totals() => return self.refuse(&entrant, fault.to_string()).await,
             checked => checked.map_err(wrong)?,
@@ -281,12 +280,12 @@ impl Registrar {
             if let Some(known) = self.book.batch(&at.ledger, &at.batch).await? {
                 return entrant.repeated(known);
             }
-            let source = self.book.source(&at.ledger, &entrant.manifest.source).await?;
-            let replaced = match &entrant.manifest.replaces {
-                Some(replaces) => Some(entrant.replaced(self.book.batch(&at.ledger, replaces).await?)?),
-                None => None,
+            let writes = match self.writes(entrant, &head).await {
+                // What stands in the way may have been registered meanwhile, and may be this very batch.
+                Err(error) if self.book.head(&at.ledger).await?.next == head.next => return Err(error),
+                Err(_) => continue,
+                Ok(writes) => writes,
             };
-            let writes = self.writes(entrant, &head, source, replaced)?;
             if self.book.write(writes).await? {
                 info!(ledger = %at.ledger, batch = at.batch, number = %head.next, "batch registered");
                 return Ok(Registered::Numbered { number: head.next, repeated: false });
@@ -295,15 +294,14 @@ impl Registrar {
         Err(RegisterError::Contended { ledger: at.ledger.clone() })
     }
 
-    fn writes(
-        &self,
-        entrant: &Entrant<'_>,
-        head: &Head,
-        source: SourceRecord,
-        replaced: Option<BatchRecord>,
-    ) -> Result<Vec<Write>, RegisterError> {
+    async fn writes(&self, entrant: &Entrant<'_>, head: &Head) -> Result<Vec<Write>, RegisterError> {
         let Entrant { at, manifest, .. } = entrant;
         let (ledger, number) = (&at.ledger, head.next);
+        let source = self.book.source(ledger, &manifest.source).await?;
+        let replaced = match &manifest.replaces {
+            Some(replaces) => Some(entrant.replaced(self.book.batch(ledger, replaces).await?)?),
+            None => None,
+        };
         let claimed = entrant.claim(&source, replaced.as_ref())?;
         let record = entrant.record(BatchStatus::Registered, Some(number), self.clock.now());
         let numbered = NumberedBatch {
