@@ -27,29 +27,29 @@ use crate::reader::Reader;
 
 /// What every actor has at hand.
 #[derive(Clone)]
-pub struct Scene {
-    pub terms: Arc<Terms>,
-    pub manager: BacklogManager,
-    pub registrar: Arc<Registrar>,
-    pub objects: Arc<MemoryObjects>,
-    pub workflows: Arc<MemoryWorkflows>,
-    pub book: Reader,
-    pub chance: SharedChance,
+pub(crate) struct Scene {
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) manager: BacklogManager,
+    pub(crate) registrar: Arc<Registrar>,
+    pub(crate) objects: Arc<MemoryObjects>,
+    pub(crate) workflows: Arc<MemoryWorkflows>,
+    pub(crate) book: Reader,
+    pub(crate) chance: SharedChance,
     /// Batches whose job fails whenever it is tried.
-    pub poison: Arc<BTreeSet<String>>,
+    pub(crate) poison: Arc<BTreeSet<String>>,
     /// Batches whose events do not add up to their manifest.
-    pub untrue: Arc<BTreeSet<String>>,
+    pub(crate) untrue: Arc<BTreeSet<String>>,
 }
 
 /// A batch as its sender has it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Sent {
-    pub name: String,
-    pub source: &'static str,
-    pub hours: (i64, i64),
-    pub records: u64,
-    pub correction: bool,
-    pub replaces: Option<String>,
+pub(crate) struct Sent {
+    pub(crate) name: String,
+    pub(crate) source: &'static str,
+    pub(crate) hours: (i64, i64),
+    pub(crate) records: u64,
+    pub(crate) correction: bool,
+    pub(crate) replaces: Option<String>,
 }
 
 impl Scene {
@@ -64,7 +64,7 @@ impl Scene {
     }
 
     /// Uploads the batch and registers it, until it has its number: the event is delivered again and again.
-    pub async fn register(self, batch: Sent) {
+    pub(crate) async fn register(self, batch: Sent) {
         let hour = |hour: i64| jiff::Timestamp::from_second(hour * 3600).unwrap();
         let object = json!({ "key": "events.csv", "records": batch.records });
         let objects = if batch.records == 0 { vec![] } else { vec![object] };
@@ -95,7 +95,7 @@ impl Scene {
     }
 
     /// One execution of a machine; dropped, it has died without a word.
-    pub async fn execute(self, machine: String, input: RunInput) {
+    pub(crate) async fn execute(self, machine: String, input: RunInput) {
         let who = Attempt { ledger: input.ledger.clone(), job: input.job, attempt: input.attempt };
         let done = match machine.as_str() {
             "stateless" => self.stateless(&who, &input).await,
@@ -215,7 +215,7 @@ impl Scene {
     }
 
     /// Skips what is poison and parked, and has the rest tried again. Sends what replaces a batch that is out.
-    pub async fn operate(self, job: JobNumber, batches: Vec<NumberedBatch>) {
+    pub(crate) async fn operate(self, job: JobNumber, batches: Vec<NumberedBatch>) {
         let poisonous = batches.iter().find(|batch| self.poison.contains(&batch.batch));
         let _ = match poisonous {
             Some(batch) => self.manager.skip(&self.terms, &batch.batch, "poison").await,

@@ -17,14 +17,14 @@ use storage::{
 
 /// Numbers that look random, the same for the same seed (SplitMix64).
 #[derive(Debug)]
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5DEE_CE66)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -32,33 +32,33 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         (self.next() % bound.max(1) as u64) as usize
     }
 
     /// True once in so many times.
-    pub fn once_in(&mut self, times: usize) -> bool {
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 }
 
 /// What is shared by the scheduler and the ports' plan of faults.
 #[derive(Debug)]
-pub struct Chance {
-    pub random: Random,
-    pub faults_left: u32,
+pub(crate) struct Chance {
+    pub(crate) random: Random,
+    pub(crate) faults_left: u32,
     /// How many transactions were tried: the book can have changed only if this has.
-    pub transactions: u64,
+    pub(crate) transactions: u64,
 }
 
-pub type SharedChance = Arc<Mutex<Chance>>;
+pub(crate) type SharedChance = Arc<Mutex<Chance>>;
 
-pub fn with<T>(chance: &SharedChance, act: impl FnOnce(&mut Chance) -> T) -> T {
+pub(crate) fn with<T>(chance: &SharedChance, act: impl FnOnce(&mut Chance) -> T) -> T {
     act(&mut chance.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// A port with seeded faults: errors without effect, and effects whose reply is lost.
-pub fn faulty<P: ?Sized>(inner: Arc<P>, chance: &SharedChance) -> Arc<Faulty<P>> {
+pub(crate) fn faulty<P: ?Sized>(inner: Arc<P>, chance: &SharedChance) -> Arc<Faulty<P>> {
     let chance = Arc::clone(chance);
     let plan = move |call: &Operation| {
         with(&chance, |chance| {
@@ -80,7 +80,7 @@ pub fn faulty<P: ?Sized>(inner: Arc<P>, chance: &SharedChance) -> Arc<Faulty<P>>
 
 /// Lets others go first, once.
 #[derive(Default)]
-pub struct Pause(bool);
+pub(crate) struct Pause(bool);
 
 impl Future for Pause {
     type Output = ();
@@ -95,7 +95,7 @@ impl Future for Pause {
 }
 
 /// A port that pauses before and after every call.
-pub struct Stepped<P: ?Sized>(pub Arc<P>);
+pub(crate) struct Stepped<P: ?Sized>(pub(crate) Arc<P>);
 
 async fn stepped<T>(call: impl Future<Output = T>) -> T {
     Pause::default().await;

@@ -21,22 +21,22 @@ use storage::memory::MemoryTables;
 
 /// Reads the table without faults, at once.
 #[derive(Clone)]
-pub struct Reader(pub Arc<MemoryTables>);
+pub(crate) struct Reader(pub(crate) Arc<MemoryTables>);
 
 /// Everything that is in the book.
 #[derive(Debug, Clone, Default)]
-pub struct Everything {
-    pub head: Head,
-    pub batches: Vec<BatchRecord>,
-    pub numbered: Vec<NumberedBatch>,
-    pub jobs: Vec<Job>,
-    pub sources: BTreeMap<String, SourceRecord>,
-    pub coverage: BTreeMap<String, CoverageRecord>,
-    pub steps: Vec<StepRecord>,
+pub(crate) struct Everything {
+    pub(crate) head: Head,
+    pub(crate) batches: Vec<BatchRecord>,
+    pub(crate) numbered: Vec<NumberedBatch>,
+    pub(crate) jobs: Vec<Job>,
+    pub(crate) sources: BTreeMap<String, SourceRecord>,
+    pub(crate) coverage: BTreeMap<String, CoverageRecord>,
+    pub(crate) steps: Vec<StepRecord>,
 }
 
 impl Reader {
-    pub fn everything(&self) -> Everything {
+    pub(crate) fn everything(&self) -> Everything {
         let mut all = Everything::default();
         for item in self.0.items("ledgers") {
             let row = item["sk"].as_str().unwrap().to_owned();
@@ -56,7 +56,7 @@ impl Reader {
         all
     }
 
-    pub fn batches(&self, batches: JobBatches) -> Vec<NumberedBatch> {
+    pub(crate) fn batches(&self, batches: JobBatches) -> Vec<NumberedBatch> {
         let numbered = self.everything().numbered;
         numbered.into_iter().filter(|batch| batches.contains(batch.number)).collect()
     }
@@ -68,7 +68,7 @@ fn read<T: DeserializeOwned>(item: Value) -> T {
 
 /// What was seen so far: what must never change again.
 #[derive(Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     head: Head,
     watermark: Option<Timestamp>,
     commits: BTreeMap<(JobNumber, &'static str), String>,
@@ -77,12 +77,12 @@ pub struct Seen {
     names: BTreeMap<BatchSequence, String>,
     void: BTreeSet<JobNumber>,
     /// Situations that a simulation that is worth anything runs into.
-    pub situations: BTreeSet<&'static str>,
+    pub(crate) situations: BTreeSet<&'static str>,
 }
 
 impl Seen {
     /// Checks every invariant of the book.
-    pub fn check(&mut self, all: &Everything, opens_at: Timestamp) {
+    pub(crate) fn check(&mut self, all: &Everything, opens_at: Timestamp) {
         self.cursors(all);
         self.numbers(all);
         for job in &all.jobs {
@@ -211,7 +211,7 @@ impl Seen {
 }
 
 impl Everything {
-    pub fn watermark(&self, opens_at: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn watermark(&self, opens_at: Timestamp) -> Option<Timestamp> {
         let source = |name: &str| {
             let registered = self.sources.get(name).cloned().unwrap_or_default();
             let coverage = self.coverage.get(name).cloned().unwrap_or_default();
