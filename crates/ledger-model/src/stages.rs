@@ -277,7 +277,7 @@ impl Model for Stages {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        invariants::all()
+        invariants::all(&self.bounds)
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Budget {
 pub enum Mutation {
     /// Claims and commits do not ask for the fence (rule 15).
     NoFence,
+    /// A commit has no condition but that the job is not void (rule 5).
+    UnconditionalCommit,
     /// A tick does not send unclaimed grants again (rule 14).
     GrantNotSentAgain,
     /// A claim that finds its fence running takes that for its own, repeated (rule 14).
@@ -78,6 +80,8 @@ pub struct Row {
     pub token: Option<Token>,
     /// Whether the manager that granted is about to call.
     pub calling: bool,
+    /// How often its stage was committed.
+    pub commits: u8,
 }
 
 /// How a turn stands.
@@ -219,7 +223,7 @@ impl Model for Turns {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        invariants::all()
+        invariants::all(&self.budget)
     }
 }
 

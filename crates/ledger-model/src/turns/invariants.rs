@@ -2,23 +2,26 @@
 
 use stateright::{Model, Property};
 
-use super::{Execution, Number, State, Step, Turn, Turns};
+use super::{Budget, Execution, Number, State, Step, Turn, Turns};
 
 /// Of all workers that believe to hold the turn, one at most could commit.
 pub const HOLDER: &str = "a turn has one holder";
 /// No turn is granted before its predecessors are committed or void.
 pub const ORDER: &str = "turns are granted in order";
-/// No job behind the cursor is open: none is lost, none is committed twice.
+/// No stage of a job is committed twice.
+pub const ONCE: &str = "a stage commits once";
+/// No job behind the cursor is open.
 pub const CURSOR: &str = "jobs up to the cursor are committed or void";
 /// Every run ends with all jobs committed or void, and nothing waits.
 pub const ENDS: &str = "runs end with all jobs committed or void";
 
-pub(super) fn all() -> Vec<Property<Turns>> {
-    vec![
+pub(super) fn all(budget: &Budget) -> Vec<Property<Turns>> {
+    let mut all = vec![
         Property::always(HOLDER, |model: &Turns, state: &State| {
             state.executions.iter().filter(|one| model.may_commit(state, **one)).count() <= 1
         }),
         Property::always(ORDER, |_, state: &State| numbers(state).all(|number| in_order(state, number))),
+        Property::always(ONCE, |_, state: &State| state.rows.iter().all(|row| row.commits <= 1)),
         Property::always(CURSOR, |_, state: &State| (1..=state.cursor).all(|number| over(state, number))),
         Property::always(ENDS, ends),
         Property::sometimes("a zombie's commit is refused", |_, state: &State| {
@@ -30,10 +33,13 @@ pub(super) fn all() -> Vec<Property<Turns>> {
         Property::sometimes("one grant is called to two executions", |_, state: &State| {
             numbers(state).any(|number| called(state, number) > 1)
         }),
-        Property::sometimes("a job was requeued and committed", |model: &Turns, state: &State| {
+    ];
+    if budget.voids > 0 {
+        all.push(Property::sometimes("a job was requeued and committed", |model: &Turns, state: &State| {
             state.cursor > model.jobs && state.rows.last().is_some_and(|row| row.turn == Turn::Committed)
-        }),
-    ]
+        }));
+    }
+    all
 }
 
 fn numbers(state: &State) -> impl Iterator<Item = Number> + use<> {

@@ -65,13 +65,18 @@ impl Turns {
     pub(super) fn may_commit(&self, state: &State, execution: Execution) -> bool {
         let row = state.row(execution.job);
         let Step::Working(fence) = execution.step else { return false };
+        if self.mutation == Some(Mutation::UnconditionalCommit) {
+            return row.turn != Turn::Void;
+        }
         let held = matches!(row.turn, Turn::Running(_)) && row.fence == fence;
         (held || !row.over() && self.mutation == Some(Mutation::NoFence)) && state.cursor + 1 == execution.job
     }
 
     pub(super) fn commit(&self, state: &mut State, execution: Execution) {
         if self.may_commit(state, execution) {
-            state.row_mut(execution.job).turn = Turn::Committed;
+            let row = state.row_mut(execution.job);
+            row.turn = Turn::Committed;
+            row.commits += 1;
             state.cursor = execution.job;
         }
         state.leave(execution);
@@ -88,7 +93,7 @@ impl Row {
 impl State {
     /// A new job, and its first execution.
     pub(super) fn enqueue(&mut self) {
-        self.rows.push(Row { turn: Turn::Waiting, fence: 0, attempt: 0, token: None, calling: false });
+        self.rows.push(Row { turn: Turn::Waiting, fence: 0, attempt: 0, token: None, calling: false, commits: 0 });
         self.restart(self.last());
     }
 

@@ -1,11 +1,9 @@
 //! The model of turns: what must hold does, and no rule is idle.
 
-mod checks;
-
-use checks::{breaks, holds};
+use crate::checks::{breaks, holds, runs_end};
 use ledger_model::turns::{
     Budget, Mutation, Turns,
-    invariants::{ENDS, HOLDER},
+    invariants::{ENDS, HOLDER, ONCE},
 };
 
 fn turns(jobs: u8, deaths: u8, voids: u8) -> Turns {
@@ -18,7 +16,19 @@ fn broken(rule: Mutation) -> Turns {
 
 #[test]
 fn turns_hold() {
-    holds("two jobs", turns(2, 2, 1));
+    holds("two jobs, two deaths", turns(2, 2, 0));
+    holds("one job, three deaths", turns(1, 3, 0));
+    holds("two jobs, one death, one void", turns(2, 1, 1));
+}
+
+#[test]
+fn runs_of_turns_end() {
+    runs_end(turns(1, 1, 1));
+}
+
+#[test]
+fn an_unconditional_commit_is_made_twice() {
+    breaks(broken(Mutation::UnconditionalCommit), ONCE);
 }
 
 #[test]
