@@ -23,7 +23,7 @@ use ledger::{
     PartitionBits,
     backlog::{BacklogManager, Config},
     book::{BatchRecord, BatchStatus},
-    job::{JobStatus, Stage},
+    job::{Job, JobStatus, Stage},
     manifest::LedgerId,
     policy::{Grouping, LaterBatches, Policy, Terms},
     register::Registrar,
@@ -83,6 +83,7 @@ struct Simulation {
     to_send: Vec<Sent>,
     replaced: BTreeSet<String>,
     crashes_left: u32,
+    whims_left: u32,
     seen: Seen,
     checked_at: u64,
 }
@@ -104,7 +105,7 @@ impl Simulation {
             to_send.swap(last, random.below(last + 1));
         }
         let later_batches = if random.once_in(2) { LaterBatches::Wait } else { LaterBatches::Pass };
-        let (faults_left, crashes_left) = (random.below(60) as u32, random.below(6) as u32);
+        let [faults_left, crashes_left, whims_left] = [60, 6, 3].map(|most| random.below(most) as u32);
         let chance = Arc::new(Mutex::new(Chance { random, faults_left, transactions: 0 }));
         let clock = Arc::new(ManualClock::default());
         let tables = Arc::new(MemoryTables::default());
@@ -150,6 +151,7 @@ impl Simulation {
             to_send,
             replaced: BTreeSet::new(),
             crashes_left,
+            whims_left,
             seen: Seen::default(),
             checked_at: 0,
         }
@@ -214,6 +216,7 @@ impl Simulation {
             8 if random(8) == 0 => self.clock.advance(Duration::from_secs(1000)),
             9 if self.crashes_left > 0 && !self.actors.is_empty() => self.crash(random(self.actors.len())),
             10 => self.operate(scene),
+            11 if self.whims_left > 0 => self.skip_any(scene),
             _ => self.go_on(),
         }
         let executions = scene_executions(&self.scenes[0], self.executions_begun);
@@ -267,6 +270,18 @@ impl Simulation {
         if let Some(job) = parked {
             let batches = scene.book.batches(job.batches);
             self.begin(scene.operate(job.number(), batches).boxed(), None);
+        }
+    }
+
+    /// The operator takes out some batch of a job that is under way, if there is one.
+    fn skip_any(&mut self, scene: Scene) {
+        let all = scene.book.everything();
+        let under_way = |job: &&Job| job.is_live() && job.is_ready_for(Stage::Apply) && !job.is_committed(Stage::Apply);
+        if let Some(job) = all.jobs.iter().find(under_way) {
+            self.whims_left -= 1;
+            let batch = scene.book.batches(job.batches).remove(0).batch;
+            let skip = async move { drop(scene.manager.skip(&scene.terms, &batch, "a whim").await) };
+            self.begin(skip.boxed(), None);
         }
     }
 }
