@@ -1,17 +1,13 @@
 //! Any events, in any batches, files, ranges, partitions and jobs, with any number of jobs in flight: the artifacts are
 //! those of an oracle that holds all events in memory and knows none of this.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "in a test it is the way to fail")]
-
-mod support;
-
 use std::collections::{BTreeMap, HashMap};
 
+use crate::world::{Batch, EventObject, World};
 use jiff::{Timestamp, ToSpan};
 use ledger::{ApplyError, BatchSequence, DuplicateScope, Interval, KeepLines, Ledger, PartitionBits};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{Batch, EventObject, World};
 
 /// An event, as small numbers: so that keys, ids, times and contents meet often.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -237,7 +233,7 @@ fn expected(key: &str, events: &[Taken], plan: &Plan) -> Value {
         "break"
     };
     let mut last: BTreeMap<&str, &Taken> = BTreeMap::new();
-    events.iter().for_each(|event| drop(last.insert(&event.cells[5], event)));
+    last.extend(events.iter().map(|event| (event.cells[5].as_str(), event)));
     let country = events.iter().rev().find(|event| !event.cells[6].is_empty());
     let skip = match plan.keep {
         KeepLines::None => events.len(),

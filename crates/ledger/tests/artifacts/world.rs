@@ -1,7 +1,5 @@
 //! A ledger in memory: what the pipeline's stages do between the pure functions, done in the simplest way.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
-
 use std::collections::BTreeMap;
 
 use ledger::{
