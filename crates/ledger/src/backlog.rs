@@ -14,12 +14,13 @@ use storage::{Clock, Condition, StorageError, Tables, Workflows, tables::Write, 
 use tracing::{info, warn};
 
 use crate::{
-    BatchSequence, JobBatches, JobNumber, PartitionBits,
+    BatchSequence, JobBatches, JobNumber, OnStuck, PartitionBits,
     book::{Book, NumberedBatch, View, job_row, number_row},
     head::Field,
-    job::{Failure, Half, Job, JobStatus, Run, Stage, Turn},
+    job::{Failure, Job, JobStatus, Run},
     manifest::LedgerId,
-    policy::{JOB_BATCHES_MAX, LaterBatches, PASSES_MAX, Pending, Terms},
+    policy::{JOB_BATCHES_MAX, PASSES_MAX, Pending, Terms},
+    stage::{Half, Stage, Turn},
     steps::StepKey,
     turns::{Attempt, TRIES, TurnError, Turns, behind},
 };
@@ -400,7 +401,7 @@ fn of_job(view: &View, pending: &[NumberedBatch], job: &Job, terms: &Terms, now:
         JobStatus::Live if matches!(job.run, Run::Resting(until) if until <= now) => {
             Some(Move::StartAgain { job: number })
         }
-        JobStatus::Parked(_) if terms.policy.later_batches == LaterBatches::Pass => {
+        JobStatus::Parked(_) if terms.on_stuck == OnStuck::Pass => {
             let waits = |other: &Job| other.number() > number && !other.is_void() && other.passes < PASSES_MAX;
             let others = view.jobs.iter().any(waits) || pending.iter().any(|batch| batch.passes < PASSES_MAX);
             let may = job.passes < PASSES_MAX && !job.is_committed(Stage::Apply);
@@ -415,4 +416,116 @@ fn grouping(view: &View, pending: &[NumberedBatch], terms: &Terms) -> Option<Mov
     let sizes: Vec<_> = pending.iter().map(|batch| Pending { events: batch.events, bytes: batch.bytes }).collect();
     let batches = terms.policy.grouping.next(&sizes, u32::try_from(live).unwrap_or(u32::MAX));
     (batches > 0).then_some(Move::Group { batches })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Interval,
+        head::Head,
+        policy::{Grouping, Policy},
+    };
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    fn terms(on_stuck: OnStuck) -> Terms {
+        Terms {
+            ledger: LedgerId { tenant: "t".repeat(32), ledger: "l".repeat(64) },
+            definition: 1,
+            partition_bits: PartitionBits::ZERO,
+            sources: std::collections::BTreeMap::new(),
+            on_stuck,
+            policy: Policy { grouping: Grouping { live_jobs_max: 8, ..Grouping::default() }, ..Policy::default() },
+        }
+    }
+
+    /// Jobs 1 to `count`, of one batch each, all of them waiting for the turn to prefetch.
+    fn waiting(count: u64) -> View {
+        let policy = Policy::default();
+        let job = |number| {
+            let mut job = Job::new(JobBatches::one(BatchSequence::new(number)), now(), &policy);
+            job.commit_stateless(1, "combined", now(), &policy).unwrap();
+            job.ask(Stage::Prefetch, 2, "token", now(), &policy).unwrap();
+            job
+        };
+        let mut head = Head::default();
+        (head.next, head.grouped) = (BatchSequence::new(count + 1), JobNumber::new(count));
+        View { head, jobs: (1..=count).map(job).collect() }
+    }
+
+    fn planned(view: &View, on_stuck: OnStuck) -> Option<Move> {
+        plan(view, &[], &terms(on_stuck), now())
+    }
+
+    #[test]
+    fn turns_are_granted_in_order_to_the_first_three_live_jobs() {
+        let mut view = waiting(5);
+        let granted = |job| Some(Move::Grant { stage: Stage::Prefetch, job: JobNumber::new(job) });
+        assert_eq!(planned(&view, OnStuck::Wait), granted(1));
+        for (prefetched, next) in [(1, granted(2)), (2, granted(3)), (3, None)] {
+            view.head.prefetched = JobNumber::new(prefetched);
+            assert_eq!(planned(&view, OnStuck::Wait), next);
+        }
+        view.jobs[1].void("out", None).unwrap();
+        assert_eq!(planned(&view, OnStuck::Wait), granted(4), "a void job is none of the three");
+    }
+
+    #[test]
+    fn cursors_step_over_void_jobs_one_behind_the_other_once_all_are_told() {
+        let mut view = waiting(1);
+        view.jobs[0].void("out", None).unwrap();
+        let over = |stage| Some(Move::StepOver { stage, job: JobNumber::new(1) });
+        assert_eq!(planned(&view, OnStuck::Wait), over(Stage::Prefetch));
+        view.head.prefetched = JobNumber::new(1);
+        assert_eq!(planned(&view, OnStuck::Wait), over(Stage::Apply));
+        view.head.applied = JobNumber::new(1);
+        assert_eq!(planned(&view, OnStuck::Wait), None, "its task has not been told");
+        view.jobs[0].drop_token("token");
+        assert_eq!(planned(&view, OnStuck::Wait), over(Stage::Index));
+    }
+
+    #[test]
+    fn a_parked_job_lets_others_by_where_they_may_and_not_for_ever() {
+        let mut view = waiting(2);
+        view.jobs[0].status = JobStatus::Parked(Failure { class: ErrorClass::Bug, message: "poison".to_owned() });
+        assert_eq!(planned(&view, OnStuck::Wait), None);
+        assert_eq!(planned(&view, OnStuck::Pass), Some(Move::Pass { job: JobNumber::new(1) }));
+        view.jobs[0].passes = PASSES_MAX;
+        assert_eq!(planned(&view, OnStuck::Pass), None);
+        view.jobs[0].passes = 0;
+        view.jobs.truncate(1);
+        assert_eq!(planned(&view, OnStuck::Pass), None, "nobody is behind it");
+    }
+
+    #[test]
+    fn what_has_arrived_is_grouped_when_nothing_else_is_to_be_done() {
+        let batch = NumberedBatch {
+            number: BatchSequence::FIRST,
+            batch: "b".to_owned(),
+            source: "shop".to_owned(),
+            interval: Interval::new(Timestamp::MIN, Timestamp::MAX).unwrap(),
+            correction: false,
+            events: 1,
+            bytes: 1,
+            pinned: String::new(),
+            passes: 0,
+            job: None,
+        };
+        let grouped = plan(&waiting(0), &[batch.clone(), batch], &terms(OnStuck::Wait), now());
+        assert_eq!(grouped, Some(Move::Group { batches: 2 }));
+    }
+
+    #[test]
+    fn names_of_executions_fit_and_differ() {
+        let terms = terms(OnStuck::Wait);
+        let mut job = Job::new(JobBatches::one(BatchSequence::new(999_999_999_999)), now(), &terms.policy);
+        job.attempt = u32::MAX;
+        let name = execution_name(&terms.ledger, &job);
+        storage::workflows::check_start("machine", &name, "{}").unwrap();
+        let other = LedgerId { ledger: "m".repeat(64), ..terms.ledger };
+        assert_ne!(execution_name(&other, &job), name);
+    }
 }

@@ -7,8 +7,8 @@ use storage::{Condition, tables::Write};
 use crate::{
     BatchSequence, JobNumber, PartitionBits,
     book::{Book, HEAD_ROW},
-    job::Stage,
     manifest::LedgerId,
+    stage::Stage,
 };
 
 /// The head: the next free number, how far each stage is, and the last fence.

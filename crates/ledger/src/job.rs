@@ -3,8 +3,6 @@
 //! Each transition is a plain function on the record. The rows are written on condition of their version (see
 //! [`book`](crate::book)), so a transition happens to the record that it was decided on, or not at all.
 
-use std::fmt;
-
 use error_class::{Classified, ErrorClass};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,68 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BatchSequence, JobBatches, JobNumber, PartitionBits,
     policy::{AfterFailure, Policy},
+    stage::{Claim, Commit, Half, Stage, Turn, TurnAnswer},
 };
-
-/// A stage that works on one job at a time, in the order of the jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stage {
-    /// Fetches the artifacts that the job touches.
-    Prefetch,
-    /// Merges them with the job's events.
-    Apply,
-    /// Makes the new versions the current ones.
-    Index,
-}
-
-impl Stage {
-    /// All, in order.
-    pub const ALL: [Self; 3] = [Self::Prefetch, Self::Apply, Self::Index];
-
-    /// The stage before it; prefetch comes behind the stateless half.
-    pub const fn previous(self) -> Option<Self> {
-        match self {
-            Self::Prefetch => None,
-            Self::Apply => Some(Self::Prefetch),
-            Self::Index => Some(Self::Apply),
-        }
-    }
-
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Prefetch => "prefetch",
-            Self::Apply => "apply",
-            Self::Index => "index",
-        }
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// The half of a job that one state machine does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Half {
-    /// Reduce and combine: of many jobs at once.
-    Stateless,
-    /// Prefetch, apply and index, each in its turn.
-    Stateful,
-}
-
-impl Half {
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stateless => "stateless",
-            Self::Stateful => "stateful",
-        }
-    }
-}
 
 /// Why something failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,49 +50,6 @@ pub enum Run {
     Starting,
     /// It has given a sign of life.
     Alive,
-}
-
-/// A turn: the right to do a stage of the job.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Turn {
-    /// Nobody asks for it.
-    #[default]
-    Idle,
-    /// A task waits for it.
-    Waiting {
-        /// The task's token.
-        token: String,
-    },
-    /// It was given, and nobody has taken it up yet.
-    Granted {
-        /// The number of the grant.
-        fence: u64,
-        /// The token of the task that is to be told; absent once that task is known not to wait any more.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        token: Option<String>,
-    },
-    /// A worker has taken it up.
-    Running {
-        /// The number of the grant.
-        fence: u64,
-        /// The token of the task that was told.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        token: Option<String>,
-    },
-    /// The stage is done, for ever.
-    Committed(Commit),
-}
-
-/// The commit of a stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Commit {
-    /// The key of the manifest that says what was made.
-    pub manifest: String,
-    /// The attempt that made it.
-    pub attempt: u32,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// A job: consecutive batches that are processed together.
@@ -247,15 +142,6 @@ impl Classified for JobRefusal {
             _ => ErrorClass::Conflict,
         }
     }
-}
-
-/// What a worker that claims a turn, or commits, is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Claim {
-    /// The turn is its own.
-    Held,
-    /// The stage was done before; this is its manifest.
-    Done(Commit),
 }
 
 impl Job {
@@ -565,29 +451,141 @@ impl Job {
     }
 }
 
-/// What a task that waits for a turn is told: the output of its state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "turn", rename_all = "snake_case")]
-pub enum TurnAnswer {
-    /// Go on.
-    Granted {
-        /// The attempt.
-        attempt: u32,
-        /// The fence to claim and to commit with.
-        fence: u64,
-        /// Up to which job the index counts for prefetch.
-        snapshot: JobNumber,
-    },
-    /// The stage was done before: go on behind it.
-    Done {
-        /// The key of its manifest.
-        manifest: String,
-    },
-    /// The job is void: end.
-    Void,
-}
-
 /// That much later, or never.
 fn later(now: Timestamp, by: std::time::Duration) -> Timestamp {
     now.saturating_add(by).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: i64 = 60;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn policy() -> Policy {
+        Policy { lease_seconds: 600, ..Policy::default() }
+    }
+
+    fn job() -> Job {
+        Job::new(JobBatches::one(BatchSequence::new(7)), at(0), &policy())
+    }
+
+    /// A job whose second attempt has been granted the turn to prefetch, under fence 1.
+    fn granted() -> Job {
+        let mut job = job();
+        job.commit_stateless(1, "combined", at(0), &policy()).unwrap();
+        job.ask(Stage::Prefetch, 2, "token", at(0), &policy()).unwrap();
+        job.grant(Stage::Prefetch, 1, JobNumber::new(4), at(0), &policy());
+        job
+    }
+
+    fn lost() -> Failure {
+        Failure { class: ErrorClass::WorkerLost, message: "lost".to_owned() }
+    }
+
+    #[test]
+    fn a_turn_is_waited_for_granted_taken_up_and_committed() {
+        let mut job = granted();
+        let told = TurnAnswer::Granted { attempt: 2, fence: 1, snapshot: JobNumber::new(4) };
+        assert_eq!(job.answers(), [("token", told)]);
+        for _ in 0..2 {
+            assert_eq!(job.claim(Stage::Prefetch, 2, 1, at(1), &policy()), Ok(Claim::Held));
+        }
+        assert_eq!(job.answers(), []);
+        assert_eq!(job.commit(Stage::Prefetch, 2, 1, "first", at(2), &policy()), Ok(Claim::Held));
+        let Ok(Claim::Done(commit)) = job.commit(Stage::Prefetch, 1, 0, "second", at(3), &policy()) else {
+            panic!("committed twice");
+        };
+        assert_eq!(commit.manifest, "first");
+        assert!(job.is_ready_for(Stage::Apply) && !job.is_ready_for(Stage::Index));
+    }
+
+    #[test]
+    fn a_grant_that_nobody_waits_for_is_kept_for_the_next_token() {
+        let mut job = granted();
+        job.drop_token("token");
+        assert_eq!(job.answers(), []);
+        job.ask(Stage::Prefetch, 2, "new", at(1), &policy()).unwrap();
+        assert!(matches!(job.answers()[..], [("new", TurnAnswer::Granted { fence: 1, .. })]));
+    }
+
+    #[test]
+    fn a_question_that_comes_twice_takes_nothing_away_a_new_one_does() {
+        let mut job = granted();
+        job.claim(Stage::Prefetch, 2, 1, at(1), &policy()).unwrap();
+        job.ask(Stage::Prefetch, 2, "token", at(2), &policy()).unwrap();
+        assert!(matches!(job.turn(Stage::Prefetch), Turn::Running { fence: 1, .. }));
+        job.ask(Stage::Prefetch, 2, "new", at(2), &policy()).unwrap();
+        job.grant(Stage::Prefetch, 2, JobNumber::new(6), at(2), &policy());
+        let fenced = JobRefusal::Fenced { job: job.number(), stage: Stage::Prefetch, fence: 1 };
+        assert_eq!(job.commit(Stage::Prefetch, 2, 1, "late", at(3), &policy()), Err(fenced));
+        assert_eq!(job.snapshot, Some(JobNumber::new(4)), "the first grant fixed it");
+    }
+
+    #[test]
+    fn an_attempt_that_failed_can_do_nothing_any_more() {
+        let mut job = granted();
+        job.claim(Stage::Prefetch, 2, 1, at(1), &policy()).unwrap();
+        job.fail(2, lost(), at(2), &policy()).unwrap();
+        let old = JobRefusal::OldAttempt { job: job.number(), attempt: 2, current: 3 };
+        assert_eq!(old.class(), ErrorClass::Conflict);
+        assert_eq!(job.commit(Stage::Prefetch, 2, 1, "late", at(3), &policy()), Err(old.clone()));
+        assert_eq!(job.claim(Stage::Prefetch, 2, 1, at(3), &policy()), Err(old.clone()));
+        assert_eq!(job.ask(Stage::Prefetch, 2, "token", at(3), &policy()), Err(old.clone()));
+        assert_eq!(job.renew(2, at(3), &policy()), Err(old.clone()));
+        assert_eq!(job.fail(2, lost(), at(3), &policy()), Err(old));
+        assert_eq!((job.run, job.failures), (Run::Resting(at(2)), 1));
+    }
+
+    #[test]
+    fn too_many_failures_park_it_until_it_is_redriven() {
+        let mut job = job();
+        for attempt in 1..=5 {
+            job.fail(attempt, lost(), at(0), &policy()).unwrap();
+            assert!(job.is_live());
+        }
+        job.fail(6, lost(), at(0), &policy()).unwrap();
+        assert_eq!(job.status, JobStatus::Parked(lost()));
+        assert_eq!(job.ask(Stage::Prefetch, 7, "token", at(0), &policy()), Err(JobRefusal::Parked(job.number())));
+        job.redrive(at(9)).unwrap();
+        assert_eq!((job.run, job.failures, job.attempt), (Run::Resting(at(9)), 0, 7));
+        assert_eq!(job.redrive(at(9)), Err(JobRefusal::NotParked(job.number())));
+    }
+
+    #[test]
+    fn who_waits_for_a_turn_need_not_say_so() {
+        let mut job = job();
+        assert!(!job.is_silent(at(9 * MINUTE)) && job.is_silent(at(10 * MINUTE)));
+        assert_eq!(job.renew(1, at(6 * MINUTE), &policy()), Ok(true));
+        assert_eq!(job.renew(1, at(7 * MINUTE), &policy()), Ok(false), "most of the lease is left");
+        assert!(!job.is_silent(at(15 * MINUTE)));
+        job.commit_stateless(1, "combined", at(0), &policy()).unwrap();
+        job.ask(Stage::Prefetch, 2, "token", at(0), &policy()).unwrap();
+        assert!(!job.is_silent(at(1_000 * MINUTE)));
+        job.grant(Stage::Prefetch, 1, JobNumber::ZERO, at(1_000 * MINUTE), &policy());
+        assert!(job.is_silent(at(1_010 * MINUTE)), "it did not take up its turn");
+        job.fail(2, lost(), at(0), &policy()).unwrap();
+        assert!(!job.is_silent(at(2_000 * MINUTE)), "nobody is at work");
+    }
+
+    #[test]
+    fn it_can_be_taken_out_until_apply_is_committed() {
+        let mut out = granted();
+        out.void("no", None).unwrap();
+        assert_eq!(out.answers(), [("token", TurnAnswer::Void)]);
+        assert_eq!(out.claim(Stage::Prefetch, 2, 1, at(1), &policy()), Err(JobRefusal::Void(out.number())));
+        assert_eq!(out.redrive(at(1)), Err(JobRefusal::Void(out.number())));
+        let mut applied = granted();
+        applied.claim(Stage::Prefetch, 2, 1, at(1), &policy()).unwrap();
+        applied.commit(Stage::Prefetch, 2, 1, "p", at(1), &policy()).unwrap();
+        applied.ask(Stage::Apply, 2, "token", at(1), &policy()).unwrap();
+        applied.grant(Stage::Apply, 2, JobNumber::ZERO, at(1), &policy());
+        applied.claim(Stage::Apply, 2, 2, at(1), &policy()).unwrap();
+        applied.commit(Stage::Apply, 2, 2, "a", at(1), &policy()).unwrap();
+        assert_eq!(applied.void("no", None), Err(JobRefusal::Applied(applied.number())));
+    }
 }

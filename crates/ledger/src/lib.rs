@@ -31,6 +31,7 @@ pub mod register;
 mod rule;
 mod run;
 mod sequence;
+pub mod stage;
 pub mod steps;
 mod tally;
 pub mod turns;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{PartitionBits, manifest::LedgerId};
+use crate::{OnStuck, PartitionBits, manifest::LedgerId};
 
 /// The most batches in one job: a job's batches are voided and numbered anew in one transaction, two writes for each.
 pub const JOB_BATCHES_MAX: u64 = 40;
@@ -25,6 +25,8 @@ pub struct Terms {
     pub partition_bits: PartitionBits,
     /// The sources, and from when on each is expected to be complete.
     pub sources: BTreeMap<String, Timestamp>,
+    /// What later batches do while a job is parked.
+    pub on_stuck: OnStuck,
     /// The policies.
     pub policy: Policy,
 }
@@ -37,8 +39,6 @@ pub struct Policy {
     pub grouping: Grouping,
     /// What is tried again.
     pub retry: Retry,
-    /// What later batches do while a job is parked.
-    pub later_batches: LaterBatches,
     /// A worker that gives no sign of life for this long is taken for dead.
     #[schemars(range(min = 10))]
     pub lease_seconds: u32,
@@ -47,12 +47,7 @@ pub struct Policy {
 impl Default for Policy {
     /// Leases as long as a Lambda can run.
     fn default() -> Self {
-        Self {
-            grouping: Grouping::default(),
-            retry: Retry::default(),
-            later_batches: LaterBatches::default(),
-            lease_seconds: 900,
-        }
+        Self { grouping: Grouping::default(), retry: Retry::default(), lease_seconds: 900 }
     }
 }
 
@@ -63,18 +58,7 @@ impl Policy {
     }
 }
 
-/// What later batches do while a job is parked.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LaterBatches {
-    /// They wait until an operator redrives or skips it.
-    #[default]
-    Wait,
-    /// They overtake it: its batches get new numbers behind theirs and are tried again, at most [`PASSES_MAX`] times.
-    Pass,
-}
-
-/// How often a batch is let behind others before it parks for good.
+/// How often a batch is let behind others, where they may pass, before it parks for good.
 pub const PASSES_MAX: u32 = 3;
 
 /// How many batches make a job.

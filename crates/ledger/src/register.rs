@@ -101,7 +101,7 @@ pub enum RegisterError {
     /// The interval, or a part of it, is closed already.
     #[error(
         "batch {batch} covers {interval}, of which source {source_name:?} has closed a part already: late events come in \
-         a batch that says why in `correction`"
+         a batch that says why in `correction`, and one that `replaces` a refused or skipped batch names it"
     )]
     Overlap {
         /// The batch.

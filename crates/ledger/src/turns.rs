@@ -17,9 +17,10 @@ use crate::{
     BatchSequence, JobNumber,
     book::{Book, COVERED_INTERVALS_MAX, CoverageRecord, coverage_row, job_row},
     head::Field,
-    job::{Claim, Commit, Job, JobRefusal, Stage, TurnAnswer},
+    job::{Job, JobRefusal},
     manifest::LedgerId,
     policy::Policy,
+    stage::{Claim, Commit, Stage, TurnAnswer},
     steps::{Figures, StepKey},
 };
 

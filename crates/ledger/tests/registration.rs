@@ -13,13 +13,13 @@ use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
 use jiff::Timestamp;
 use ledger::{
-    BatchSequence, PartitionBits,
+    BatchSequence, OnStuck, PartitionBits,
     backlog::{BacklogManager, Config},
     book::{BatchStatus, Book},
-    job::Stage,
     manifest::{LedgerId, PinnedBatch},
     policy::{Policy, Terms},
     register::{RegisterError, Registered, Registrar},
+    stage::Stage,
     watermark::{Exception, GapCause},
 };
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ impl World {
             definition: 1,
             partition_bits: PartitionBits::ZERO,
             sources: [("shop".to_owned(), hour(0)), ("bank".to_owned(), hour(0))].into(),
+            on_stuck: OnStuck::Wait,
             policy: Policy::default(),
         };
         Self { objects, tables, registrar, terms }
@@ -302,7 +303,7 @@ async fn a_signed_exception_moves_the_watermark_and_stays_visible() {
 async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
     use ledger::{
         JobNumber,
-        job::{Claim, Turn},
+        stage::{Claim, Turn},
         steps::{Figures, StepStatus, Steps},
         turns::{Attempt, StageResult},
     };

@@ -8,9 +8,10 @@ use ledger::{
     JobNumber,
     backlog::{BacklogManager, RunInput, StepFinished},
     book::NumberedBatch,
-    job::{Claim, Failure, Stage, TurnAnswer},
+    job::Failure,
     policy::Terms,
     register::Registrar,
+    stage::{Claim, Stage, TurnAnswer},
     steps::Figures,
     turns::{Attempt, StageResult, TurnError},
 };

@@ -20,13 +20,14 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use ledger::{
-    PartitionBits,
+    OnStuck, PartitionBits,
     backlog::{BacklogManager, Config},
     book::{BatchRecord, BatchStatus},
-    job::{Job, JobStatus, Stage},
+    job::{Job, JobStatus},
     manifest::LedgerId,
-    policy::{Grouping, LaterBatches, Policy, Terms},
+    policy::{Grouping, Policy, Terms},
     register::Registrar,
+    stage::Stage,
 };
 use storage::memory::{ManualClock, MemoryObjects, MemoryTables, MemoryWorkflows};
 
@@ -104,7 +105,7 @@ impl Simulation {
         for last in (1..to_send.len()).rev() {
             to_send.swap(last, random.below(last + 1));
         }
-        let later_batches = if random.once_in(2) { LaterBatches::Wait } else { LaterBatches::Pass };
+        let on_stuck = if random.once_in(2) { OnStuck::Wait } else { OnStuck::Pass };
         let [faults_left, crashes_left, whims_left] = [60, 6, 3].map(|most| random.below(most) as u32);
         let chance = Arc::new(Mutex::new(Chance { random, faults_left, transactions: 0 }));
         let clock = Arc::new(ManualClock::default());
@@ -117,7 +118,8 @@ impl Simulation {
             definition: 1,
             partition_bits: PartitionBits::ZERO,
             sources: ["bank", "shop"].map(|name| (name.to_owned(), opens_at())).into(),
-            policy: Policy { grouping, later_batches, ..Policy::default() },
+            on_stuck,
+            policy: Policy { grouping, ..Policy::default() },
         });
         let (poison, untrue) = (Arc::new(poison), Arc::new(untrue));
         let scene = || {

@@ -11,7 +11,8 @@ use ledger::{
     book::{BatchRecord, BatchStatus, CoverageRecord, NumberedBatch, SourceRecord},
     head::Head,
     intervals::IntervalSet,
-    job::{Job, JobStatus, Stage, Turn},
+    job::{Job, JobStatus},
+    stage::{Stage, Turn},
     steps::StepRecord,
     watermark::{SourceIntervals, completeness},
 };
