@@ -231,7 +231,7 @@ impl Model for Compaction {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        invariants::all()
+        invariants::all(&self.budget)
     }
 }
 

@@ -1,9 +1,11 @@
 //! Who may work: grants, callbacks, claims, leases, ticks, skip and pass.
 //!
-//! Rules 14 to 17, for the turns of one stage. Each job has a row, which the manager and the workers change by
-//! conditional writes, and *executions*, of which the manager knows whether they live. An execution waits with a token
-//! until it is called back, claims the grant, works, commits. It can die, and it can lose a worker that lives on: a
-//! zombie. What a manager does in one write stands in one action; between the write and the callback it may crash.
+//! Rules 5 and 14 to 17, for the turns of one stage. Each job has a row, which the manager and the workers change by
+//! conditional writes, and an execution for each attempt. An execution waits with a token until it is called back; its
+//! worker claims the grant, works, commits. Executions die, are taken for dead and live, and retry a task whose worker
+//! lives on: zombies of two kinds. What a manager does in one write is one action; between the write and the callback it
+//! may crash. Several workers of one task are one here: between them, first partition commits decide (see
+//! [`stages`](crate::stages)).
 
 pub mod invariants;
 mod steps;
@@ -29,9 +31,9 @@ pub struct Turns {
 /// What may go wrong, and how often: finite, so that every run ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Budget {
-    /// Executions that die, with their worker or without.
+    /// Executions that die, or are taken for dead.
     pub deaths: u8,
-    /// Waits that time out.
+    /// Waits that time out although they would be answered, and workers that outlive their task.
     pub timeouts: u8,
     /// Callbacks and answers that are lost.
     pub losses: u8,
@@ -44,14 +46,14 @@ pub struct Budget {
 pub enum Mutation {
     /// Claims and commits do not ask for the fence (rule 15).
     NoFence,
+    /// Claims and commits do not ask for the attempt.
+    NoAttempt,
     /// A commit has no condition but that the job is not void (rule 5).
     UnconditionalCommit,
     /// A tick does not send unclaimed grants again (rule 14).
     GrantNotSentAgain,
-    /// A claim that finds its fence running takes that for its own, repeated (rule 14).
-    ClaimWithoutName,
-    /// What waits for a job that others have finished is not told (rule 14).
-    NotSentHome,
+    /// A wait that nobody will answer does not time out (rule 14).
+    EndlessWait,
 }
 
 /// A stage's turns.
@@ -61,7 +63,7 @@ pub struct State {
     pub cursor: Number,
     /// The jobs, in line.
     pub rows: Vec<Row>,
-    /// Executions that live, and workers that outlived theirs.
+    /// Executions that live, and workers that outlived their task.
     pub executions: BTreeSet<Execution>,
     /// What may still go wrong.
     pub budget: Budget,
@@ -74,7 +76,7 @@ pub struct Row {
     pub turn: Turn,
     /// Grows with each grant.
     pub fence: u8,
-    /// The attempt that may register tokens.
+    /// The attempt that counts.
     pub attempt: u8,
     /// Who is to be called back.
     pub token: Option<Token>,
@@ -91,8 +93,8 @@ pub enum Turn {
     Waiting,
     /// Nobody has claimed it.
     Granted,
-    /// Claimed by this attempt.
-    Running(u8),
+    /// Claimed.
+    Running,
     /// The stage is done.
     Committed,
     /// Skipped, or requeued.
@@ -108,14 +110,14 @@ pub struct Token {
     pub wait: u8,
 }
 
-/// An execution of a job, and its worker.
+/// An execution of a job with the worker of its task, or such a worker alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Execution {
     /// The job.
     pub job: Number,
     /// The token of its present wait.
     pub token: Token,
-    /// Whether the execution lives; if not, its worker still does.
+    /// Whether this is an execution, or but a worker that outlived its task.
     pub live: bool,
     /// How far it is.
     pub step: Step,
@@ -155,17 +157,19 @@ pub enum Action {
     Commit(Execution),
     /// An execution and its worker die.
     Die(Execution),
-    /// An execution dies; its worker does not.
+    /// A task is retried; its worker lives on.
     Outlive(Execution),
     /// An execution's wait times out; it waits again.
     TimeOut(Execution),
-    /// A tick finds no live execution, and starts the next attempt.
+    /// A lease has expired, rightly: the next attempt starts.
     Restart(Number),
+    /// A lease has expired although the execution lives.
+    TakeForDead(Number),
     /// The operator skips a job.
     Skip(Number),
     /// A job lets the others pass.
     Pass(Number),
-    /// A tick sends home what waits for a job that is committed or void.
+    /// A tick sends home what waits for a void job.
     Dismiss(Execution),
     /// The cursor steps over a void job.
     StepOver,
@@ -190,7 +194,9 @@ impl Model for Turns {
             offer(row.calling, Action::Call(number));
             offer(row.calling && state.budget.losses > 0, Action::LoseCall(number));
             offer(unclaimed && !row.calling && self.sends_again(row), Action::SendAgain(number));
-            offer(state.can_restart(number), Action::Restart(number));
+            offer(state.silent(number) && !state.lives(number), Action::Restart(number));
+            let wrongly = state.silent(number) && state.lives(number) && state.budget.deaths > 0;
+            offer(wrongly, Action::TakeForDead(number));
             offer(state.can_void(number), Action::Skip(number));
             offer(state.can_void(number), Action::Pass(number));
         }
@@ -214,6 +220,7 @@ impl Model for Turns {
             Action::Outlive(execution) => state.outlive(execution),
             Action::TimeOut(execution) => state.time_out(execution),
             Action::Restart(number) => state.restart(number),
+            Action::TakeForDead(number) => state.take_for_dead(number),
             Action::Skip(number) => state.skip(number),
             Action::Pass(number) => state.pass(number),
             Action::Dismiss(execution) => state.leave(execution),

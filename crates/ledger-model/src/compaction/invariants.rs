@@ -2,7 +2,7 @@
 
 use stateright::{Model, Property};
 
-use super::{Compaction, Reader, Sequence, State, Step};
+use super::{Budget, Compaction, Reader, Sequence, State, Step};
 
 /// What the index names is there.
 pub const RESOLVABLE: &str = "the index is resolvable";
@@ -21,8 +21,8 @@ pub const READ: &str = "a reader gets what the index named";
 /// Every run ends with all jobs indexed.
 pub const ENDS: &str = "runs end with all jobs indexed";
 
-pub(super) fn all() -> Vec<Property<Compaction>> {
-    vec![
+pub(super) fn all(budget: &Budget) -> Vec<Property<Compaction>> {
+    let mut all = vec![
         Property::always(RESOLVABLE, |_, state: &State| {
             state.index.file == 0 || state.files.get(&state.index.file) == Some(&state.index.sequence)
         }),
@@ -49,17 +49,22 @@ pub(super) fn all() -> Vec<Property<Compaction>> {
         Property::sometimes("a copy comes too late", |_, state: &State| {
             state.copies.iter().any(|(from, _)| *from != state.index)
         }),
-        Property::sometimes("a zombie puts what has moved and is deleted", |_, state: &State| {
-            let moved = state.index.file != state.index.sequence && state.budget.repeats > 0;
-            moved && !state.files.contains_key(&state.index.sequence)
-        }),
         Property::sometimes("a redirect is followed", |_, state: &State| {
             state.jobs.iter().any(|job| job.previous.file != 0 && !state.files.contains_key(&job.previous.file))
         }),
-        Property::sometimes("a reader meets a 404 and reads again", |_, state: &State| {
+    ];
+    if budget.repeats > 0 {
+        all.push(Property::sometimes("a zombie puts what has moved and is deleted", |_, state: &State| {
+            let moved = state.index.file != state.index.sequence && state.budget.repeats > 0;
+            moved && !state.files.contains_key(&state.index.sequence)
+        }));
+    }
+    if budget.overstays > 0 {
+        all.push(Property::sometimes("a reader meets a 404 and reads again", |_, state: &State| {
             state.reader.is_some_and(|reader| reader.again && reader.got.is_some())
-        }),
-    ]
+        }));
+    }
+    all
 }
 
 impl State {

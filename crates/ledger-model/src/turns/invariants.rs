@@ -4,7 +4,7 @@ use stateright::{Model, Property};
 
 use super::{Budget, Execution, Number, State, Step, Turn, Turns};
 
-/// Of all workers that believe to hold the turn, one at most could commit.
+/// All workers that could commit are of one attempt, and hold one fence.
 pub const HOLDER: &str = "a turn has one holder";
 /// No turn is granted before its predecessors are committed or void.
 pub const ORDER: &str = "turns are granted in order";
@@ -17,20 +17,18 @@ pub const ENDS: &str = "runs end with all jobs committed or void";
 
 pub(super) fn all(budget: &Budget) -> Vec<Property<Turns>> {
     let mut all = vec![
-        Property::always(HOLDER, |model: &Turns, state: &State| {
-            state.executions.iter().filter(|one| model.may_commit(state, **one)).count() <= 1
-        }),
+        Property::always(HOLDER, holder),
         Property::always(ORDER, |_, state: &State| numbers(state).all(|number| in_order(state, number))),
         Property::always(ONCE, |_, state: &State| state.rows.iter().all(|row| row.commits <= 1)),
         Property::always(CURSOR, |_, state: &State| (1..=state.cursor).all(|number| over(state, number))),
         Property::always(ENDS, ends),
         Property::sometimes("a zombie's commit is refused", |_, state: &State| {
-            state.executions.iter().any(|one| !one.live && outdated(state, one))
+            state.executions.iter().any(|one| outdated(state, one))
         }),
         Property::sometimes("a grant outlives its token", |_, state: &State| {
             state.rows.iter().any(|row| row.turn == Turn::Granted && row.token.is_none())
         }),
-        Property::sometimes("one grant is called to two executions", |_, state: &State| {
+        Property::sometimes("one grant is called to two workers", |_, state: &State| {
             numbers(state).any(|number| called(state, number) > 1)
         }),
     ];
@@ -40,6 +38,12 @@ pub(super) fn all(budget: &Budget) -> Vec<Property<Turns>> {
         }));
     }
     all
+}
+
+fn holder(model: &Turns, state: &State) -> bool {
+    let mut holders = state.executions.iter().filter(|one| model.may_commit(state, **one));
+    let held = |one: &Execution| (one.job, one.token.attempt, one.step);
+    holders.next().is_none_or(|first| holders.all(|other| held(other) == held(first)))
 }
 
 fn numbers(state: &State) -> impl Iterator<Item = Number> + use<> {

@@ -6,18 +6,19 @@ impl Turns {
     /// What one execution, or its worker, can do.
     pub(super) fn execution_actions(&self, state: &State, execution: Execution, actions: &mut Vec<Action>) {
         let mut offer = |when: bool, action| actions.extend(when.then_some(action));
-        let row = state.row(execution.job);
-        let sent_home = self.mutation != Some(Mutation::NotSentHome);
-        let told = sent_home && row.over() && row.token == Some(execution.token);
-        let worker = matches!(execution.step, Step::Called(_) | Step::Working(_));
+        let (budget, row) = (state.budget, state.row(execution.job));
+        let waits = execution.step == Step::Waiting;
+        let works = matches!(execution.step, Step::Called(_) | Step::Working(_));
+        let known = row.awaits(execution);
+        let times_out = if known { budget.timeouts > 0 } else { self.mutation != Some(Mutation::EndlessWait) };
         offer(execution.step == Step::Start, Action::Register(execution));
-        offer(execution.step == Step::Waiting && told, Action::Dismiss(execution));
-        offer(execution.step == Step::Waiting && state.budget.timeouts > 0, Action::TimeOut(execution));
+        offer(waits && known && row.over(), Action::Dismiss(execution));
+        offer(waits && times_out, Action::TimeOut(execution));
         offer(matches!(execution.step, Step::Called(_)), Action::Claim(execution));
-        offer(self.wins(state, execution) && state.budget.losses > 0, Action::ClaimUnheard(execution));
+        offer(self.wins(state, execution) && budget.losses > 0, Action::ClaimUnheard(execution));
         offer(matches!(execution.step, Step::Working(_)), Action::Commit(execution));
-        offer(state.budget.deaths > 0, Action::Die(execution));
-        offer(execution.live && worker && state.budget.deaths > 0, Action::Outlive(execution));
+        offer(budget.deaths > 0, Action::Die(execution));
+        offer(execution.live && works && budget.timeouts > 0, Action::Outlive(execution));
     }
 
     /// Rule 14: every tick sends unclaimed grants again.
@@ -25,34 +26,31 @@ impl Turns {
         row.token.is_some() && self.mutation != Some(Mutation::GrantNotSentAgain)
     }
 
-    /// Whether a claim changes the row: it is granted, with this fence.
-    fn wins(&self, state: &State, execution: Execution) -> bool {
-        let row = state.row(execution.job);
-        let Step::Called(fence) = execution.step else { return false };
-        match row.turn {
-            Turn::Granted => row.fence == fence,
-            Turn::Running(_) => self.mutation == Some(Mutation::NoFence),
-            _ => false,
-        }
+    /// Whether an execution is of the attempt that counts.
+    fn current(&self, state: &State, execution: Execution) -> bool {
+        execution.token.attempt == state.row(execution.job).attempt || self.mutation == Some(Mutation::NoAttempt)
     }
 
-    /// Whether a claim finds that it has been made: by this attempt, with this fence.
-    fn has_won(&self, state: &State, execution: Execution) -> bool {
+    /// Whether this is the fence of the present grant.
+    fn holds(&self, row: &Row, fence: u8) -> bool {
+        fence == row.fence || self.mutation == Some(Mutation::NoFence)
+    }
+
+    /// Whether a claim takes effect: the turn is granted under this fence, or a claim under it was made and not heard.
+    fn wins(&self, state: &State, execution: Execution) -> bool {
         let row = state.row(execution.job);
-        let mine = |by| by == execution.token.attempt || self.mutation == Some(Mutation::ClaimWithoutName);
-        matches!(row.turn, Turn::Running(by) if mine(by)) && execution.step == Step::Called(row.fence)
+        let open = matches!(row.turn, Turn::Granted | Turn::Running);
+        let Step::Called(fence) = execution.step else { return false };
+        open && self.holds(row, fence) && self.current(state, execution)
     }
 
     pub(super) fn claim(&self, state: &mut State, execution: Execution) {
-        let (wins, has_won) = (self.wins(state, execution), self.has_won(state, execution));
-        if wins {
-            state.run(execution);
-        }
-        let Step::Called(fence) = execution.step else { return };
-        if wins || has_won {
-            state.move_to(execution, Step::Working(fence));
-        } else {
-            state.leave(execution);
+        match execution.step {
+            Step::Called(fence) if self.wins(state, execution) => {
+                state.run(execution);
+                state.move_to(execution, Step::Working(fence));
+            }
+            _ => state.leave(execution),
         }
     }
 
@@ -61,15 +59,15 @@ impl Turns {
         state.run(execution);
     }
 
-    /// Rule 5: the fence is mine, the job is not void, the cursor stands at the predecessor.
+    /// Rule 5: the turn is running under this fence, the job is not void, the cursor stands at the predecessor.
     pub(super) fn may_commit(&self, state: &State, execution: Execution) -> bool {
         let row = state.row(execution.job);
         let Step::Working(fence) = execution.step else { return false };
         if self.mutation == Some(Mutation::UnconditionalCommit) {
             return row.turn != Turn::Void;
         }
-        let held = matches!(row.turn, Turn::Running(_)) && row.fence == fence;
-        (held || !row.over() && self.mutation == Some(Mutation::NoFence)) && state.cursor + 1 == execution.job
+        let running = row.turn == Turn::Running || self.mutation == Some(Mutation::NoFence) && !row.over();
+        running && self.holds(row, fence) && self.current(state, execution) && state.cursor + 1 == execution.job
     }
 
     pub(super) fn commit(&self, state: &mut State, execution: Execution) {
@@ -87,6 +85,11 @@ impl Row {
     /// Whether nobody is to work on it any more.
     pub(super) fn over(&self) -> bool {
         matches!(self.turn, Turn::Committed | Turn::Void)
+    }
+
+    /// Whether a waiting execution will be answered.
+    fn awaits(&self, execution: Execution) -> bool {
+        self.token == Some(execution.token) && matches!(self.turn, Turn::Waiting | Turn::Granted | Turn::Void)
     }
 }
 
@@ -106,26 +109,24 @@ impl State {
         self.executions.remove(&execution);
     }
 
-    /// Rule 14: only the current attempt registers tokens.
+    /// Rule 14: only the current attempt registers tokens. A grant that is not claimed is kept for the new token; one
+    /// that is claimed is lost to its worker.
     pub(super) fn register(&mut self, execution: Execution) {
         let row = self.row_mut(execution.job);
         if row.over() || execution.token.attempt != row.attempt {
             return self.leave(execution);
         }
         row.token = Some(execution.token);
+        if row.turn == Turn::Running {
+            row.turn = Turn::Waiting;
+        }
         self.move_to(execution, Step::Waiting);
     }
 
-    /// Rule 16, as far as one stage goes. A turn that runs is granted anew once another attempt waits for it: that
-    /// attempt was started because no execution lived.
+    /// Rule 16, as far as one stage goes.
     pub(super) fn can_grant(&self, number: Number) -> bool {
         let row = self.row(number);
-        let open = match row.turn {
-            Turn::Waiting => true,
-            Turn::Running(by) => row.token.is_some_and(|token| token.attempt != by),
-            Turn::Granted | Turn::Committed | Turn::Void => false,
-        };
-        self.cursor + 1 == number && open && row.token.is_some()
+        self.cursor + 1 == number && row.turn == Turn::Waiting && row.token.is_some()
     }
 
     pub(super) fn grant(&mut self, number: Number) {
@@ -154,7 +155,7 @@ impl State {
 
     fn run(&mut self, execution: Execution) {
         let row = self.row_mut(execution.job);
-        row.turn = Turn::Running(execution.token.attempt);
+        row.turn = Turn::Running;
         row.token = row.token.filter(|token| *token != execution.token);
     }
 
@@ -163,29 +164,47 @@ impl State {
         self.leave(execution);
     }
 
+    /// The task begins anew, with a new token; its worker goes on under the old fence.
     pub(super) fn outlive(&mut self, execution: Execution) {
-        self.budget.deaths -= 1;
-        self.leave(execution);
+        self.budget.timeouts -= 1;
+        self.ask_anew(execution);
         self.executions.insert(Execution { live: false, ..execution });
     }
 
+    /// Only a wait that might be answered yet is a fault.
     pub(super) fn time_out(&mut self, execution: Execution) {
-        self.budget.timeouts -= 1;
+        self.budget.timeouts -= u8::from(self.row(execution.job).awaits(execution));
+        self.ask_anew(execution);
+    }
+
+    fn ask_anew(&mut self, execution: Execution) {
         self.leave(execution);
         let token = Token { wait: execution.token.wait + 1, ..execution.token };
         self.executions.insert(Execution { token, step: Step::Start, ..execution });
     }
 
-    /// Rule 15: not an expired lease, but no live execution.
-    pub(super) fn can_restart(&self, number: Number) -> bool {
-        !self.row(number).over() && !self.executions.iter().any(|one| one.job == number && one.live)
+    /// Whether the job's lease can expire. What waits for its turn has nothing to say.
+    pub(super) fn silent(&self, number: Number) -> bool {
+        let row = self.row(number);
+        !row.over() && !(row.turn == Turn::Waiting && row.token.is_some())
     }
 
+    pub(super) fn lives(&self, number: Number) -> bool {
+        let attempt = self.row(number).attempt;
+        self.executions.iter().any(|one| one.job == number && one.token.attempt == attempt && one.live)
+    }
+
+    /// Rule 15: the next attempt starts, and the turn is the old one's no more.
     pub(super) fn restart(&mut self, number: Number) {
         let row = self.row_mut(number);
-        row.attempt += 1;
+        *row = Row { turn: Turn::Waiting, token: None, calling: false, attempt: row.attempt + 1, ..*row };
         let token = Token { attempt: row.attempt, wait: 0 };
         self.executions.insert(Execution { job: number, token, live: true, step: Step::Start });
+    }
+
+    pub(super) fn take_for_dead(&mut self, number: Number) {
+        self.budget.deaths -= 1;
+        self.restart(number);
     }
 
     /// Rule 17: only while the stage is not committed.

@@ -14,7 +14,10 @@ fn broken(rule: Mutation) -> Compaction {
 
 #[test]
 fn compaction_holds() {
-    holds("three jobs, two compactions, two deletions", Compaction { jobs: 3, budget: BUDGET, mutation: None });
+    let zombie = Budget { reads: 0, overstays: 0, ..BUDGET };
+    holds("three jobs, two compactions, a zombie's put", Compaction { jobs: 3, budget: zombie, mutation: None });
+    let reader = Budget { compactions: 1, repeats: 0, ..BUDGET };
+    holds("three jobs, one compaction, a slow reader", Compaction { jobs: 3, budget: reader, mutation: None });
 }
 
 #[test]

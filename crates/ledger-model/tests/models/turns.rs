@@ -41,14 +41,18 @@ fn a_grant_that_is_not_sent_again_waits_for_ever() {
     breaks(broken(Mutation::GrantNotSentAgain), ENDS);
 }
 
-/// A grant that outlives its token reaches the next attempt with the same fence: who claims must say who it is.
+/// A worker that outlived its task may claim the grant that is kept for the next token, and commit. The task that waits
+/// with that token is not answered: it must time out, ask again, and be told that all is done.
 #[test]
-fn a_claim_without_a_name_lets_two_workers_hold_one_fence() {
-    breaks(broken(Mutation::ClaimWithoutName), HOLDER);
+fn a_wait_without_timeout_may_never_end() {
+    breaks(broken(Mutation::EndlessWait), ENDS);
 }
 
-/// A zombie may claim what its successor waits for, and commit: the successor's token must be answered all the same.
+/// The fence says it all; that claims and commits also ask for the attempt only gives the better message.
 #[test]
-fn what_waits_for_a_finished_job_must_be_sent_home() {
-    breaks(broken(Mutation::NotSentHome), ENDS);
+fn turns_hold_without_attempts() {
+    holds(
+        "two jobs, two deaths, attempts not asked for",
+        Turns { mutation: Some(Mutation::NoAttempt), ..turns(2, 2, 0) },
+    );
 }
