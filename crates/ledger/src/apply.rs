@@ -165,7 +165,11 @@ impl<'a> Apply<'a> {
     pub fn finish(self) -> Result<Applied, ApplyError> {
         Ok(Applied {
             totals_in: self.tallies.read.totals(self.ledger)?,
-            totals_applied: self.tallies.applied.totals(self.ledger)?,
+            totals_applied: match self.ledger.keeps_ids() {
+                true => self.tallies.applied.totals(self.ledger)?,
+                // Nothing is dropped: counting everything once is enough.
+                false => self.tallies.read.totals(self.ledger)?,
+            },
             duplicates: self.tallies.duplicates.totals(self.ledger)?,
             conflicts: self.tallies.conflicts.totals(self.ledger)?,
             ..self.applied
@@ -244,10 +248,12 @@ impl<'a> Apply<'a> {
             event.cells(&mut self.cells)?;
             self.tallies.read.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
             count += 1;
-            if ledger.keeps_ids() && !self.take_id(group.key, artifact, known, &event)? {
-                continue;
+            if ledger.keeps_ids() {
+                if !self.take_id(group.key, artifact, known, &event)? {
+                    continue;
+                }
+                self.tallies.applied.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
             }
-            self.tallies.applied.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
             artifact.events += 1;
             for (measure, state) in ledger.measures.iter().zip(&mut artifact.measures) {
                 state.add(measure, &event, &self.cells, &mut self.currencies).map_err(amounts)?;

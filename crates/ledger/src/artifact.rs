@@ -272,7 +272,7 @@ fn put_amounts(out: &mut Vec<u8>, amounts: &[(Option<Currency>, Amount)]) {
         out.extend_from_slice(b"{\"currency\":");
         put_currency(out, *currency);
         out.extend_from_slice(b",\"amount\":");
-        put_shown(out, amount);
+        put_amount(out, amount);
         out.push(b'}');
     });
 }
@@ -340,7 +340,40 @@ pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
 }
 
 pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
-    put_display(out, &number);
+    put_digits(out, number, 1);
+}
+
+/// The digits of a number, with zeros before them up to `least`.
+fn put_digits(out: &mut Vec<u8>, mut number: u64, least: usize) {
+    let mut digits = [b'0'; 20];
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        if number == 0 && count >= least {
+            break;
+        }
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+        count += 1;
+    }
+    out.extend_from_slice(digits.get(digits.len() - count..).unwrap_or_default());
+}
+
+/// An amount between quotes, as it shows itself. There are several in each line, and few have twenty digits.
+fn put_amount(out: &mut Vec<u8>, amount: &Amount) {
+    let unit = 10_u64.checked_pow(u32::from(amount.scale()));
+    let (Ok(minor), Some(unit)) = (u64::try_from(amount.minor().unsigned_abs()), unit) else {
+        return put_shown(out, amount);
+    };
+    out.push(b'"');
+    if amount.is_negative() {
+        out.push(b'-');
+    }
+    put_digits(out, minor / unit, 1);
+    if amount.scale() > 0 {
+        out.push(b'.');
+        put_digits(out, minor % unit, usize::from(amount.scale()));
+    }
+    out.push(b'"');
 }
 
 pub(crate) fn put_time(out: &mut Vec<u8>, time: Timestamp) {
@@ -349,18 +382,43 @@ pub(crate) fn put_time(out: &mut Vec<u8>, time: Timestamp) {
 
 /// What shows itself without anything to escape, between quotes.
 fn put_shown(out: &mut Vec<u8>, shown: &impl fmt::Display) {
-    out.push(b'"');
-    put_display(out, shown);
-    out.push(b'"');
-}
-
-fn put_display(out: &mut Vec<u8>, shown: &impl fmt::Display) {
     use std::io::Write as _;
     // Writing into memory does not fail.
-    let _ = write!(out, "{shown}");
+    let _ = write!(out, "\"{shown}\"");
 }
 
 fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let text = <&str>::deserialize(deserializer)?;
     u64::from_str_radix(text, 16).map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(put: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        put(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn amounts_are_written_as_they_show_themselves(
+            minor in prop_oneof![any::<i128>(), any::<i64>().prop_map(i128::from), -1000..1000_i128],
+            scale in 0..=money::MAX_SCALE,
+        ) {
+            let amount = Amount::new(minor, scale).unwrap();
+            prop_assert_eq!(text(|out| put_amount(out, &amount)), format!("\"{amount}\""));
+        }
+
+        #[test]
+        fn numbers_and_texts_are_json(number: u64, any_text: String) {
+            prop_assert_eq!(text(|out| put_number(out, number)), number.to_string());
+            let written = text(|out| put_text(out, &any_text));
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), any_text);
+        }
+    }
 }

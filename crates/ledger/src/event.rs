@@ -48,7 +48,16 @@ pub(crate) struct EventParser<'l> {
     key: String,
     /// The amounts of the present event, by amount column.
     amounts: Vec<(usize, Option<Currency>, Amount)>,
+    buffers: Buffers,
+}
+
+/// What is used again for every event.
+#[derive(Debug, Default)]
+struct Buffers {
     content: Vec<u8>,
+    /// The cells that travel, one behind the other, and where each ends.
+    cells: String,
+    ends: Vec<usize>,
 }
 
 impl<'l> EventParser<'l> {
@@ -65,7 +74,7 @@ impl<'l> EventParser<'l> {
             currencies: Currencies::default(),
             key: String::new(),
             amounts: Vec::new(),
-            content: Vec::new(),
+            buffers: Buffers::default(),
         })
     }
 
@@ -79,26 +88,27 @@ impl<'l> EventParser<'l> {
         &self.amounts
     }
 
-    /// Writes a record's event behind `out`, or says what is wrong with it and leaves `out` as it was.
+    /// Writes a record's event behind `out`, or says what is wrong with it.
     pub(crate) fn parse(
         &mut self,
         record: &Record<'_>,
         origin: Origin,
         out: &mut Vec<u8>,
     ) -> Result<(), Vec<Violation>> {
-        let start = out.len();
-        // Taken out for as long as a record is borrowed from it.
-        let (mut key, mut amounts, mut content) =
-            (std::mem::take(&mut self.key), std::mem::take(&mut self.amounts), std::mem::take(&mut self.content));
-        let written = self.validator.check(record).and_then(|accepted| {
+        // Taken out, so that each can be written while the parser is looked at.
+        let (mut key, mut amounts, mut buffers) =
+            (std::mem::take(&mut self.key), std::mem::take(&mut self.amounts), std::mem::take(&mut self.buffers));
+        let parsed = self.validator.check(record).and_then(|accepted| {
             let event = Fields { ledger: self.ledger, accepted };
             event.key(&mut key)?;
             let (id, time) = (event.id()?, event.time(self.interval)?);
-            put_event(out, time, id, origin, event.digest(&mut content), std::iter::empty());
-            event.cells(&mut self.currencies, &mut amounts, out)
+            event.cells(&mut self.currencies, &mut amounts, &mut buffers)?;
+            let digest = event.digest(&mut buffers.content);
+            put_event(out, (time, id), origin, digest, &buffers.cells, &buffers.ends);
+            Ok(())
         });
-        (self.key, self.amounts, self.content) = (key, amounts, content);
-        written.inspect_err(|_| out.truncate(start))
+        (self.key, self.amounts, self.buffers) = (key, amounts, buffers);
+        parsed
     }
 }
 
@@ -176,31 +186,34 @@ impl<'r> Fields<'r, '_> {
         XxHash3_64::oneshot(content)
     }
 
-    /// Writes the cells that travel.
+    /// The cells that travel.
     fn cells(
         &self,
         currencies: &mut Currencies,
         amounts: &mut Vec<(usize, Option<Currency>, Amount)>,
-        out: &mut Vec<u8>,
+        Buffers { cells, ends, .. }: &mut Buffers,
     ) -> Broken<()> {
         amounts.clear();
+        cells.clear();
+        ends.clear();
         for (index, column) in self.ledger.columns.iter().enumerate() {
             let cell = self.get(column.field);
             if !column.number || cell.is_empty() {
-                crate::codec::put_bytes(out, cell.as_bytes());
-                continue;
+                cells.push_str(cell);
+            } else {
+                let number = self.ledger.schema.number(column.field, cell).unwrap_or_default();
+                let amount = self.ledger.amounts.iter().enumerate().find(|(_, amount)| amount.column == index);
+                let number = match amount {
+                    None => number.normalise(),
+                    Some((nth, amount)) => {
+                        let (currency, number) = self.amount(column.field, amount, number, currencies)?;
+                        amounts.push((nth, currency, number));
+                        number
+                    }
+                };
+                push_number(cells, cell, number);
             }
-            let number = self.ledger.schema.number(column.field, cell).unwrap_or_default();
-            let amount = self.ledger.amounts.iter().enumerate().find(|(_, amount)| amount.column == index);
-            let number = match amount {
-                None => number.normalise(),
-                Some((nth, amount)) => {
-                    let (currency, number) = self.amount(column.field, amount, number, currencies)?;
-                    amounts.push((nth, currency, number));
-                    number
-                }
-            };
-            put_number(out, cell, number);
+            ends.push(cells.len());
         }
         Ok(())
     }
@@ -235,12 +248,12 @@ impl<'r> Fields<'r, '_> {
 }
 
 /// Writes a number as plain decimal text: that of its cell, where it says just this.
-fn put_number(out: &mut Vec<u8>, cell: &str, number: Amount) {
+fn push_number(cells: &mut String, cell: &str, number: Amount) {
     let plain = Amount::parse(cell.as_bytes())
         .is_ok_and(|as_it_is| (as_it_is.minor(), as_it_is.scale()) == (number.minor(), number.scale()));
     if plain && !cell.starts_with(['+', '.']) && !cell.ends_with('.') {
-        crate::codec::put_bytes(out, cell.as_bytes());
+        cells.push_str(cell);
     } else {
-        crate::codec::put_bytes(out, number.to_string().as_bytes());
+        cells.push_str(&number.to_string());
     }
 }

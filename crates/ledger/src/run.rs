@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! group := key text, number of events, length of the events in bytes, event …
-//! event := length of the rest in bytes, seconds, nanoseconds (event time since 1970, signed), id text,
-//!          batch, object, row, digest (8 bytes), cell text …
+//! event := length of the rest in bytes, seconds, nanoseconds (event time since 1970, signed), batch, object, row,
+//!          digest (8 bytes), length of the id, number of cells, length of each cell, text of the id, text of each cell
 //! ```
 //!
 //! Numbers are varints, signed ones zigzag, texts stand behind their length. The cells are those of the columns that
@@ -39,28 +39,39 @@ pub(crate) struct Event<'a> {
     pub(crate) origin: Origin,
     /// Of everything that the event says: two events of one id and one digest are the same.
     pub(crate) digest: u64,
-    cells: &'a [u8],
+    cells: u64,
+    /// The lengths of the cells, and then their texts.
+    lengths: Cursor<'a>,
+    text: &'a str,
     /// The whole event as it stands in the run.
     raw: &'a [u8],
 }
 
-/// Writes the fields of an event, all but the leading length.
-pub(crate) fn put_event<'c>(
+/// Writes an event without its leading length. `cells` are the texts of its cells, one behind the other, and `ends` where
+/// each ends.
+pub(crate) fn put_event(
     out: &mut Vec<u8>,
-    time: Timestamp,
-    id: &str,
+    (time, id): (Timestamp, &str),
     origin: Origin,
     digest: u64,
-    cells: impl Iterator<Item = &'c str>,
+    cells: &str,
+    ends: &[usize],
 ) {
     put_signed(out, time.as_second());
     put_signed(out, i64::from(time.subsec_nanosecond()));
-    put_bytes(out, id.as_bytes());
     put_varint(out, origin.batch.get());
     put_varint(out, u64::from(origin.object));
     put_varint(out, origin.row);
     out.extend_from_slice(&digest.to_le_bytes());
-    cells.for_each(|cell| put_bytes(out, cell.as_bytes()));
+    put_varint(out, id.len() as u64);
+    put_varint(out, ends.len() as u64);
+    let mut start = 0;
+    for end in ends {
+        put_varint(out, (end - start) as u64);
+        start = *end;
+    }
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(cells.as_bytes());
 }
 
 impl<'a> Event<'a> {
@@ -71,21 +82,32 @@ impl<'a> Event<'a> {
         let (seconds, nanoseconds) = (fields.signed()?, fields.signed()?);
         let time = i32::try_from(nanoseconds).ok().and_then(|nanoseconds| Timestamp::new(seconds, nanoseconds).ok());
         let time = time.ok_or_else(|| fields.corrupt("a time is out of range"))?;
-        let id = fields.text()?;
         let batch = BatchSequence::new(fields.varint()?);
         let object = u32::try_from(fields.varint()?).map_err(|_| fields.corrupt("a number is too large"))?;
         let row = fields.varint()?;
         let digest = fields.fixed()?;
-        Ok(Self { time, id, origin: Origin { batch, object, row }, digest, cells: fields.rest(), raw })
+        let (id_bytes, cells) = (fields.varint()?, fields.varint()?);
+        let lengths = fields;
+        for _ in 0..cells {
+            fields.varint()?;
+        }
+        // One look at all texts: looking at each costs more than reading them.
+        let text = std::str::from_utf8(fields.rest()).map_err(|_| fields.corrupt("a text is not UTF-8"))?;
+        let split = usize::try_from(id_bytes).ok().and_then(|id_bytes| text.split_at_checked(id_bytes));
+        let (id, text) = split.ok_or_else(|| fields.corrupt("a text is cut off"))?;
+        Ok(Self { time, id, origin: Origin { batch, object, row }, digest, cells, lengths, text, raw })
     }
 
     /// Its cells, into a buffer that is used again.
     #[inline]
     pub(crate) fn cells(&self, into: &mut Vec<&'a str>) -> Result<(), Corrupt> {
         into.clear();
-        let mut cursor = Cursor::new(self.cells, RUN);
-        while !cursor.is_empty() {
-            into.push(cursor.text()?);
+        let (mut lengths, mut text) = (self.lengths, self.text);
+        for _ in 0..self.cells {
+            let length = usize::try_from(lengths.varint()?).unwrap_or(usize::MAX);
+            let split = text.split_at_checked(length).ok_or_else(|| lengths.corrupt("a text is cut off"))?;
+            into.push(split.0);
+            text = split.1;
         }
         Ok(())
     }
@@ -175,7 +197,7 @@ mod tests {
         let origin = Origin { batch: BatchSequence::new(3), object: 1, row: 70_000 };
         let time: Timestamp = "1969-12-31T23:59:59.5Z".parse().unwrap();
         let mut event = Vec::new();
-        put_event(&mut event, time, "e1", origin, 42, ["", "né"].into_iter());
+        put_event(&mut event, (time, "e1"), origin, 42, "né", &[0, 3]);
         let mut events = Vec::new();
         put_bytes(&mut events, &event);
         let mut run = Vec::new();
