@@ -21,7 +21,7 @@ enum Kind {
 }
 
 /// What each library crate may depend on, of this project's own. A pipeline has a line of its own in [`PIPELINE`].
-const LIBRARIES: [(&str, &[&str]); 8] = [
+const LIBRARIES: [(&str, &[&str]); 9] = [
     ("error-class", &[]),
     ("money", &[]),
     ("records", &["error-class", "money"]),
@@ -29,6 +29,7 @@ const LIBRARIES: [(&str, &[&str]); 8] = [
     ("report", &["error-class", "money"]),
     ("aws-adapters", &["error-class", "storage"]),
     ("lambda-shell", &["error-class"]),
+    ("ledger-model", &[]),
     ("cli", &["aws-adapters", "error-class", "intake", "money", "records", "report", "storage"]),
 ];
 const PIPELINE: [&str; 5] = ["error-class", "money", "records", "report", "storage"];

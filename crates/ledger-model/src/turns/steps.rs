@@ -186,7 +186,7 @@ impl State {
     /// Whether the job's lease can expire. What waits for its turn has nothing to say.
     pub(super) fn silent(&self, number: Number) -> bool {
         let row = self.row(number);
-        !row.over() && !(row.turn == Turn::Waiting && row.token.is_some())
+        !row.over() && (row.turn != Turn::Waiting || row.token.is_none())
     }
 
     pub(super) fn lives(&self, number: Number) -> bool {
