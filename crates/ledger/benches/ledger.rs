@@ -21,6 +21,7 @@ const HEADER: &[u8] = b"order_id,event_id,event_time,kind,amount,currency,countr
 fn ledger(keep: &str) -> Ledger {
     let definition = serde_json::json!({
         "name": "orders",
+        "sources": { "shop": "2024-05-01T00:00:00Z" },
         "events": { "format": "csv", "fields": [
             { "name": "order_id" }, { "name": "event_id" }, { "name": "event_time", "type": "datetime" },
             { "name": "kind" }, { "name": "amount", "type": "number" }, { "name": "currency" }, { "name": "country" },

@@ -9,6 +9,7 @@ use crate::{
     definition::{
         Definition, DefinitionError, DuplicateScope, EventFormat, KeepLines, LAST_LINES_MAX, MeasureKind, StatusRule,
     },
+    policy::{Grouping, JOB_BATCHES_MAX, Policy},
     rule::{BusinessRule, Rules},
 };
 
@@ -272,12 +273,7 @@ fn check_names(definition: &Definition) -> Checked<()> {
         if is_name(name) { Ok(()) } else { wrong(path, format!("{name:?} is no name: {expected}")) }
     };
     name_at("name".to_owned(), &definition.name)?;
-    for (index, source) in definition.sources.iter().enumerate() {
-        name_at(format!("sources[{index}]"), source)?;
-        if definition.sources.iter().take(index).any(|other| other == source) {
-            return wrong(format!("sources[{index}]"), format!("{source:?} is named twice"));
-        }
-    }
+    definition.sources.keys().try_for_each(|name| name_at(format!("sources.{name}"), name))?;
     definition.measures.keys().try_for_each(|name| name_at(format!("measures.{name}"), name))?;
     definition.attributes.keys().try_for_each(|name| name_at(format!("attributes.{name}"), name))?;
     if definition.sources.is_empty() {
@@ -291,6 +287,22 @@ fn check_names(definition: &Definition) -> Checked<()> {
     }
     if definition.duplicates.ids_max == 0 {
         return wrong("duplicates.idsMax", "must be at least 1");
+    }
+    check_policy(&definition.policy)
+}
+
+fn check_policy(policy: &Policy) -> Checked<()> {
+    let Grouping { events_base, events_max, bytes_base, bytes_max, batches_max, live_jobs_max } = policy.grouping;
+    for (key, value, range) in [
+        ("policy.leaseSeconds", u64::from(policy.lease_seconds), 10..=u64::from(u32::MAX)),
+        ("policy.grouping.batchesMax", batches_max, 1..=JOB_BATCHES_MAX),
+        ("policy.grouping.liveJobsMax", u64::from(live_jobs_max), 1..=64),
+        ("policy.grouping.eventsBase", events_base, 1..=events_max),
+        ("policy.grouping.bytesBase", bytes_base, 1..=bytes_max),
+    ] {
+        if !range.contains(&value) {
+            return wrong(key, format!("is {value}: must be from {} to {}", range.start(), range.end()));
+        }
     }
     Ok(())
 }

@@ -6,12 +6,17 @@
 use std::collections::BTreeMap;
 
 use error_class::{Classified, ErrorClass};
+use jiff::Timestamp;
 use money::Amount;
 use records::{AmountColumn, Dialect, Encoding, Field, RECORD_BYTES_MAX};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::partition::PartitionBits;
+use crate::{
+    manifest::LedgerId,
+    partition::PartitionBits,
+    policy::{Policy, Terms},
+};
 
 /// A ledger definition. An unknown key is an error: a mistyped `tolerence` would otherwise allow nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,9 +28,9 @@ pub struct Definition {
     /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Who sends batches; the watermark is the lowest of theirs.
-    #[serde(default = "default_sources")]
-    pub sources: Vec<String>,
+    /// Who sends batches, and from when on each is expected to be complete. The watermark is the lowest of theirs.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub sources: BTreeMap<String, Timestamp>,
     /// What a file of events looks like.
     pub events: Events,
     /// The columns whose values name an artifact. With several, the key is their values joined by `|`, with `|` and `\`
@@ -62,6 +67,9 @@ pub struct Definition {
     /// What later batches do behind one that is stuck.
     #[serde(default)]
     pub on_stuck: OnStuck,
+    /// How batches are grouped into jobs, and what is tried again.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// What a file of events looks like.
@@ -246,10 +254,6 @@ pub enum OnStuck {
     Pass,
 }
 
-fn default_sources() -> Vec<String> {
-    vec!["default".to_owned()]
-}
-
 fn default_missing() -> Vec<String> {
     vec![String::new()]
 }
@@ -293,6 +297,18 @@ impl Definition {
             .map_err(|error| DefinitionError::at(error.path().to_string(), error.inner().to_string()))?;
         reader.end().map_err(|error| DefinitionError::at(".", error.to_string()))?;
         Ok(definition)
+    }
+
+    /// What coordination goes by: the part that is not about events. `version` is that of the document.
+    pub fn terms(&self, ledger: LedgerId, version: u64) -> Terms {
+        Terms {
+            ledger,
+            definition: version,
+            partition_bits: self.partition_bits,
+            sources: self.sources.clone(),
+            on_stuck: self.on_stuck,
+            policy: self.policy,
+        }
     }
 
     /// The JSON Schema of the document.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 fn definition() -> Value {
     json!({
         "name": "orders",
+        "sources": { "shop": "2024-05-01T00:00:00Z" },
         "events": { "format": "csv", "fields": [
             { "name": "order" }, { "name": "id" }, { "name": "at", "type": "date" },
             { "name": "amount", "type": "number" }, { "name": "currency" },
@@ -47,8 +48,15 @@ fn what_is_wrong_is_named_by_its_path() {
     for (pointer, value, says) in [
         ("/name", json!("Orders"), "name: \"Orders\" is no name"),
         ("/tolerence", json!(1), "tolerence: unknown field `tolerence`"),
-        ("/sources", json!([]), "sources: names no source"),
-        ("/sources", json!(["a", "a"]), "sources[1]: \"a\" is named twice"),
+        ("/sources", json!({}), "sources: names no source"),
+        ("/sources", json!({ "A b": "2024-05-01T00:00:00Z" }), "sources.A b: \"A b\" is no name"),
+        ("/sources", json!({ "shop": "May" }), "sources.shop: "),
+        ("/policy", json!({ "leaseSeconds": 1 }), "policy.leaseSeconds: is 1: must be from 10"),
+        (
+            "/policy",
+            json!({ "grouping": { "batchesMax": 41 } }),
+            "policy.grouping.batchesMax: is 41: must be from 1 to 40",
+        ),
         ("/events/format", json!("xml"), "events.format: unknown variant `xml`"),
         ("/events/fields/2", json!({ "name": "at", "type": "geopoint" }), "events.fields: schema: field \"at\""),
         ("/events/fields/2", json!({ "name": "at" }), "eventTime: column \"at\" must be a date or a datetime"),

@@ -24,10 +24,22 @@ struct Made {
 /// `batches[b][object][range]` are events.
 type Batches = Vec<Vec<Vec<Vec<Made>>>>;
 
+/// Which intervals batches cover.
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    /// One behind the other.
+    Forwards,
+    /// They are registered last first.
+    Backwards,
+    /// All the same one, as corrections do.
+    Corrections,
+}
+
 #[derive(Debug, Clone)]
 struct Plan {
     batches: Batches,
     json: bool,
+    clock: Clock,
     scope: DuplicateScope,
     keep: KeepLines,
     /// For each job: how many batches, whether partitions double before it, how many jobs the snapshot lags, how many
@@ -49,9 +61,11 @@ fn plan() -> impl Strategy<Value = Plan> {
     let scope = prop_oneof![Just(DuplicateScope::Batch), Just(DuplicateScope::Artifact)];
     let keep = prop_oneof![Just(KeepLines::None), Just(KeepLines::All), (1..4_u32).prop_map(KeepLines::Last)];
     let jobs = vec((1..4_usize, prop::bool::weighted(0.3), 0..3_usize, 0..3_usize, 0..9_usize), 8);
-    (batches, any::<bool>(), scope, keep, jobs).prop_map(|(batches, json, scope, keep, jobs)| Plan {
+    let clock = prop_oneof![Just(Clock::Forwards), Just(Clock::Backwards), Just(Clock::Corrections)];
+    (batches, any::<bool>(), clock, scope, keep, jobs).prop_map(|(batches, json, clock, scope, keep, jobs)| Plan {
         batches,
         json,
+        clock,
         scope,
         keep,
         jobs,
@@ -61,6 +75,7 @@ fn plan() -> impl Strategy<Value = Plan> {
 fn ledger(plan: &Plan) -> Ledger {
     let definition = json!({
         "name": "orders",
+        "sources": { "shop": "2024-05-01T00:00:00Z" },
         "events": {
             "format": if plan.json { "jsonLines" } else { "csv" },
             "fields": [
@@ -102,21 +117,28 @@ fn decimal(minor: i64, currency: &str) -> String {
     if *scale == 0 { format!("{sign}{minor}") } else { format!("{sign}{}.{:0scale$}", minor / unit, minor % unit) }
 }
 
-fn interval(batch: usize) -> Interval {
-    let start: Timestamp = "2024-05-01T00:00:00Z".parse().unwrap();
-    let from = start + (batch as i64).hours();
-    Interval::new(from, from + 1.hours()).unwrap()
+impl Plan {
+    fn interval(&self, batch: usize) -> Interval {
+        let start: Timestamp = "2024-05-01T00:00:00Z".parse().unwrap();
+        let hour = match self.clock {
+            Clock::Forwards => batch as i64,
+            Clock::Backwards => -(batch as i64),
+            Clock::Corrections => 0,
+        };
+        let from = start + hour.hours();
+        Interval::new(from, from + 1.hours()).unwrap()
+    }
 }
 
 impl Made {
-    fn cells(&self, batch: usize) -> [String; 7] {
+    fn cells(&self, interval: Interval) -> [String; 7] {
         let (code, ..) = CURRENCIES[usize::from(self.currency)];
         [
             // Common prefixes, quotes and delimiters are part of life.
             ["o,\"0", "order-1", "order-10", "order-2", "é", "z"][usize::from(self.key) % 6].to_owned()
                 + &"x".repeat(usize::from(self.key) / 6 * 20),
             format!("e{}", self.id),
-            (interval(batch).from() + i64::from(self.minute).minutes()).to_string(),
+            (interval.from() + i64::from(self.minute).minutes()).to_string(),
             if self.paid { "payment" } else { "invoice" }.to_owned(),
             decimal(self.minor.into(), code),
             code.to_owned(),
@@ -127,10 +149,10 @@ impl Made {
 
 const COLUMNS: [&str; 7] = ["order", "id", "at", "kind", "amount", "currency", "country"];
 
-fn bytes(events: &[Made], batch: usize, json: bool) -> Vec<u8> {
+fn bytes(events: &[Made], interval: Interval, json: bool) -> Vec<u8> {
     let mut out = String::new();
     for event in events {
-        let cells = event.cells(batch);
+        let cells = event.cells(interval);
         if json {
             let members = COLUMNS.iter().zip(&cells).map(|(name, cell)| match *name {
                 "amount" => format!("\"amount\":{cell}"),
@@ -149,9 +171,9 @@ fn bytes(events: &[Made], batch: usize, json: bool) -> Vec<u8> {
 fn batch_of(plan: &Plan, batch: usize) -> Batch {
     let objects = plan.batches[batch].iter().map(|ranges| EventObject {
         header: (!plan.json).then(|| format!("{}\r\n", COLUMNS.join(",")).into_bytes()),
-        ranges: ranges.iter().map(|events| bytes(events, batch, plan.json)).collect(),
+        ranges: ranges.iter().map(|events| bytes(events, plan.interval(batch), plan.json)).collect(),
     });
-    Batch { sequence: BatchSequence::new(batch as u64 + 1), interval: interval(batch), objects: objects.collect() }
+    Batch { sequence: BatchSequence::new(batch as u64 + 1), interval: plan.interval(batch), objects: objects.collect() }
 }
 
 /// An event that an artifact has taken, as the oracle holds it.
@@ -177,7 +199,7 @@ fn oracle(plan: &Plan) -> Oracle {
     for (batch, objects) in plan.batches.iter().enumerate() {
         for (object, ranges) in objects.iter().enumerate() {
             for (row, event) in ranges.iter().flatten().enumerate() {
-                let cells = event.cells(batch);
+                let cells = event.cells(plan.interval(batch));
                 let scope = (plan.scope == DuplicateScope::Batch).then_some(batch);
                 match seen.get(&(scope, cells[0].clone(), cells[1].clone())) {
                     Some(earlier) if *earlier == cells => oracle.duplicates += 1,

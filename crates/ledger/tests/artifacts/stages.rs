@@ -16,6 +16,7 @@ use crate::world::{Batch, EventObject, World, sections};
 fn document(extra: Value) -> Value {
     let mut document = json!({
         "name": "orders",
+        "sources": { "shop": "2024-05-01T00:00:00Z" },
         "events": { "format": "csv", "fields": [
             { "name": "order" }, { "name": "id" }, { "name": "at", "type": "datetime" }, { "name": "amount", "type": "number" },
             { "name": "currency" },
