@@ -196,7 +196,7 @@ impl BacklogManager {
                 None => {}
             }
             if !self.tell(&terms.ledger, &view, &mut ticked).await? || ticked.more {
-                info!(ledger = %terms.ledger, moves = ticked.moves, answers = ticked.answers, "backlog moved");
+                info!(ledger = %terms.ledger, moves = ticked.moves, answers = ticked.answers, "backlog looked at");
                 return Ok(ticked);
             }
         }
@@ -241,7 +241,9 @@ impl BacklogManager {
             Move::Pass { job } => return self.pass(ledger, job).await,
             Move::Group { batches } => self.group(view, pending.get(..batches).unwrap_or_default(), terms)?,
         };
-        self.book().write(writes).await?;
+        if self.book().write(writes).await? {
+            info!(%ledger, made = ?next, "move made");
+        }
         Ok(())
     }
 
@@ -269,7 +271,6 @@ impl BacklogManager {
             let set = vec![("job".to_owned(), json!(number))];
             self.book().change(ledger, &number_row(batch.number), set, Condition::Present)
         }));
-        info!(%ledger, job = %number, batches = batches.len(), events = job.events, "batches grouped");
         Ok(writes)
     }
 
