@@ -36,6 +36,14 @@ struct World {
     terms: Terms,
 }
 
+fn config() -> Config {
+    Config {
+        stateless_machine: "stateless".to_owned(),
+        stateful_machine: "stateful".to_owned(),
+        ledgers_table: "ledgers".to_owned(),
+    }
+}
+
 fn hour(hour: i64) -> Timestamp {
     Timestamp::from_second(hour * 3600).unwrap()
 }
@@ -65,13 +73,8 @@ impl World {
     }
 
     fn manager(&self) -> BacklogManager {
-        let config = Config {
-            stateless_machine: "stateless".to_owned(),
-            stateful_machine: "stateful".to_owned(),
-            ledgers_table: "ledgers".to_owned(),
-        };
         let clock = Arc::new(ManualClock::default());
-        BacklogManager::new(self.tables.clone(), Arc::new(MemoryWorkflows::default()), clock, config)
+        BacklogManager::new(self.tables.clone(), Arc::new(MemoryWorkflows::default()), clock, config())
     }
 
     async fn upload(&self, batch: &str, manifest: &Value) -> Location {
@@ -350,4 +353,50 @@ async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
         [("stateless", 1, StepStatus::Done), ("apply", 2, StepStatus::Running), ("prefetch", 2, StepStatus::Done),]
     );
     assert!(rows[0].started_at.is_some() && rows[0].ended_at.is_some() && rows[0].figures["records"] == 2);
+}
+
+/// What was lost between a transaction and the call behind it is made up for by the next tick.
+#[tokio::test]
+async fn a_start_and_a_grant_that_were_lost_are_told_again() {
+    use ledger::{
+        JobNumber,
+        steps::Figures,
+        turns::{Attempt, StageResult},
+    };
+    let world = World::new();
+    let terms = &world.terms;
+    let workflows = Arc::new(MemoryWorkflows::default());
+    let down = Arc::new(AtomicU64::new(1));
+    let is_down = down.clone();
+    let plan = move |call: &Operation| {
+        let error = || StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
+        (is_down.load(Ordering::Relaxed) > 0).then(|| Fault::Refused(error()))
+    };
+    let port = Arc::new(Faulty::new(workflows.clone(), plan));
+    let manager = BacklogManager::new(world.tables.clone(), port, Arc::new(ManualClock::default()), config());
+    world.send("b1", &manifest(0, 1)).await.unwrap();
+    manager.on_registered(terms).await.unwrap_err();
+    assert_eq!(workflows.executions().len(), 0);
+    down.store(0, Ordering::Relaxed);
+    assert_eq!(manager.tick(terms).await.unwrap().starts, 1);
+    assert_eq!(workflows.executions().len(), 1);
+
+    let who = |attempt| Attempt { ledger: terms.ledger.clone(), job: JobNumber::new(1), attempt };
+    let result = StageResult {
+        manifest: "combined".to_owned(),
+        expected: Default::default(),
+        found: Default::default(),
+        figures: Figures::new(),
+    };
+    manager.turns().commit_stateless(&who(1), &result, &terms.policy).await.unwrap();
+    workflows.wait("token");
+    down.store(1, Ordering::Relaxed);
+    manager.on_turn_asked(&who(2), Stage::Prefetch, "token", terms).await.unwrap_err();
+    assert_eq!(workflows.answers().len(), 0);
+    down.store(0, Ordering::Relaxed);
+    assert_eq!(manager.tick(terms).await.unwrap(), ledger::backlog::Ticked { answers: 1, ..Default::default() });
+    assert_eq!(workflows.answers()[0].output, r#"{"turn":"granted","attempt":2,"fence":1,"snapshot":0}"#);
+    // Told again, nobody waits any more; the grant is kept.
+    assert_eq!(manager.tick(terms).await.unwrap().answers, 0);
+    manager.turns().claim(&who(2), Stage::Prefetch, 1, &terms.policy).await.unwrap();
 }
