@@ -10,28 +10,12 @@
 //! | data | `<tenant>/runs/<run>/output/…` | what it names: output, rejects, report |
 //! | data | `<tenant>/archive/<feed>/<run>/<file>` | the input, once its run is published |
 
+pub use storage::names::{DEFAULT_TENANT, is_name, is_tenant};
+
 use crate::messages::RunId;
 
-/// The tenant of an installation that has only one.
-pub const DEFAULT_TENANT: &str = "default";
 /// The feed of files dropped straight into `input/`.
 pub const DEFAULT_FEED: &str = "default";
-
-/// Whether `text` may name a tenant: 1 to 32 lower-case letters and digits, and not the name of a top folder.
-pub fn is_tenant(text: &str) -> bool {
-    (1..=32).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        && text != "intake"
-        && text != "input"
-}
-
-/// Whether `text` may name a feed or a reference table: 1 to 64 lower-case letters, digits, `-`, `_` and `.`, the
-/// first a letter or digit (Frictionless' pattern for resource names, cut to 64).
-pub fn is_name(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.starts_with(|first: char| first.is_ascii_lowercase() || first.is_ascii_digit())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.'))
-}
 
 /// The longest path below a feed's folder, in bytes. The archive's key is the longest that is made of it, and S3 takes
 /// 1,024 bytes.

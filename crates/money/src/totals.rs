@@ -154,7 +154,8 @@ impl ControlTotals {
         differences
     }
 
-    fn add_total(&mut self, column: &str, currency: Option<Currency>, more: ColumnTotal) -> Result<(), Overflow> {
+    /// Adds figures of a column in a currency.
+    pub fn add_total(&mut self, column: &str, currency: Option<Currency>, more: ColumnTotal) -> Result<(), Overflow> {
         // Looked up by reference first: this is done for every amount, and the column is nearly always known.
         let held = match self.columns.get_mut(column) {
             Some(currencies) => currencies.entry(currency).or_default(),

@@ -1,6 +1,8 @@
 //! Schemas, checked and made ready to check cells by.
 
 use error_class::{Classified, ErrorClass};
+use jiff::{Timestamp, tz::Offset};
+use money::Amount;
 use regex::Regex;
 use serde_json::Value as Json;
 
@@ -136,6 +138,36 @@ impl CompiledSchema {
     #[inline]
     pub fn is_missing(&self, cell: &str) -> bool {
         self.missing.iter().any(|missing| missing == cell)
+    }
+
+    /// Whether the cells of a field, by its index, are numbers.
+    pub fn is_number(&self, field: usize) -> bool {
+        matches!(self.fields.get(field).map(|field| &field.kind), Some(Kind::Number(_)))
+    }
+
+    /// Whether the cells of a field, by its index, say when something was: a date, or a date and a time.
+    pub fn is_instant(&self, field: usize) -> bool {
+        matches!(self.fields.get(field).map(|field| &field.kind), Some(Kind::Date(..) | Kind::DateTime(..)))
+    }
+
+    /// The number that a cell of a field holds, by the field's index; `None` when it is no such number.
+    #[inline]
+    pub fn number(&self, field: usize, cell: &str) -> Option<Amount> {
+        match self.fields.get(field)?.kind.value(cell)? {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// The instant that a cell of a field names, by the field's index: of a date its first, in UTC.
+    #[inline]
+    pub fn instant(&self, field: usize, cell: &str) -> Option<Timestamp> {
+        let date_time = match self.fields.get(field)?.kind.value(cell)? {
+            Value::Date(date) => date.at(0, 0, 0, 0),
+            Value::DateTime(date_time) => date_time,
+            _ => return None,
+        };
+        Offset::UTC.to_timestamp(date_time).ok()
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&CompiledField> {

@@ -22,7 +22,7 @@ pub use links::links;
 pub use mail::mail;
 pub use objects::objects;
 pub use tables::{TestTables, tables};
-pub use workflows::workflows;
+pub use workflows::{waiting_task, workflows};
 
 /// Runs checks one after the other, each with its own name below the common one.
 macro_rules! check {

@@ -11,7 +11,7 @@
 //! | [`Tables`] | DynamoDB | small records found by key: feeds, runs, rejects, reference rows |
 //! | [`Cache`] | Valkey / Redis | what may be forgotten at any time |
 //! | [`Mailer`] | SES | mail to people |
-//! | [`Workflows`] | Step Functions | starting runs |
+//! | [`Workflows`] | Step Functions | starting runs, answering waiting tasks |
 //! | [`Clock`] | the system clock | the time, so that tests can set it |
 
 pub mod cache;
@@ -21,6 +21,7 @@ mod error;
 pub mod links;
 pub mod mail;
 pub mod memory;
+pub mod names;
 pub mod objects;
 pub mod tables;
 pub mod workflows;

@@ -22,7 +22,7 @@ pub use links::MemoryLinks;
 pub use mail::MemoryMailer;
 pub use objects::MemoryObjects;
 pub use tables::MemoryTables;
-pub use workflows::{Execution, MemoryWorkflows};
+pub use workflows::{Answered, Execution, MemoryWorkflows};
 
 /// The guarded value, also after a panic elsewhere: every critical section leaves it whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -43,7 +43,10 @@ async fn mail() {
 
 #[tokio::test]
 async fn workflows() {
-    conformance::workflows(&MemoryWorkflows::default(), "machine", "test").await;
+    let workflows = MemoryWorkflows::default();
+    conformance::workflows(&workflows, "machine", "test").await;
+    workflows.wait("token");
+    conformance::waiting_task(&workflows, "token").await;
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use storage::{
     ByteRange, Condition, Key, Location, Objects, StorageError, Tables, Workflows,
     objects::{Piece, Put, PutOptions, read_all},
     tables::{Outcome, Transaction, Write},
-    workflows::Start,
+    workflows::{self, Start},
 };
 
 fn at() -> Location {
@@ -302,4 +302,17 @@ async fn an_execution_that_exists_is_not_started() {
     let server = Server::start([told("awsstepfunctions.startexecution", 400, exists)]).await;
     let start = server.session.workflows().start("machine", "name", "{}").await.unwrap();
     assert_eq!(start, Start::Exists);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_waits_for_is_gone() {
+    for code in ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"] {
+        let gone = json!({ "__type": code, "message": "told so" });
+        let server = Server::start([told("awsstepfunctions.sendtasksuccess", 400, gone)]).await;
+        assert_eq!(server.session.workflows().answer("token", "{}").await.unwrap(), workflows::Answer::Gone);
+    }
+    let wrong = json!({ "__type": "InvalidOutput", "message": "told so" });
+    let server = Server::start([told("awsstepfunctions.sendtasksuccess", 400, wrong)]).await;
+    let refused = server.session.workflows().answer("token", "{}").await.unwrap_err();
+    assert_eq!(refused.to_string(), "a waiting task: InvalidOutput: told so");
 }

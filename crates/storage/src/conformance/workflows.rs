@@ -4,7 +4,7 @@ use futures::future::join_all;
 
 use crate::{
     StorageError, Workflows,
-    workflows::{INPUT_BYTES_MAX, NAME_CHARS_MAX, Start},
+    workflows::{Answer, INPUT_BYTES_MAX, NAME_CHARS_MAX, Start, TOKEN_CHARS_MAX},
 };
 
 /// All laws, on a machine that ends at once, with names that begin with `prefix` (at most 20 characters).
@@ -13,6 +13,17 @@ pub async fn workflows(workflows: &dyn Workflows, machine: &str, prefix: &str) {
     of_many_starters_with_other_inputs_one_starts(workflows, machine, prefix).await;
     names_up_to_the_bound_are_taken(workflows, machine, prefix).await;
     what_cannot_start_is_refused(workflows, machine, prefix).await;
+    a_token_that_nobody_waits_with_is_gone(workflows).await;
+    what_is_no_answer_is_refused(workflows).await;
+}
+
+/// The laws of a task that waits with `token`.
+pub async fn waiting_task(workflows: &dyn Workflows, token: &str) {
+    what_is_no_answer_is_refused(workflows).await;
+    let answers = join_all((0..4).map(|_| workflows.answer(token, r#"{"fence": 1}"#))).await;
+    let answers: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers.iter().filter(|answer| **answer == Answer::Taken).count(), 1, "{answers:?}");
+    assert_eq!(workflows.answer(token, "{}").await.unwrap(), Answer::Gone);
 }
 
 /// A second start under the same name with another input starts nothing.
@@ -50,4 +61,19 @@ async fn what_cannot_start_is_refused(workflows: &dyn Workflows, machine: &str, 
         assert!(matches!(refused, Err(StorageError::Invalid { .. })), "{name:?} gave {refused:?}");
     }
     assert_eq!(workflows.start(machine, &good, "{}").await.unwrap(), Start::Started);
+}
+
+/// An answer to a task that never was, or is no more, is no error.
+async fn a_token_that_nobody_waits_with_is_gone(workflows: &dyn Workflows) {
+    assert_eq!(workflows.answer("bm9ib2R5IHdhaXRz", "{}").await.unwrap(), Answer::Gone);
+}
+
+/// A token or an output that the service would refuse is `Invalid`.
+async fn what_is_no_answer_is_refused(workflows: &dyn Workflows) {
+    let too_long = "x".repeat(TOKEN_CHARS_MAX + 1);
+    let too_large = format!("\"{}\"", "x".repeat(INPUT_BYTES_MAX));
+    for (token, output) in [("", "{}"), (&too_long, "{}"), ("token", "{"), ("token", ""), ("token", &too_large)] {
+        let refused = workflows.answer(token, output).await;
+        assert!(matches!(refused, Err(StorageError::Invalid { .. })), "{token:?} gave {refused:?}");
+    }
 }

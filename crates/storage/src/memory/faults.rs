@@ -9,7 +9,7 @@ use crate::{
     Tables, Workflows,
     objects::{ByteStream, Listed, ObjectWriter, Piece, Put, PutOptions, VersionCursor, VersionPage},
     tables::{Outcome, Page, Query, Transaction, Update, Write},
-    workflows::Start,
+    workflows::{Answer, Start},
 };
 
 /// A call that is about to be made.
@@ -234,5 +234,9 @@ impl<P: Mailer + ?Sized> Mailer for Faulty<P> {
 impl<P: Workflows + ?Sized> Workflows for Faulty<P> {
     async fn start(&self, machine: &str, name: &str, input: &str) -> Result<Start, StorageError> {
         self.run("start", format!("{machine} {name}"), self.inner.start(machine, name, input)).await
+    }
+
+    async fn answer(&self, token: &str, output: &str) -> Result<Answer, StorageError> {
+        self.run("answer", token, self.inner.answer(token, output)).await
     }
 }

@@ -1,0 +1,382 @@
+//! The book: what the coordination of a ledger knows, in the table `ledgers`.
+//!
+//! | pk | sk | item | changed by |
+//! |---|---|---|---|
+//! | `<tenant>#<ledger>` | `head` | [`Head`]: `next`, the cursors, the last fence | registration, grouping, grants, commits |
+//! | `<tenant>#<ledger>` | `batch#<batch>` | [`BatchRecord`]: a batch by its name | registration, skip, refusal, pass |
+//! | `<tenant>#<ledger>` | `number#<number>` | [`NumberedBatch`]: a batch by its number | registration; grouping adds `job` |
+//! | `<tenant>#<ledger>` | `job#<number>` | [`Job`]: status, attempt, turns | grouping, then every transition of the job |
+//! | `<tenant>#<ledger>` | `source#<source>` | [`SourceRecord`]: intervals claimed and void | registration, skip, refusal |
+//! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, signed exceptions | index commits, operators |
+//! | `<tenant>#<ledger>` | `step#<job>#<attempt>#<step>` | [`StepRecord`](crate::steps::StepRecord) | with every transition |
+//!
+//! Numbers in keys have twelve digits, so that items sort by number; they are compared as integers all the same.
+//!
+//! **Conditions.** Fields of the head are changed on condition of the values that were read. Every other row that is
+//! read, changed and written again carries a `version` that the write is conditional on and moves up. So each
+//! transition is a plain function on a record, and each write happens only to what it was computed from.
+//!
+//! **Sizes.** All items are small: a job has no list of its batches, and a source's intervals are joined, so that only its
+//! gaps count (at most [`INTERVALS_MAX`]). The longest transaction voids a job of
+//! [`JOB_BATCHES_MAX`](crate::policy::JOB_BATCHES_MAX) batches: two writes a batch, two for the rest.
+//!
+//! **Heat.** One ledger is one partition, and its head is the hottest item: a registration writes it once, a job some ten
+//! times. A transaction costs twice the units, so a partition's 1,000 a second are reached at several tens of jobs a
+//! second, where a job takes seconds. Artifacts' index entries, of which there are millions, are not in this table.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use storage::{
+    Condition, Item, Key, StorageError, Tables,
+    tables::{Query, Transaction, Update, Write},
+};
+
+use crate::{
+    BatchSequence, Interval, JobBatches, JobNumber, head::Head, intervals::IntervalSet, job::Job, manifest::LedgerId,
+    watermark::Exception,
+};
+
+/// The most disjoint intervals of one source that are claimed or void: more means that its batches leave gaps everywhere.
+pub const INTERVALS_MAX: usize = 1_000;
+/// The most disjoint intervals of one source that are indexed: those claimed, cut by what is void or on its way.
+pub const COVERED_INTERVALS_MAX: usize = 4 * INTERVALS_MAX;
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum BatchStatus {
+    /// It has a number and is on its way, or indexed.
+    Registered,
+    /// It did not tie out: nothing of it is in the ledger.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+    /// An operator took it out.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A batch by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchRecord {
+    /// Its name.
+    pub batch: String,
+    /// The digest of its manifest.
+    pub digest: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub status: BatchStatus,
+    /// Its number, the last if it had several; absent where it was refused at the door.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<BatchSequence>,
+    /// Its source.
+    pub source: String,
+    /// Its interval.
+    pub interval: Interval,
+    /// Whether it corrects closed intervals.
+    pub correction: bool,
+    /// The batch that was registered in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
+    /// When it was first registered.
+    pub registered_at: jiff::Timestamp,
+    /// Moves up with every change.
+    pub version: u64,
+}
+
+/// A batch by its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NumberedBatch {
+    /// Its number.
+    pub number: BatchSequence,
+    /// Its name.
+    pub batch: String,
+    /// Its source.
+    pub source: String,
+    /// Its interval.
+    pub interval: Interval,
+    /// Whether it corrects closed intervals, and so covers none.
+    pub correction: bool,
+    /// Its events, by the sender's count.
+    pub events: u64,
+    /// The bytes of its objects.
+    pub bytes: u64,
+    /// The key of its pinned manifest, in the data bucket.
+    pub pinned: String,
+    /// How often it was let behind others.
+    #[serde(default)]
+    pub passes: u32,
+    /// The job it is in, once it is grouped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobNumber>,
+}
+
+/// A source's intervals, as far as registration goes by them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRecord {
+    /// Intervals that a batch was registered for.
+    pub claimed: IntervalSet,
+    /// Those of batches that were refused or skipped, and not replaced since.
+    #[serde(default)]
+    pub void: IntervalSet,
+    /// Moves up with every change.
+    pub version: u64,
+}
+
+/// A source's intervals, as far as the watermark goes by them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoverageRecord {
+    /// Those of batches that are indexed.
+    pub indexed: IntervalSet,
+    /// Those that an operator has signed off.
+    #[serde(default)]
+    pub exceptions: Vec<Exception>,
+    /// Moves up with every change.
+    pub version: u64,
+}
+
+/// A record that is written on condition of its version.
+pub(crate) trait Versioned: Serialize {
+    /// The version that was read; 0 where nothing was.
+    fn version(&mut self) -> &mut u64;
+}
+
+macro_rules! versioned {
+    ($($record:ty),+) => {$(
+        impl Versioned for $record {
+            fn version(&mut self) -> &mut u64 {
+                &mut self.version
+            }
+        }
+    )+};
+}
+versioned!(BatchRecord, SourceRecord, CoverageRecord, Job);
+
+/// The ledger's head and its jobs that are not indexed, in order: what the backlog manager goes by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct View {
+    /// The head.
+    pub head: Head,
+    /// The jobs, live and void, behind the cursor `indexed`.
+    pub jobs: Vec<Job>,
+}
+
+/// The table `ledgers`.
+#[derive(Clone)]
+pub struct Book {
+    tables: Arc<dyn Tables>,
+    table: String,
+}
+
+impl Book {
+    /// The book kept in `table`.
+    pub fn new(tables: Arc<dyn Tables>, table: impl Into<String>) -> Self {
+        Self { tables, table: table.into() }
+    }
+
+    /// The ledger's head; as it begins, where nothing was registered yet.
+    pub async fn head(&self, ledger: &LedgerId) -> Result<Head, StorageError> {
+        Ok(self.get(ledger, "head").await?.unwrap_or_default())
+    }
+
+    /// A batch by its name.
+    pub async fn batch(&self, ledger: &LedgerId, batch: &str) -> Result<Option<BatchRecord>, StorageError> {
+        self.get(ledger, &batch_row(batch)).await
+    }
+
+    /// A job.
+    pub async fn job(&self, ledger: &LedgerId, job: JobNumber) -> Result<Option<Job>, StorageError> {
+        self.get(ledger, &job_row(job)).await
+    }
+
+    /// A source's intervals for registration.
+    pub async fn source(&self, ledger: &LedgerId, source: &str) -> Result<SourceRecord, StorageError> {
+        Ok(self.get(ledger, &source_row(source)).await?.unwrap_or_default())
+    }
+
+    /// A source's intervals for the watermark.
+    pub async fn coverage(&self, ledger: &LedgerId, source: &str) -> Result<CoverageRecord, StorageError> {
+        Ok(self.get(ledger, &coverage_row(source)).await?.unwrap_or_default())
+    }
+
+    /// The batches `from` to `to`, both included, as far as they are registered.
+    pub async fn numbered(
+        &self,
+        ledger: &LedgerId,
+        from: BatchSequence,
+        to: BatchSequence,
+    ) -> Result<Vec<NumberedBatch>, StorageError> {
+        let rows = (from.get()..=to.get()).map(|number| key(ledger, &number_row(BatchSequence::new(number))));
+        let items = self.tables.get_many(&self.table, &rows.collect::<Vec<_>>()).await?;
+        items.into_iter().flatten().map(from_item).collect()
+    }
+
+    /// All batches of a job.
+    pub(crate) async fn batches(
+        &self,
+        ledger: &LedgerId,
+        batches: JobBatches,
+    ) -> Result<Vec<NumberedBatch>, StorageError> {
+        let numbered = self.numbered(ledger, batches.lo(), batches.hi()).await?;
+        if numbered.len() as u64 == batches.count() {
+            return Ok(numbered);
+        }
+        Err(unreadable(format!("batches {batches} of ledger {ledger} are not all there")))
+    }
+
+    /// The head and the jobs behind `indexed`. They are read one after the other: what is computed from them is written
+    /// on condition that it still holds.
+    pub async fn view(&self, ledger: &LedgerId) -> Result<View, StorageError> {
+        let head = self.head(ledger).await?;
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut query = self.rows(ledger, "job#");
+        query.descending = true;
+        // Newest first, so that the many jobs that are indexed are never read.
+        query.limit = Some(16);
+        loop {
+            let page = self.tables.query(&query).await?;
+            for item in page.items {
+                let job: Job = from_item(item)?;
+                if job.number() <= head.indexed {
+                    jobs.reverse();
+                    return Ok(View { head, jobs });
+                }
+                jobs.push(job);
+            }
+            query.from = page.next;
+            if query.from.is_none() {
+                jobs.reverse();
+                return Ok(View { head, jobs });
+            }
+        }
+    }
+
+    /// All rows whose sort key begins like this, in order.
+    pub(crate) async fn all<T: DeserializeOwned>(
+        &self,
+        ledger: &LedgerId,
+        prefix: &str,
+    ) -> Result<Vec<T>, StorageError> {
+        let mut query = self.rows(ledger, prefix);
+        let mut rows = Vec::new();
+        loop {
+            let page = self.tables.query(&query).await?;
+            for item in page.items {
+                rows.push(from_item(item)?);
+            }
+            query.from = page.next;
+            if query.from.is_none() {
+                return Ok(rows);
+            }
+        }
+    }
+
+    /// Does all of the writes or none. Whether it did.
+    pub(crate) async fn write(&self, writes: Vec<Write>) -> Result<bool, StorageError> {
+        Ok(self.tables.transact(writes).await? == Transaction::Written)
+    }
+
+    /// Puts a new row.
+    pub(crate) fn insert<T: Serialize>(&self, ledger: &LedgerId, row: &str, record: &T) -> Result<Write, StorageError> {
+        Ok(Write::Put {
+            table: self.table.clone(),
+            item: self.item(ledger, row, record)?,
+            condition: Condition::Absent,
+        })
+    }
+
+    /// Puts a row in the place of the one that it was computed from.
+    pub(crate) fn replace<T: Versioned + Clone>(
+        &self,
+        ledger: &LedgerId,
+        row: &str,
+        record: &T,
+    ) -> Result<Write, StorageError> {
+        let mut record = record.clone();
+        let version = record.version();
+        let condition = match *version {
+            0 => Condition::Absent,
+            read => Condition::Equals("version".to_owned(), read.into()),
+        };
+        *version += 1;
+        Ok(Write::Put { table: self.table.clone(), item: self.item(ledger, row, &record)?, condition })
+    }
+
+    /// Changes attributes of a row.
+    pub(crate) fn change(
+        &self,
+        ledger: &LedgerId,
+        row: &str,
+        set: Vec<(String, Value)>,
+        condition: Condition,
+    ) -> Write {
+        let update = Update { set, ..Update::default() };
+        Write::Update { table: self.table.clone(), key: key(ledger, row), update, condition }
+    }
+
+    async fn get<T: DeserializeOwned>(&self, ledger: &LedgerId, row: &str) -> Result<Option<T>, StorageError> {
+        self.tables.get(&self.table, &key(ledger, row)).await?.map(from_item).transpose()
+    }
+
+    fn rows(&self, ledger: &LedgerId, prefix: &str) -> Query {
+        Query {
+            table: self.table.clone(),
+            partition: partition(ledger),
+            sort_prefix: Some(prefix.to_owned()),
+            ..Query::default()
+        }
+    }
+
+    fn item<T: Serialize>(&self, ledger: &LedgerId, row: &str, record: &T) -> Result<Item, StorageError> {
+        let mut item = key(ledger, row).attributes();
+        match serde_json::to_value(record) {
+            Ok(Value::Object(attributes)) => item.extend(attributes),
+            Ok(other) => return Err(unreadable(format!("{other} is no item"))),
+            Err(error) => return Err(unreadable(error.to_string())),
+        }
+        Ok(item)
+    }
+}
+
+fn partition(ledger: &LedgerId) -> String {
+    format!("{}#{}", ledger.tenant, ledger.ledger)
+}
+
+fn key(ledger: &LedgerId, row: &str) -> Key {
+    Key::sorted(partition(ledger), row)
+}
+
+pub(crate) const HEAD_ROW: &str = "head";
+
+pub(crate) fn batch_row(batch: &str) -> String {
+    format!("batch#{batch}")
+}
+
+pub(crate) fn number_row(number: BatchSequence) -> String {
+    format!("number#{}", JobNumber::from(number).padded())
+}
+
+pub(crate) fn job_row(job: JobNumber) -> String {
+    format!("job#{}", job.padded())
+}
+
+pub(crate) fn source_row(source: &str) -> String {
+    format!("source#{source}")
+}
+
+pub(crate) fn coverage_row(source: &str) -> String {
+    format!("coverage#{source}")
+}
+
+fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StorageError> {
+    serde_json::from_value(Value::Object(item)).map_err(|error| unreadable(error.to_string()))
+}
+
+fn unreadable(reason: String) -> StorageError {
+    StorageError::Invalid { what: "an item of the table of ledgers".to_owned(), reason }
+}

@@ -1,0 +1,330 @@
+//! combiner: one partition of all ranges → sorted stateless artifacts and the list of their keys.
+//!
+//! A stateless artifact is a key and the events that a job brings it, each once, by event time and event id. They are
+//! not summed yet: with duplicate scope `artifact`, only apply knows which of them the artifact has taken before.
+
+use std::{cmp::Reverse, collections::BinaryHeap};
+
+use error_class::{Classified, ErrorClass};
+use money::{AmountError, ControlTotals, Overflow};
+
+use crate::{
+    codec::{Corrupt, Cursor, put_bytes},
+    compiled::Ledger,
+    container::{self, Builder, Kind, Section},
+    measure::Currencies,
+    partition::{KeyHash, Partition, PartitionBits},
+    run::{Event, Group, Origin, RunReader, length_bytes, put_group},
+    tally::Tally,
+};
+
+/// The section of a stateless file that holds the artifacts.
+const ARTIFACTS: u32 = 0;
+/// The section that holds the keys alone, for the prefetcher.
+const KEYS: u32 = 1;
+
+/// One partition's section of a reduced file, as it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct ReducedSection<'a> {
+    /// What the reducer said of it.
+    pub section: Section,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
+
+/// What a partition was combined to.
+#[derive(Debug)]
+pub struct Combined {
+    /// The stateless file.
+    pub file: Vec<u8>,
+    /// Its sections: the artifacts, and their keys.
+    pub sections: Vec<Section>,
+    /// How many artifacts the job touches.
+    pub artifacts: u64,
+    /// All events that were read.
+    pub totals_in: ControlTotals,
+    /// The events in the file.
+    pub totals_out: ControlTotals,
+    /// The duplicates that were dropped.
+    pub duplicates: ControlTotals,
+    /// The events that were rejected for having the id of an earlier one and different content.
+    pub conflicts: ControlTotals,
+    /// Which ones, by key.
+    pub rejected: Vec<EventConflict>,
+}
+
+/// An event that was rejected for having the id of an earlier one and different content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventConflict {
+    /// The artifact.
+    pub key: String,
+    /// The id.
+    pub event_id: String,
+    /// Where the rejected event stands.
+    pub rejected: Origin,
+    /// Where the event stands that was kept; `None` where an earlier job has brought it.
+    pub kept: Option<Origin>,
+}
+
+/// Why a partition cannot be combined.
+#[derive(Debug, thiserror::Error)]
+pub enum CombineError {
+    /// A reduced file that is not as the reducer wrote it.
+    #[error(transparent)]
+    Corrupt(#[from] Corrupt),
+    /// A key that belongs to another partition.
+    #[error("artifact {key:?} is not of partition {partition}")]
+    Misplaced {
+        /// The artifact.
+        key: String,
+        /// The partition that was read.
+        partition: Partition,
+    },
+    /// A sum that cannot be held exactly.
+    #[error(transparent)]
+    Totals(#[from] Overflow),
+    /// A sum that cannot be held exactly.
+    #[error("the amounts of a job cannot be summed")]
+    Amounts(#[from] AmountError),
+}
+
+impl Classified for CombineError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Corrupt(_) | Self::Misplaced { .. } => ErrorClass::Bug,
+            Self::Totals(_) | Self::Amounts(_) => ErrorClass::InvalidInput,
+        }
+    }
+}
+
+/// Combines one partition. The order of `sections` does not matter.
+pub fn combine(
+    ledger: &Ledger,
+    bits: PartitionBits,
+    partition: Partition,
+    sections: &[ReducedSection<'_>],
+) -> Result<Combined, CombineError> {
+    let capacity = sections.iter().map(|section| section.bytes.len()).sum();
+    let mut merge = Merge::new(sections)?;
+    let mut combiner = Combiner::new(ledger, capacity);
+    while let Some(key) = merge.next_key(&mut combiner.groups)? {
+        if bits.partition(KeyHash::of(key.as_bytes())) != partition {
+            return Err(CombineError::Misplaced { key: key.to_owned(), partition });
+        }
+        combiner.take(key)?;
+    }
+    let expected: u64 = sections.iter().map(|section| section.section.records).sum();
+    if combiner.read != expected {
+        return Err(Corrupt::new(Kind::Reduced.name(), "it holds another number of events than it says").into());
+    }
+    combiner.finish()
+}
+
+/// The groups of many runs, key by key.
+struct Merge<'a> {
+    runs: Vec<RunReader<'a>>,
+    /// The next group of each run.
+    next: Vec<Option<Group<'a>>>,
+    heap: BinaryHeap<Reverse<(&'a str, usize)>>,
+}
+
+impl<'a> Merge<'a> {
+    fn new(sections: &[ReducedSection<'a>]) -> Result<Self, Corrupt> {
+        let mut merge = Self { runs: Vec::new(), next: Vec::new(), heap: BinaryHeap::new() };
+        for (index, ReducedSection { section, bytes }) in sections.iter().enumerate() {
+            merge.runs.push(RunReader::new(section.verify(bytes, Kind::Reduced)?));
+            merge.next.push(None);
+            let first = merge.advance(index)?;
+            merge.heap.extend(first);
+        }
+        Ok(merge)
+    }
+
+    fn advance(&mut self, index: usize) -> Result<Option<Reverse<(&'a str, usize)>>, Corrupt> {
+        let (Some(run), Some(next)) = (self.runs.get_mut(index), self.next.get_mut(index)) else { return Ok(None) };
+        *next = run.next_group()?;
+        Ok(next.map(|group| Reverse((group.key, index))))
+    }
+
+    /// The least key, and all its groups.
+    fn next_key(&mut self, groups: &mut Vec<Group<'a>>) -> Result<Option<&'a str>, Corrupt> {
+        groups.clear();
+        let Some(Reverse((key, _))) = self.heap.peek().copied() else { return Ok(None) };
+        while let Some(Reverse((_, index))) = self.heap.peek().copied().filter(|Reverse((next, _))| *next == key) {
+            groups.extend(self.next.get(index).copied().flatten());
+            let next = self.advance(index)?;
+            // Put in place of what was taken: half the work of taking out and putting in.
+            match (next, self.heap.peek_mut()) {
+                (Some(next), Some(mut top)) => *top = next,
+                (None, Some(top)) => {
+                    std::collections::binary_heap::PeekMut::pop(top);
+                }
+                (_, None) => {}
+            }
+        }
+        Ok(Some(key))
+    }
+}
+
+struct Combiner<'a, 'l> {
+    ledger: &'l Ledger,
+    file: Builder,
+    keys: Vec<u8>,
+    artifacts: u64,
+    read: u64,
+    kept: Tally,
+    duplicates: Tally,
+    conflicts: Tally,
+    rejected: Vec<EventConflict>,
+    currencies: Currencies,
+    groups: Vec<Group<'a>>,
+    events: Vec<Event<'a>>,
+    cells: Vec<&'a str>,
+}
+
+impl<'l> Combiner<'_, 'l> {
+    fn new(ledger: &'l Ledger, capacity: usize) -> Self {
+        Self {
+            ledger,
+            file: Builder::new(Kind::Stateless, capacity),
+            keys: Vec::new(),
+            artifacts: 0,
+            read: 0,
+            kept: Tally::new(ledger),
+            duplicates: Tally::new(ledger),
+            conflicts: Tally::new(ledger),
+            rejected: Vec::new(),
+            currencies: Currencies::default(),
+            groups: Vec::new(),
+            events: Vec::new(),
+            cells: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Result<(), CombineError> {
+        self.events.clear();
+        for group in &self.groups {
+            let before = self.events.len();
+            for event in group.events() {
+                self.events.push(event?);
+            }
+            if (self.events.len() - before) as u64 != group.count {
+                return Err(
+                    Corrupt::new(Kind::Reduced.name(), "a group holds another number of events than it says").into()
+                );
+            }
+        }
+        self.read += self.events.len() as u64;
+        if self.events.len() > 1 {
+            self.drop_duplicates(key)?;
+            self.events.sort_unstable_by(Event::order);
+        }
+        for event in &self.events {
+            count(self.ledger, &mut self.kept, event, &mut self.cells, &mut self.currencies)?;
+        }
+        let bytes = self.events.iter().map(|event| length_bytes(event.raw().len()) + event.raw().len()).sum();
+        let out = self.file.body();
+        put_group(out, key.as_bytes(), self.events.len() as u64, bytes);
+        self.events.iter().for_each(|event| put_bytes(out, event.raw()));
+        put_bytes(&mut self.keys, key.as_bytes());
+        self.artifacts += 1;
+        Ok(())
+    }
+
+    /// Keeps the earliest event of each id: of each id and batch, where batches are looked at one by one.
+    fn drop_duplicates(&mut self, key: &str) -> Result<(), CombineError> {
+        self.events.sort_unstable_by(|left, right| (left.id, left.origin).cmp(&(right.id, right.origin)));
+        let across_batches = self.ledger.keeps_ids();
+        let mut kept: Option<Event<'_>> = None;
+        let mut events = std::mem::take(&mut self.events);
+        let mut problem = Ok(());
+        events.retain(|event| {
+            let earlier =
+                kept.filter(|kept| kept.id == event.id && (across_batches || kept.origin.batch == event.origin.batch));
+            let Some(earlier) = earlier else {
+                kept = Some(*event);
+                return true;
+            };
+            let same = earlier.digest == event.digest;
+            let tally = if same { &mut self.duplicates } else { &mut self.conflicts };
+            if let Err(error) = count(self.ledger, tally, event, &mut self.cells, &mut self.currencies) {
+                problem = Err(error);
+            }
+            if !same {
+                self.rejected.push(EventConflict {
+                    key: key.to_owned(),
+                    event_id: event.id.to_owned(),
+                    rejected: event.origin,
+                    kept: Some(earlier.origin),
+                });
+            }
+            false
+        });
+        self.events = events;
+        problem
+    }
+
+    fn finish(mut self) -> Result<Combined, CombineError> {
+        let (ledger, artifacts) = (self.ledger, self.artifacts);
+        self.file.end_section(ARTIFACTS, artifacts);
+        self.file.body().append(&mut self.keys);
+        self.file.end_section(KEYS, artifacts);
+        let (file, sections) = self.file.finish();
+        let totals_out = self.kept.totals(ledger)?;
+        let (duplicates, conflicts) = (self.duplicates.totals(ledger)?, self.conflicts.totals(ledger)?);
+        let mut totals_in = totals_out.clone();
+        totals_in.merge(&duplicates)?;
+        totals_in.merge(&conflicts)?;
+        let rejected = self.rejected;
+        Ok(Combined { file, sections, artifacts, totals_in, totals_out, duplicates, conflicts, rejected })
+    }
+}
+
+fn count<'a>(
+    ledger: &Ledger,
+    tally: &mut Tally,
+    event: &Event<'a>,
+    cells: &mut Vec<&'a str>,
+    currencies: &mut Currencies,
+) -> Result<(), CombineError> {
+    if ledger.amounts.is_empty() {
+        tally.add_event();
+    } else {
+        event.cells(cells)?;
+        tally.add_cells(ledger, cells, currencies)?;
+    }
+    Ok(())
+}
+
+/// A stateless file, checked.
+#[derive(Debug, Clone, Copy)]
+pub struct Stateless<'a> {
+    pub(crate) artifacts: &'a [u8],
+    keys: &'a [u8],
+}
+
+impl<'a> Stateless<'a> {
+    /// Checks a whole file.
+    pub fn open(file: &'a [u8]) -> Result<Self, Corrupt> {
+        let artifacts = container::section(file, Kind::Stateless, ARTIFACTS)?;
+        Ok(Self { artifacts, keys: container::section(file, Kind::Stateless, KEYS)? })
+    }
+
+    /// The keys that the job touches in this partition, in order.
+    pub fn keys(&self) -> impl Iterator<Item = Result<&'a str, Corrupt>> + use<'a> {
+        stateless_keys(self.keys)
+    }
+}
+
+/// The keys of a stateless file by the section that holds them, which is the second: all that a prefetcher reads.
+pub fn read_keys<'a>(
+    section: &Section,
+    bytes: &'a [u8],
+) -> Result<impl Iterator<Item = Result<&'a str, Corrupt>>, Corrupt> {
+    section.verify(bytes, Kind::Stateless).map(stateless_keys)
+}
+
+fn stateless_keys<'a>(keys: &'a [u8]) -> impl Iterator<Item = Result<&'a str, Corrupt>> + use<'a> {
+    let mut cursor = Cursor::new(keys, "list of keys");
+    std::iter::from_fn(move || (!cursor.is_empty()).then(|| cursor.text()))
+}

@@ -1,0 +1,259 @@
+//! Events, as their files have them: read, checked and brought into the form in which they travel.
+
+use jiff::Timestamp;
+use money::{Amount, Currency};
+use records::{Accepted, Header, HeaderError, Record, Validator, Violation};
+use twox_hash::XxHash3_64;
+
+use crate::{
+    compiled::{AmountOf, CurrencyOf, Ledger},
+    measure::Currencies,
+    run::{Origin, put_event},
+    sequence::Interval,
+};
+
+/// The names of the rules that an event can break, besides those of [`records::rule`]. They are part of reject files and
+/// do not change.
+pub mod rule {
+    /// The artifact key is empty or too long.
+    pub const ARTIFACT_KEY: &str = "artifact-key";
+    /// The event id is empty or too long.
+    pub const EVENT_ID: &str = "event-id";
+    /// There is no event time.
+    pub const EVENT_TIME: &str = "event-time";
+    /// The event happened outside its batch's interval.
+    pub const INTERVAL: &str = "interval";
+    /// An amount whose currency is no ISO 4217 code.
+    pub const CURRENCY: &str = "currency";
+    /// An amount with more decimals than its currency has.
+    pub const MINOR_UNITS: &str = "minor-units";
+    /// A line that is no JSON object.
+    pub const JSON: &str = "json";
+    /// An event with the id of an earlier one and different content.
+    pub const EVENT_CONFLICT: &str = "event-conflict";
+}
+
+/// The longest artifact key, in bytes: what an index can hold.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// The longest event id, in bytes.
+pub const EVENT_ID_BYTES_MAX: usize = 256;
+
+/// Makes events of the records of one file.
+#[derive(Debug)]
+pub(crate) struct EventParser<'l> {
+    ledger: &'l Ledger,
+    validator: Validator,
+    interval: Interval,
+    currencies: Currencies,
+    key: String,
+    /// The amounts of the present event, by amount column.
+    amounts: Vec<(usize, Option<Currency>, Amount)>,
+    buffers: Buffers,
+}
+
+/// What is used again for every event.
+#[derive(Debug, Default)]
+struct Buffers {
+    content: Vec<u8>,
+    /// The cells that travel, one behind the other, and where each ends.
+    cells: String,
+    ends: Vec<usize>,
+}
+
+impl<'l> EventParser<'l> {
+    pub(crate) fn new(
+        ledger: &'l Ledger,
+        header: &Header,
+        format: &records::Format,
+        interval: Interval,
+    ) -> Result<Self, HeaderError> {
+        Ok(Self {
+            ledger,
+            validator: Validator::new(&ledger.schema, header, format)?,
+            interval,
+            currencies: Currencies::default(),
+            key: String::new(),
+            amounts: Vec::new(),
+            buffers: Buffers::default(),
+        })
+    }
+
+    /// The key of the event that was parsed last.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The amounts of the event that was parsed last, by amount column.
+    pub(crate) fn amounts(&self) -> &[(usize, Option<Currency>, Amount)] {
+        &self.amounts
+    }
+
+    /// Writes a record's event behind `out`, or says what is wrong with it.
+    pub(crate) fn parse(
+        &mut self,
+        record: &Record<'_>,
+        origin: Origin,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Vec<Violation>> {
+        // Taken out, so that each can be written while the parser is looked at.
+        let (mut key, mut amounts, mut buffers) =
+            (std::mem::take(&mut self.key), std::mem::take(&mut self.amounts), std::mem::take(&mut self.buffers));
+        let parsed = self.validator.check(record).and_then(|accepted| {
+            let event = Fields { ledger: self.ledger, accepted };
+            event.key(&mut key)?;
+            let (id, time) = (event.id()?, event.time(self.interval)?);
+            event.cells(&mut self.currencies, &mut amounts, &mut buffers)?;
+            let digest = event.digest(&mut buffers.content);
+            put_event(out, (time, id), origin, digest, &buffers.cells, &buffers.ends);
+            Ok(())
+        });
+        (self.key, self.amounts, self.buffers) = (key, amounts, buffers);
+        parsed
+    }
+}
+
+struct Fields<'r, 'l> {
+    ledger: &'l Ledger,
+    accepted: Accepted<'r>,
+}
+
+type Broken<T> = Result<T, Vec<Violation>>;
+
+impl<'r> Fields<'r, '_> {
+    fn get(&self, field: usize) -> &'r str {
+        self.accepted.get(field).unwrap_or_default()
+    }
+
+    fn wrong<T>(&self, field: usize, rule: &str, message: String) -> Broken<T> {
+        let column = self.ledger.schema.names().nth(field);
+        Err(vec![Violation::new(self.accepted.record(), column, self.get(field), rule, message)])
+    }
+
+    fn key(&self, key: &mut String) -> Broken<()> {
+        key.clear();
+        let several = self.ledger.key.len() > 1;
+        for (index, field) in self.ledger.key.iter().enumerate() {
+            let value = self.get(*field);
+            if value.is_empty() {
+                return self.wrong(
+                    *field,
+                    rule::ARTIFACT_KEY,
+                    "expected a value: it is part of the artifact key".into(),
+                );
+            }
+            if index > 0 {
+                key.push('|');
+            }
+            if several && value.contains(['|', '\\']) {
+                key.push_str(&value.replace('\\', "\\\\").replace('|', "\\|"));
+            } else {
+                key.push_str(value);
+            }
+        }
+        if key.len() > KEY_BYTES_MAX {
+            let message = format!("expected an artifact key of at most {KEY_BYTES_MAX} bytes, found {}", key.len());
+            return self.wrong(self.ledger.key.first().copied().unwrap_or_default(), rule::ARTIFACT_KEY, message);
+        }
+        Ok(())
+    }
+
+    fn id(&self) -> Broken<&'r str> {
+        let id = self.get(self.ledger.event_id);
+        if (1..=EVENT_ID_BYTES_MAX).contains(&id.len()) {
+            return Ok(id);
+        }
+        let message = format!("expected an event id of 1 to {EVENT_ID_BYTES_MAX} bytes, found {}", id.len());
+        self.wrong(self.ledger.event_id, rule::EVENT_ID, message)
+    }
+
+    fn time(&self, interval: Interval) -> Broken<Timestamp> {
+        let field = self.ledger.event_time;
+        let Some(time) = self.ledger.schema.instant(field, self.get(field)) else {
+            return self.wrong(field, rule::EVENT_TIME, "expected the time of the event".into());
+        };
+        if interval.contains(time) {
+            return Ok(time);
+        }
+        self.wrong(field, rule::INTERVAL, format!("expected a time within the batch's interval, {interval}"))
+    }
+
+    /// Of all columns of the schema as they are written: what differs anywhere is not the same event.
+    fn digest(&self, content: &mut Vec<u8>) -> u64 {
+        content.clear();
+        for cell in self.accepted.cells() {
+            crate::codec::put_bytes(content, cell.as_bytes());
+        }
+        XxHash3_64::oneshot(content)
+    }
+
+    /// The cells that travel.
+    fn cells(
+        &self,
+        currencies: &mut Currencies,
+        amounts: &mut Vec<(usize, Option<Currency>, Amount)>,
+        Buffers { cells, ends, .. }: &mut Buffers,
+    ) -> Broken<()> {
+        amounts.clear();
+        cells.clear();
+        ends.clear();
+        for (index, column) in self.ledger.columns.iter().enumerate() {
+            let cell = self.get(column.field);
+            if !column.number || cell.is_empty() {
+                cells.push_str(cell);
+            } else {
+                let number = self.ledger.schema.number(column.field, cell).unwrap_or_default();
+                let amount = self.ledger.amounts.iter().enumerate().find(|(_, amount)| amount.column == index);
+                let number = match amount {
+                    None => number.normalise(),
+                    Some((nth, amount)) => {
+                        let (currency, number) = self.amount(column.field, amount, number, currencies)?;
+                        amounts.push((nth, currency, number));
+                        number
+                    }
+                };
+                push_number(cells, cell, number);
+            }
+            ends.push(cells.len());
+        }
+        Ok(())
+    }
+
+    /// An amount at its currency's scale, so that equal amounts have equal texts; without one, as short as it can be.
+    fn amount(
+        &self,
+        field: usize,
+        amount: &AmountOf,
+        number: Amount,
+        currencies: &mut Currencies,
+    ) -> Broken<(Option<Currency>, Amount)> {
+        let currency = match amount.currency {
+            CurrencyOf::All(currency) => currency,
+            CurrencyOf::Column(column) => {
+                let field = self.ledger.columns.get(column).map_or(usize::MAX, |column| column.field);
+                let Some(currency) = currencies.find(self.get(field)) else {
+                    return self.wrong(field, rule::CURRENCY, "expected an ISO 4217 code, such as EUR".into());
+                };
+                Some(currency)
+            }
+        };
+        let Some(units) = currency.and_then(Currency::minor_units) else { return Ok((currency, number.normalise())) };
+        match number.rescale_exact(units) {
+            Ok(number) => Ok((currency, number)),
+            Err(_) => {
+                let code = currency.map_or("", Currency::code);
+                self.wrong(field, rule::MINOR_UNITS, format!("expected at most {units} decimals in {code}"))
+            }
+        }
+    }
+}
+
+/// Writes a number as plain decimal text: that of its cell, where it says just this.
+fn push_number(cells: &mut String, cell: &str, number: Amount) {
+    let plain = Amount::parse(cell.as_bytes())
+        .is_ok_and(|as_it_is| (as_it_is.minor(), as_it_is.scale()) == (number.minor(), number.scale()));
+    if plain && !cell.starts_with(['+', '.']) && !cell.ends_with('.') {
+        cells.push_str(cell);
+    } else {
+        cells.push_str(&number.to_string());
+    }
+}

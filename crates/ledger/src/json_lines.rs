@@ -1,0 +1,179 @@
+//! JSON lines as records: each object becomes a record of the schema's fields, so that one set of rules holds for both
+//! formats.
+//!
+//! Numbers are taken as they are written, digit for digit, and never pass through a float.
+
+use std::{borrow::Cow, fmt};
+
+use memchr::memchr;
+use records::{Format, LineEnd, Writer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+/// The records made of a range of JSON lines, and where each comes from.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    /// CSV without a header: record n is line n of `places`.
+    pub(crate) records: Vec<u8>,
+    pub(crate) places: Vec<Place<'a>>,
+    pub(crate) faults: Vec<(Place<'a>, String)>,
+}
+
+/// A line of the input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    /// Empty lines are not counted.
+    pub(crate) row: u64,
+    /// In bytes from the beginning of the input.
+    pub(crate) offset: u64,
+    pub(crate) line: &'a [u8],
+}
+
+/// Takes lines apart. `names` are the members to look at; the first line stands at `offset` and is row `row`.
+pub(crate) fn read<'a>(
+    bytes: &'a [u8],
+    names: &[&str],
+    format: &Format,
+    line_bytes_max: usize,
+    (mut offset, mut row): (u64, u64),
+) -> Lines<'a> {
+    let mut writer = Writer::new(format, LineEnd::Lf);
+    let (mut places, mut faults, mut rest) = (Vec::new(), Vec::new(), bytes);
+    while !rest.is_empty() {
+        let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
+        let (line, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        let place = Place { row, offset, line: line.trim_ascii_end() };
+        rest = behind;
+        offset += line.len() as u64;
+        if place.line.is_empty() {
+            continue;
+        }
+        row += 1;
+        let fault = if place.line.len() > line_bytes_max {
+            Some(format!("expected a line of at most {line_bytes_max} bytes"))
+        } else {
+            match members(place.line, names) {
+                Ok(cells) => {
+                    writer.write(cells.iter().map(Cow::as_ref));
+                    places.push(place);
+                    None
+                }
+                Err(problem) => Some(format!("expected one JSON object a line: {problem}")),
+            }
+        };
+        faults.extend(fault.map(|fault| (place, fault)));
+    }
+    Lines { records: writer.into_bytes(), places, faults }
+}
+
+/// The cells of the named members of an object; absent ones and null are empty.
+fn members<'a>(line: &'a [u8], names: &[&str]) -> Result<Vec<Cow<'a, str>>, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_slice(line);
+    let cells = reader.deserialize_map(Members { names })?;
+    reader.end()?;
+    Ok(cells)
+}
+
+struct Members<'n> {
+    names: &'n [&'n str],
+}
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = Vec<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut cells: Vec<Option<Cow<'de, str>>> = vec![None; self.names.len()];
+        while let Some(Text(name)) = map.next_key()? {
+            let index = self.names.iter().position(|known| *known == name);
+            let Some(cell) = index.and_then(|index| cells.get_mut(index)) else {
+                map.next_value::<de::IgnoredAny>()?;
+                continue;
+            };
+            let value: &RawValue = map.next_value()?;
+            if cell.is_some() {
+                return Err(de::Error::custom(format!("member {name:?} is there twice")));
+            }
+            *cell = Some(cell_of(value.get(), &name).map_err(de::Error::custom)?);
+        }
+        Ok(cells.into_iter().map(Option::unwrap_or_default).collect())
+    }
+}
+
+fn cell_of<'a>(value: &'a str, name: &str) -> Result<Cow<'a, str>, String> {
+    match value.as_bytes().first() {
+        Some(b'"') => serde_json::from_str::<Text<'_>>(value).map(|text| text.0).map_err(|error| error.to_string()),
+        Some(b'n') => Ok(Cow::Borrowed("")),
+        Some(b'{' | b'[') => Err(format!("member {name:?} is an object or a list, not a value")),
+        _ => Ok(Cow::Borrowed(value)),
+    }
+}
+
+/// A text, borrowed where nothing in it is escaped.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Seen = (String, Vec<(u64, u64)>, Vec<(u64, String)>);
+
+    fn lines(text: &str) -> Seen {
+        let format =
+            Format::new(&records::Dialect { header: false, ..Default::default() }, Default::default()).unwrap();
+        let lines = read(text.as_bytes(), &["id", "net"], &format, 70, (100, 7));
+        let places = lines.places.iter().map(|place| (place.row, place.offset)).collect();
+        let faults = lines.faults.iter().map(|(place, fault)| (place.row, fault.clone())).collect();
+        (String::from_utf8(lines.records).unwrap(), places, faults)
+    }
+
+    #[test]
+    fn members_become_cells_digit_for_digit() {
+        let (records, places, faults) = lines(
+            "{\"net\": 12345678901234567890.10, \"id\":\"a\\\"b\", \"other\":{\"x\":[1]}}\r\n\n{\"id\":true}\n{\"net\":null,\"id\":\"é\"}",
+        );
+        assert_eq!(records, "\"a\"\"b\",12345678901234567890.10\ntrue,\né,\n");
+        assert_eq!(places, [(7, 100), (8, 167), (9, 179)]);
+        assert!(faults.is_empty(), "{faults:?}");
+    }
+
+    #[test]
+    fn what_is_no_object_of_values_is_a_fault_of_its_line_alone() {
+        let (records, places, faults) = lines(
+            "[1]\n{\"id\":{}}\n{\"id\":1,\"id\":2}\n{\"id\":1} x\n{\"id\":\"\n{\"id\":3}\n{\"id\":\"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\"}\n",
+        );
+        assert_eq!(records, "3,\n");
+        assert_eq!(places.len(), 1);
+        let says =
+            ["expected an object", "not a value", "there twice", "trailing", "EOF while parsing", "at most 70 bytes"];
+        assert_eq!(faults.len(), says.len(), "{faults:?}");
+        for ((_, fault), says) in faults.iter().zip(says) {
+            assert!(fault.contains(says), "{fault:?} {says}");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The ledger pipeline: time-bounded batches of financial events become artifacts, everything known about one order,
+//! in order, nothing lost, nothing doubled.
+
+mod apply;
+mod apply_error;
+mod artifact;
+pub mod backlog;
+pub mod book;
+mod coalesce;
+mod codec;
+mod combine;
+mod compiled;
+mod container;
+mod definition;
+mod event;
+pub mod head;
+mod index_entry;
+pub mod intervals;
+pub mod job;
+mod json_lines;
+mod lines;
+pub mod manifest;
+mod measure;
+pub mod operate;
+mod part_file;
+mod partition;
+pub mod policy;
+mod prefetched;
+mod reduce;
+pub mod register;
+mod rule;
+mod run;
+mod sequence;
+pub mod stage;
+pub mod steps;
+mod tally;
+pub mod turns;
+pub mod watermark;
+
+pub use apply::{Applied, Apply, ApplyJob, Overlay};
+pub use apply_error::ApplyError;
+pub use coalesce::{CoalesceFigures, CoalescePlan, CoalescedRead, coalesce};
+pub use codec::Corrupt;
+pub use combine::{CombineError, Combined, EventConflict, ReducedSection, Stateless, combine, read_keys};
+pub use compiled::Ledger;
+pub use container::Section;
+pub use definition::{
+    Balance, Definition, DefinitionError, DuplicateScope, Duplicates, EventCompression, EventFormat, EventLines,
+    Events, KeepLines, LAST_LINES_MAX, Measure, MeasureKind, OnReject, OnStuck, StatusRule,
+};
+pub use event::{EVENT_ID_BYTES_MAX, KEY_BYTES_MAX, rule as event_rule};
+pub use index_entry::IndexEntry;
+pub use lines::{LINES_BYTES_MAX, SideFile};
+pub use measure::Dated;
+pub use part_file::{PartBytes, PartFile, Sidecar, SidecarEntry};
+pub use partition::{KeyHash, PARTITION_BITS_MAX, Partition, PartitionBits, TooManyBits};
+pub use prefetched::PrefetchedWriter;
+pub use reduce::{EventRange, ReduceError, Reduced, reduce};
+pub use rule::{BusinessRule, Facts, Judgement, Rules, Status};
+pub use run::Origin;
+pub use sequence::{BatchSequence, EmptyInterval, Interval, JobBatches, JobNumber, NoBatches};

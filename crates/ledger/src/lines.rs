@@ -1,0 +1,185 @@
+//! The event lines that an artifact keeps.
+//!
+//! They stand in the order of event time and event id. Where all are kept and an artifact's own grow past a bound, they
+//! move to a side file: a header line that says where the side lines before these are, and then the event lines. So an
+//! artifact with a million events has a short line, and its events are a walk.
+
+use std::cmp::Ordering;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    artifact::{put_number, put_text, put_time},
+    codec::Corrupt,
+    compiled::Ledger,
+    definition::KeepLines,
+    run::{Event, Origin},
+    sequence::BatchSequence,
+};
+
+/// How many bytes of event lines an artifact keeps in its own line.
+pub const LINES_BYTES_MAX: usize = 256 << 10;
+
+/// Where event lines went that an artifact could not keep in its own line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideFile {
+    /// The file's key in the data bucket.
+    pub file: String,
+    /// Where the latest side lines begin, with their header line.
+    pub offset: u64,
+    /// Their length in bytes, header and line feeds counted.
+    pub length: u64,
+    /// How many event lines there are in them and in all side lines before.
+    pub lines: u64,
+}
+
+impl SideFile {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"file\":");
+        put_text(out, &self.file);
+        for (name, number) in [("offset", self.offset), ("length", self.length), ("lines", self.lines)] {
+            out.push(b',');
+            put_text(out, name);
+            out.push(b':');
+            put_number(out, number);
+        }
+        out.push(b'}');
+    }
+}
+
+/// Event lines that are about to join an artifact's.
+#[derive(Debug, Default)]
+pub(crate) struct NewLines {
+    bytes: Vec<u8>,
+    lines: Vec<NewLine>,
+}
+
+#[derive(Debug)]
+struct NewLine {
+    order: Order,
+    end: usize,
+}
+
+/// What lines are ordered by.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Order {
+    time: Timestamp,
+    id: String,
+    origin: Origin,
+}
+
+/// Of a line, what it is ordered by.
+#[derive(Deserialize)]
+struct Placed {
+    event_id: String,
+    event_time: Timestamp,
+    batch: BatchSequence,
+    object: u32,
+    row: u64,
+}
+
+impl NewLines {
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.lines.clear();
+    }
+
+    /// Adds the line of an event; events come in order.
+    pub(crate) fn push(&mut self, ledger: &Ledger, event: &Event<'_>, cells: &[&str]) {
+        let out = &mut self.bytes;
+        out.extend_from_slice(b"{\"event_id\":");
+        put_text(out, event.id);
+        out.extend_from_slice(b",\"event_time\":");
+        put_time(out, event.time);
+        let Origin { batch, object, row } = event.origin;
+        for (name, number) in [("batch", batch.get()), ("object", u64::from(object)), ("row", row)] {
+            out.push(b',');
+            put_text(out, name);
+            out.push(b':');
+            put_number(out, number);
+        }
+        out.extend_from_slice(b",\"values\":{");
+        for (nth, index) in ledger.line_columns.iter().enumerate() {
+            let (Some(column), Some(cell)) = (ledger.columns.get(*index), cells.get(*index)) else { continue };
+            if nth > 0 {
+                out.push(b',');
+            }
+            put_text(out, &column.name);
+            out.push(b':');
+            if cell.is_empty() { out.extend_from_slice(b"null") } else { put_text(out, cell) }
+        }
+        out.extend_from_slice(b"}}");
+        let order = Order { time: event.time, id: event.id.to_owned(), origin: event.origin };
+        self.lines.push(NewLine { order, end: out.len() });
+    }
+
+    /// Writes `old` and these, in order and as many as are kept, with `separator` between them: how many were written.
+    pub(crate) fn merge(
+        &self,
+        old: &[&RawValue],
+        keep: KeepLines,
+        separator: u8,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, Corrupt> {
+        let merged = self.merged(old)?;
+        let skip = match keep {
+            KeepLines::None => merged.len(),
+            KeepLines::All => 0,
+            KeepLines::Last(count) => merged.len().saturating_sub(count as usize),
+        };
+        for (index, line) in merged.iter().skip(skip).enumerate() {
+            if index > 0 {
+                out.push(separator);
+            }
+            out.extend_from_slice(line);
+        }
+        Ok((merged.len() - skip) as u64)
+    }
+
+    /// Nearly always the new lines stand behind all the old ones: then only the last of those is looked into.
+    fn merged<'l>(&'l self, old: &[&'l RawValue]) -> Result<Vec<&'l [u8]>, Corrupt> {
+        let mut merged: Vec<&[u8]> = Vec::with_capacity(old.len() + self.lines.len());
+        let bytes = |line: &'l RawValue| line.get().as_bytes();
+        let follows = match (old.last(), self.lines.first()) {
+            (Some(last), Some(first)) => order(last)?.cmp(&first.order) == Ordering::Less,
+            _ => true,
+        };
+        if follows {
+            merged.extend(old.iter().copied().map(bytes));
+            merged.extend(self.iter().map(|(_, line)| line));
+            return Ok(merged);
+        }
+        let mut new = self.iter().peekable();
+        for line in old.iter().copied() {
+            let order = order(line)?;
+            while let Some((_, earlier)) = new.next_if(|(new, _)| **new < order) {
+                merged.push(earlier);
+            }
+            merged.push(bytes(line));
+        }
+        merged.extend(new.map(|(_, line)| line));
+        Ok(merged)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&Order, &[u8])> {
+        let mut start = 0;
+        self.lines.iter().map(move |line| {
+            let bytes = self.bytes.get(start..line.end).unwrap_or_default();
+            start = line.end;
+            (&line.order, bytes)
+        })
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len() + self.lines.len()
+    }
+}
+
+fn order(line: &RawValue) -> Result<Order, Corrupt> {
+    let placed: Placed = serde_json::from_str(line.get())
+        .map_err(|_| Corrupt::new("artifact", "one of its event lines cannot be read"))?;
+    let origin = Origin { batch: placed.batch, object: placed.object, row: placed.row };
+    Ok(Order { time: placed.event_time, id: placed.event_id, origin })
+}

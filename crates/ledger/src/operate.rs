@@ -1,0 +1,288 @@
+//! What an operator does, and what is done to batches that do not tie out: skip, refuse, pass, redrive, sign.
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use error_class::{Classified, ErrorClass};
+use storage::{StorageError, tables::Write};
+use tracing::{info, warn};
+
+use crate::{
+    BatchSequence, JobNumber,
+    backlog::BacklogManager,
+    book::{BatchRecord, BatchStatus, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, source_row},
+    head::Field,
+    intervals::IntervalSet,
+    job::{Job, JobRefusal, JobStatus},
+    manifest::LedgerId,
+    policy::Terms,
+    turns::{TRIES, TurnError},
+    watermark::{Completeness, Exception, SourceIntervals, completeness},
+};
+
+/// What becomes of batches of a job that is taken out, by their numbers. Those not named are let in again.
+pub type Verdicts = BTreeMap<BatchSequence, BatchStatus>;
+
+/// Why an operator's wish is not granted.
+#[derive(Debug, thiserror::Error)]
+pub enum OperateError {
+    /// The job was not moved.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
+    /// There is no such batch.
+    #[error("there is no batch {batch:?} in ledger {ledger}")]
+    UnknownBatch {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The batch.
+        batch: String,
+    },
+    /// The batch is in no job yet.
+    #[error("batch {0:?} waits to be grouped into a job: it can be taken out once it is in one")]
+    NotGrouped(String),
+    /// The batch is out already.
+    #[error("batch {batch:?} is out already: {reason}")]
+    Out {
+        /// The batch.
+        batch: String,
+        /// Why it was taken out.
+        reason: String,
+    },
+    /// An exception that does not say enough.
+    #[error("an exception names a source of the ledger, who signed it, and why")]
+    Unsigned,
+    /// Too many exceptions.
+    #[error("source {0:?} has {EXCEPTIONS_MAX} exceptions")]
+    TooManyExceptions(String),
+}
+
+impl From<StorageError> for OperateError {
+    fn from(error: StorageError) -> Self {
+        Self::Turn(error.into())
+    }
+}
+
+impl Classified for OperateError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Turn(error) => error.class(),
+            _ => ErrorClass::InvalidInput,
+        }
+    }
+}
+
+/// The most signed exceptions of one source.
+pub const EXCEPTIONS_MAX: usize = 500;
+
+/// The longest text that a person gives, in characters; more is cut.
+const REASON_CHARS_MAX: usize = 1_000;
+
+/// An operator's wishes. Each can be repeated: what is so already is left so.
+impl BacklogManager {
+    /// Takes a batch out, for ever, while its job is not applied. Its neighbours in the job are let in again, under new
+    /// numbers. Its interval stays open until a batch that `replaces` it is indexed, or an exception is signed.
+    pub async fn skip(&self, terms: &Terms, batch: &str, reason: &str) -> Result<(), OperateError> {
+        let reason = cut(reason);
+        self.out(terms, batch, BatchStatus::Skipped { reason }).await
+    }
+
+    /// Takes a batch out because its events do not add up to what its manifest says. Otherwise like [`skip`](Self::skip).
+    pub async fn refuse(&self, terms: &Terms, batch: &str, reason: &str) -> Result<(), OperateError> {
+        let reason = cut(reason);
+        self.out(terms, batch, BatchStatus::Refused { reason }).await
+    }
+
+    async fn out(&self, terms: &Terms, batch: &str, status: BatchStatus) -> Result<(), OperateError> {
+        let ledger = &terms.ledger;
+        for _ in 0..TRIES {
+            let unknown = || OperateError::UnknownBatch { ledger: ledger.clone(), batch: batch.to_owned() };
+            let record = self.book().batch(ledger, batch).await?.ok_or_else(unknown)?;
+            match &record.status {
+                standing if *standing == status => {
+                    self.tick(terms).await?;
+                    return Ok(());
+                }
+                BatchStatus::Skipped { reason } | BatchStatus::Refused { reason } => {
+                    return Err(OperateError::Out { batch: batch.to_owned(), reason: reason.clone() });
+                }
+                BatchStatus::Registered => {}
+            }
+            let number = record.number.ok_or_else(unknown)?;
+            let numbered = self.book().numbered(ledger, number, number).await?.pop().ok_or_else(unknown)?;
+            let job = numbered.job.ok_or_else(|| OperateError::NotGrouped(batch.to_owned()))?;
+            let verdicts = Verdicts::from([(number, status.clone())]);
+            match self.take_out(ledger, job, "a batch of it was taken out", &verdicts, 0).await {
+                // It has just been let in again under another number.
+                Err(TurnError::Refused(JobRefusal::Void(_))) => {}
+                Err(error) => return Err(error.into()),
+                Ok(()) => warn!(%ledger, batch, %number, "batch taken out"),
+            }
+        }
+        Err(TurnError::Contended { what: format!("batch {batch} of ledger {ledger}") }.into())
+    }
+
+    /// Has a parked job tried again.
+    pub async fn redrive(&self, terms: &Terms, job: JobNumber) -> Result<(), OperateError> {
+        let ledger = &terms.ledger;
+        for _ in 0..TRIES {
+            let unknown = || TurnError::UnknownJob { ledger: ledger.clone(), job };
+            let mut found = self.book().job(ledger, job).await?.ok_or_else(unknown)?;
+            match found.redrive(self.now()) {
+                // It was redriven by an earlier call, and nothing has failed since.
+                Err(JobRefusal::NotParked(_)) if found.last_failure.is_some() && found.failures == 0 => {}
+                Err(refusal) => return Err(TurnError::from(refusal).into()),
+                Ok(()) if !self.book().write(vec![self.replace(ledger, &found)?]).await? => continue,
+                Ok(()) => info!(%ledger, %job, "job redriven"),
+            }
+            self.tick(terms).await?;
+            return Ok(());
+        }
+        Err(TurnError::Contended { what: format!("job {job} of ledger {ledger}") }.into())
+    }
+
+    /// A parked job lets others by: all of its batches are let in again, behind them.
+    pub(crate) async fn pass(&self, ledger: &LedgerId, job: JobNumber) -> Result<(), TurnError> {
+        match self.take_out(ledger, job, "it was parked, and others were let by", &Verdicts::new(), 1).await {
+            // Somebody else has just done something about it.
+            Err(TurnError::Refused(_)) => Ok(()),
+            taken => taken,
+        }
+    }
+
+    /// Voids a job and, in the same transaction, gives those of its batches that are let in again new numbers. (With
+    /// their old ones, their index writes would look too old.)
+    async fn take_out(
+        &self,
+        ledger: &LedgerId,
+        number: JobNumber,
+        reason: &str,
+        verdicts: &Verdicts,
+        passes: u32,
+    ) -> Result<(), TurnError> {
+        for _ in 0..TRIES {
+            let unknown = || TurnError::UnknownJob { ledger: ledger.clone(), job: number };
+            let job = self.book().job(ledger, number).await?.ok_or_else(unknown)?;
+            if passes > 0 && !matches!(job.status, JobStatus::Parked(_)) {
+                return Ok(());
+            }
+            let batches = self.book().batches(ledger, job.batches).await?;
+            let writes = self.taking_out(ledger, job, batches, reason, verdicts, passes).await?;
+            if self.book().write(writes).await? {
+                return Ok(());
+            }
+        }
+        Err(TurnError::Contended { what: format!("job {number} of ledger {ledger}") })
+    }
+
+    async fn taking_out(
+        &self,
+        ledger: &LedgerId,
+        mut job: Job,
+        batches: Vec<NumberedBatch>,
+        reason: &str,
+        verdicts: &Verdicts,
+        passes: u32,
+    ) -> Result<Vec<Write>, TurnError> {
+        let book = self.book();
+        let head = book.head(ledger).await?;
+        let mut next = head.next;
+        let mut void: BTreeMap<String, SourceRecord> = BTreeMap::new();
+        let mut writes = Vec::new();
+        for batch in batches {
+            let mut record = self.record(ledger, &batch).await?;
+            match verdicts.get(&batch.number) {
+                Some(status) => {
+                    record.status = status.clone();
+                    if !batch.correction {
+                        let source = match void.entry(batch.source) {
+                            Entry::Occupied(read) => read.into_mut(),
+                            Entry::Vacant(unread) => {
+                                let source = book.source(ledger, unread.key()).await?;
+                                unread.insert(source)
+                            }
+                        };
+                        source.void.insert(batch.interval);
+                    }
+                }
+                None => {
+                    record.number = Some(next);
+                    let again = NumberedBatch { number: next, job: None, passes: batch.passes + passes, ..batch };
+                    writes.push(book.insert(ledger, &number_row(next), &again)?);
+                    next = next.next();
+                }
+            }
+            writes.push(book.replace(ledger, &batch_row(&record.batch), &record)?);
+        }
+        for (source, record) in &void {
+            writes.push(book.replace(ledger, &source_row(source), record)?);
+        }
+        if next != head.next {
+            writes.push(head.change(book, ledger, &[(Field::Next, next.get())], &[]));
+        }
+        job.void(reason, (next != head.next).then_some(head.next))?;
+        writes.push(self.replace(ledger, &job)?);
+        Ok(writes)
+    }
+
+    async fn record(&self, ledger: &LedgerId, batch: &NumberedBatch) -> Result<BatchRecord, TurnError> {
+        let missing = || StorageError::NotFound { what: format!("batch {} of ledger {ledger}", batch.batch) };
+        Ok(self.book().batch(ledger, &batch.batch).await?.ok_or_else(missing)?)
+    }
+
+    /// Signs that an interval is to count as complete although no batch covers it. Completeness will always name it.
+    pub async fn sign(&self, terms: &Terms, source: &str, exception: &Exception) -> Result<(), OperateError> {
+        let said = |text: &str| !text.trim().is_empty() && text.chars().count() <= REASON_CHARS_MAX;
+        if !terms.sources.contains_key(source) || !said(&exception.signed_by) || !said(&exception.reason) {
+            return Err(OperateError::Unsigned);
+        }
+        for _ in 0..TRIES {
+            let mut coverage = self.book().coverage(&terms.ledger, source).await?;
+            let same = |held: &Exception| {
+                (held.interval, &held.signed_by, &held.reason)
+                    == (exception.interval, &exception.signed_by, &exception.reason)
+            };
+            if coverage.exceptions.iter().any(same) {
+                return Ok(());
+            }
+            if coverage.exceptions.len() >= EXCEPTIONS_MAX {
+                return Err(OperateError::TooManyExceptions(source.to_owned()));
+            }
+            coverage.exceptions.push(exception.clone());
+            let write = self.book().replace(&terms.ledger, &coverage_row(source), &coverage)?;
+            if self.book().write(vec![write]).await? {
+                warn!(ledger = %terms.ledger, source, interval = %exception.interval, "exception signed");
+                return Ok(());
+            }
+        }
+        Err(TurnError::Contended { what: format!("the coverage of source {source}") }.into())
+    }
+
+    /// Until when the ledger is complete, and what holds it.
+    pub async fn completeness(&self, terms: &Terms) -> Result<Completeness, OperateError> {
+        let view = self.book().view(&terms.ledger).await?;
+        let mut parked: BTreeMap<String, IntervalSet> = BTreeMap::new();
+        for job in view.jobs.iter().filter(|job| matches!(job.status, JobStatus::Parked(_))) {
+            for batch in self.book().numbered(&terms.ledger, job.batches.lo(), job.batches.hi()).await? {
+                parked.entry(batch.source).or_default().insert(batch.interval);
+            }
+        }
+        let mut sources = BTreeMap::new();
+        for (name, opens_at) in &terms.sources {
+            let registered = self.book().source(&terms.ledger, name).await?;
+            let coverage = self.book().coverage(&terms.ledger, name).await?;
+            let intervals = SourceIntervals {
+                opens_at: *opens_at,
+                claimed: registered.claimed,
+                void: registered.void,
+                parked: parked.remove(name).unwrap_or_default(),
+                indexed: coverage.indexed,
+                exceptions: coverage.exceptions,
+            };
+            sources.insert(name.clone(), intervals);
+        }
+        Ok(completeness(&sources))
+    }
+}
+
+fn cut(reason: &str) -> String {
+    reason.chars().take(REASON_CHARS_MAX).collect()
+}

@@ -1,0 +1,435 @@
+//! Registration: a manifest → the next number of its ledger, once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use error_class::{Classified, ErrorClass};
+use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use storage::{
+    Clock, Location, Objects, StorageError, Tables,
+    objects::{PutOptions, read_all},
+    tables::Write,
+};
+use tracing::{info, warn};
+
+use crate::{
+    BatchSequence, Interval,
+    book::{
+        BatchRecord, BatchStatus, Book, INTERVALS_MAX, NumberedBatch, SourceRecord, batch_row, number_row, source_row,
+    },
+    head::{Field, Head},
+    manifest::{BatchManifest, LedgerId, MANIFEST_BYTES_MAX, ManifestError, ManifestKey, PinnedBatch, PinnedObject},
+    policy::Terms,
+    turns::TRIES,
+};
+
+/// How many objects of a batch are looked at side by side.
+const LOOKS: usize = 16;
+/// The longest pinned manifest: the longest manifest, and a version and a tag for each object.
+const PINNED_BYTES_MAX: u64 = 4 * MANIFEST_BYTES_MAX;
+
+/// What became of a manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "registered", rename_all = "snake_case")]
+pub enum Registered {
+    /// It has this number.
+    Numbered {
+        /// The number.
+        number: BatchSequence,
+        /// Whether an earlier registration gave it.
+        repeated: bool,
+    },
+    /// It does not tie out: it is written down with the reason, and blocks nothing.
+    Refused {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why a batch cannot be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// A store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The key is none of a manifest.
+    #[error("{0:?} is not <tenant>/batches/<ledger>/<batch>/manifest.json")]
+    Key(String),
+    /// The manifest is wrong.
+    #[error("the manifest of batch {batch} cannot be taken")]
+    Manifest {
+        /// The batch.
+        batch: String,
+        /// Why.
+        #[source]
+        source: ManifestError,
+    },
+    /// The manifest names an object that is not there.
+    #[error("batch {batch} names {object}, which does not exist: upload the manifest after its objects")]
+    NoObject {
+        /// The batch.
+        batch: String,
+        /// The object's address.
+        object: String,
+    },
+    /// Another manifest was registered under this name.
+    #[error("batch {batch} was registered with another manifest: a corrected batch has a name of its own")]
+    OtherManifest {
+        /// The batch.
+        batch: String,
+    },
+    /// The ledger has no such source.
+    #[error("ledger {ledger} has no source {source_name:?}")]
+    UnknownSource {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The source.
+        source_name: String,
+    },
+    /// The batch begins before its source does.
+    #[error("batch {batch} begins at {from}, before its source is expected to, at {opens_at}")]
+    TooEarly {
+        /// The batch.
+        batch: String,
+        /// Its beginning.
+        from: Timestamp,
+        /// The source's beginning.
+        opens_at: Timestamp,
+    },
+    /// The interval, or a part of it, is closed already.
+    #[error(
+        "batch {batch} covers {interval}, of which source {source_name:?} has closed a part already: late events come in \
+         a batch that says why in `correction`, and one that `replaces` a refused or skipped batch names it"
+    )]
+    Overlap {
+        /// The batch.
+        batch: String,
+        /// Its interval.
+        interval: Interval,
+        /// The source.
+        source_name: String,
+    },
+    /// A correction of what is not closed.
+    #[error("batch {batch} corrects {interval}, of which source {source_name:?} has not closed a part: close it first")]
+    NothingToCorrect {
+        /// The batch.
+        batch: String,
+        /// Its interval.
+        interval: Interval,
+        /// The source.
+        source_name: String,
+    },
+    /// The batch cannot stand in the place of the one that it names.
+    #[error("batch {batch} cannot replace {replaces}: {reason}")]
+    Replacement {
+        /// The batch.
+        batch: String,
+        /// The one that it names.
+        replaces: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The source's batches leave too many gaps.
+    #[error("the batches of source {source_name:?} leave {INTERVALS_MAX} gaps: close some before opening more")]
+    Gaps {
+        /// The source.
+        source_name: String,
+    },
+    /// Others were first, every time.
+    #[error("too many batches of ledger {ledger} are registered at once")]
+    Contended {
+        /// The ledger.
+        ledger: LedgerId,
+    },
+    /// The pinned manifest cannot be read or written.
+    #[error("{what} cannot be read")]
+    Malformed {
+        /// What it is.
+        what: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Classified for RegisterError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Storage(error) => error.class(),
+            Self::Contended { .. } => ErrorClass::Throttled,
+            Self::Malformed { .. } => ErrorClass::Bug,
+            _ => ErrorClass::InvalidInput,
+        }
+    }
+}
+
+/// Gives batches their numbers.
+///
+/// Running it again, late or twice at once is harmless: a batch is known by its name and its manifest's digest, and one
+/// transaction puts the batch if it is absent, puts the number if it is absent, and moves the head's `next` from that
+/// number to the one behind it. So numbers are dense, whoever fails where, and a repetition finds what stands.
+pub struct Registrar {
+    objects: Arc<dyn Objects>,
+    clock: Arc<dyn Clock>,
+    book: Book,
+    data_bucket: String,
+}
+
+/// A batch that is about to get its number.
+struct Entrant<'a> {
+    at: &'a ManifestKey,
+    manifest: &'a BatchManifest,
+    digest: String,
+    opens_at: Timestamp,
+    pinned: String,
+    bytes: u64,
+}
+
+impl Registrar {
+    /// A registrar that reads `objects`, pins into `data_bucket` and keeps its book in the table `ledgers_table`.
+    pub fn new(
+        objects: Arc<dyn Objects>,
+        tables: Arc<dyn Tables>,
+        clock: Arc<dyn Clock>,
+        ledgers_table: &str,
+        data_bucket: &str,
+    ) -> Self {
+        Self { objects, clock, book: Book::new(tables, ledgers_table), data_bucket: data_bucket.to_owned() }
+    }
+
+    /// Registers the batch whose manifest stands at `at`. The backlog manager is called after this.
+    pub async fn register(
+        &self,
+        at: &Location,
+        version: Option<&str>,
+        terms: &Terms,
+    ) -> Result<Registered, RegisterError> {
+        let key = ManifestKey::parse(&at.key).filter(|key| key.ledger == terms.ledger);
+        let key = key.ok_or_else(|| RegisterError::Key(at.key.clone()))?;
+        let json = read_all(self.objects.read(at, version, None).await?, at, MANIFEST_BYTES_MAX).await?;
+        let wrong = |source| RegisterError::Manifest { batch: key.batch.clone(), source };
+        let manifest = BatchManifest::parse(&json).map_err(wrong)?;
+        let opens_at = terms.sources.get(&manifest.source).copied();
+        let opens_at = opens_at.ok_or_else(|| RegisterError::UnknownSource {
+            ledger: key.ledger.clone(),
+            source_name: manifest.source.clone(),
+        })?;
+        let digest = manifest.digest();
+        let mut entrant = Entrant { at: &key, manifest: &manifest, digest, opens_at, pinned: String::new(), bytes: 0 };
+        match manifest.check(&key) {
+            Err(fault) if fault.is_of_totals() => return self.refuse(&entrant, fault.to_string()).await,
+            checked => checked.map_err(wrong)?,
+        }
+        (entrant.pinned, entrant.bytes) = self.pin(&at.bucket, &entrant).await?;
+        self.number(&entrant).await
+    }
+
+    /// Fixes the versions of the batch's objects; the first to do so for this manifest counts. Their key, and the
+    /// bytes of all objects.
+    async fn pin(&self, bucket: &str, entrant: &Entrant<'_>) -> Result<(String, u64), RegisterError> {
+        let Entrant { at, manifest, digest, .. } = entrant;
+        let looks = manifest.objects.iter().filter_map(|object| Some((object.whole_key(at)?, object.records)));
+        let looks = looks.map(|(key, records)| async move {
+            let location = Location::new(bucket, key);
+            match self.objects.head(&location, None).await {
+                Ok(info) => Ok(PinnedObject {
+                    key: location.key,
+                    version: info.version,
+                    etag: info.etag,
+                    bytes: info.bytes,
+                    records,
+                }),
+                Err(StorageError::NotFound { what }) => {
+                    Err(RegisterError::NoObject { batch: at.batch.clone(), object: what })
+                }
+                Err(error) => Err(error.into()),
+            }
+        });
+        let objects = stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKS).try_collect().await?;
+        let pinned = PinnedBatch {
+            batch: at.batch.clone(),
+            manifest: (*manifest).clone(),
+            bucket: bucket.to_owned(),
+            objects,
+            pinned_at: self.clock.now(),
+        };
+        let key = format!("{}/ledgers/{}/batches/{}/{digest}.json", at.ledger.tenant, at.ledger.ledger, at.batch);
+        let to = Location::new(&self.data_bucket, &key);
+        let malformed = |source| RegisterError::Malformed { what: to.to_string(), source };
+        let body = Bytes::from(serde_json::to_vec(&pinned).map_err(malformed)?);
+        let content_type = Some("application/json".to_owned());
+        let options = PutOptions { if_absent: true, content_type, ..PutOptions::default() };
+        let stands: PinnedBatch = match self.objects.put(&to, body, options).await?.written() {
+            Some(_) => pinned,
+            None => {
+                let json = read_all(self.objects.read(&to, None, None).await?, &to, PINNED_BYTES_MAX).await?;
+                serde_json::from_slice(&json).map_err(malformed)?
+            }
+        };
+        Ok((key, stands.objects.iter().fold(0, |sum, object| sum.saturating_add(object.bytes))))
+    }
+
+    async fn number(&self, entrant: &Entrant<'_>) -> Result<Registered, RegisterError> {
+        let Entrant { at, .. } = entrant;
+        for _ in 0..TRIES {
+            // The head first: what is read after it is at least as new, and the transaction holds only while `next` is
+            // what was read here, so no registration comes between these checks and the write.
+            let head = self.book.head(&at.ledger).await?;
+            if let Some(known) = self.book.batch(&at.ledger, &at.batch).await? {
+                return entrant.repeated(known);
+            }
+            let writes = match self.writes(entrant, &head).await {
+                // What stands in the way may have been registered meanwhile, and may be this very batch.
+                Err(error) if self.book.head(&at.ledger).await?.next == head.next => return Err(error),
+                Err(_) => continue,
+                Ok(writes) => writes,
+            };
+            if self.book.write(writes).await? {
+                info!(ledger = %at.ledger, batch = at.batch, number = %head.next, "batch registered");
+                return Ok(Registered::Numbered { number: head.next, repeated: false });
+            }
+        }
+        Err(RegisterError::Contended { ledger: at.ledger.clone() })
+    }
+
+    async fn writes(&self, entrant: &Entrant<'_>, head: &Head) -> Result<Vec<Write>, RegisterError> {
+        let Entrant { at, manifest, .. } = entrant;
+        let (ledger, number) = (&at.ledger, head.next);
+        let source = self.book.source(ledger, &manifest.source).await?;
+        let replaced = match &manifest.replaces {
+            Some(replaces) => Some(entrant.replaced(self.book.batch(ledger, replaces).await?)?),
+            None => None,
+        };
+        let claimed = entrant.claim(&source, replaced.as_ref())?;
+        let record = entrant.record(BatchStatus::Registered, Some(number), self.clock.now());
+        let numbered = NumberedBatch {
+            number,
+            batch: at.batch.clone(),
+            source: manifest.source.clone(),
+            interval: manifest.interval,
+            correction: record.correction,
+            events: manifest.totals.records(),
+            bytes: entrant.bytes,
+            pinned: entrant.pinned.clone(),
+            passes: 0,
+            job: None,
+        };
+        let mut writes = vec![
+            head.change(&self.book, ledger, &[(Field::Next, number.next().get())], &[]),
+            self.book.replace(ledger, &batch_row(&at.batch), &record)?,
+            self.book.insert(ledger, &number_row(number), &numbered)?,
+        ];
+        if claimed != source {
+            writes.push(self.book.replace(ledger, &source_row(&manifest.source), &claimed)?);
+        }
+        if let Some(mut replaced) = replaced {
+            replaced.replaced_by = Some(at.batch.clone());
+            writes.push(self.book.replace(ledger, &batch_row(&replaced.batch), &replaced)?);
+        }
+        Ok(writes)
+    }
+
+    /// Writes down that a batch does not tie out. It gets no number, and claims no interval.
+    async fn refuse(&self, entrant: &Entrant<'_>, reason: String) -> Result<Registered, RegisterError> {
+        let Entrant { at, .. } = entrant;
+        let status = BatchStatus::Refused { reason: reason.clone() };
+        let record = entrant.record(status, None, self.clock.now());
+        if self.book.write(vec![self.book.replace(&at.ledger, &batch_row(&at.batch), &record)?]).await? {
+            warn!(ledger = %at.ledger, batch = at.batch, reason, "batch refused");
+            return Ok(Registered::Refused { reason });
+        }
+        match self.book.batch(&at.ledger, &at.batch).await? {
+            Some(known) => entrant.repeated(known),
+            None => Err(RegisterError::Contended { ledger: at.ledger.clone() }),
+        }
+    }
+}
+
+impl Entrant<'_> {
+    /// What a batch that is known already is answered.
+    fn repeated(&self, known: BatchRecord) -> Result<Registered, RegisterError> {
+        if known.digest != self.digest {
+            return Err(RegisterError::OtherManifest { batch: known.batch });
+        }
+        match (known.number, known.status) {
+            (Some(number), _) => Ok(Registered::Numbered { number, repeated: true }),
+            (None, BatchStatus::Refused { reason } | BatchStatus::Skipped { reason }) => {
+                Ok(Registered::Refused { reason })
+            }
+            (None, BatchStatus::Registered) => Err(StorageError::Invalid {
+                what: format!("batch {} of ledger {}", known.batch, self.at.ledger),
+                reason: "is registered without a number".to_owned(),
+            }
+            .into()),
+        }
+    }
+
+    /// The batch that this one replaces, if it can.
+    fn replaced(&self, found: Option<BatchRecord>) -> Result<BatchRecord, RegisterError> {
+        let cannot = |reason| RegisterError::Replacement {
+            batch: self.at.batch.clone(),
+            replaces: self.manifest.replaces.clone().unwrap_or_default(),
+            reason,
+        };
+        let found = found.ok_or_else(|| cannot("there is no such batch"))?;
+        if found.status == BatchStatus::Registered {
+            return Err(cannot("it was neither refused nor skipped; send a correction"));
+        }
+        if found.replaced_by.is_some() {
+            return Err(cannot("it was replaced already"));
+        }
+        if found.source != self.manifest.source || found.interval != self.manifest.interval {
+            return Err(cannot("it is of another source or interval"));
+        }
+        if found.correction != self.manifest.correction.is_some() {
+            return Err(cannot("one of them is a correction and the other is not"));
+        }
+        Ok(found)
+    }
+
+    /// The source's intervals once this batch is registered, if its interval is free.
+    fn claim(&self, source: &SourceRecord, replaced: Option<&BatchRecord>) -> Result<SourceRecord, RegisterError> {
+        let (batch, interval) = (self.at.batch.clone(), self.manifest.interval);
+        let source_name = self.manifest.source.clone();
+        if interval.from() < self.opens_at {
+            return Err(RegisterError::TooEarly { batch, from: interval.from(), opens_at: self.opens_at });
+        }
+        let mut after = source.clone();
+        if self.manifest.correction.is_some() {
+            return match source.claimed.covers(interval) {
+                true => Ok(after),
+                false => Err(RegisterError::NothingToCorrect { batch, interval, source_name }),
+            };
+        }
+        // A batch that had a number keeps its claim when it becomes void, for the one that replaces it.
+        if replaced.is_some_and(|replaced| replaced.number.is_some()) {
+            after.void.remove(interval);
+            return Ok(after);
+        }
+        if source.claimed.overlaps(interval) {
+            return Err(RegisterError::Overlap { batch, interval, source_name });
+        }
+        after.claimed.insert(interval);
+        if after.claimed.intervals().len() + after.void.intervals().len() > INTERVALS_MAX {
+            return Err(RegisterError::Gaps { source_name });
+        }
+        Ok(after)
+    }
+
+    fn record(&self, status: BatchStatus, number: Option<BatchSequence>, registered_at: Timestamp) -> BatchRecord {
+        BatchRecord {
+            batch: self.at.batch.clone(),
+            digest: self.digest.clone(),
+            status,
+            number,
+            source: self.manifest.source.clone(),
+            interval: self.manifest.interval,
+            correction: self.manifest.correction.is_some(),
+            replaced_by: None,
+            registered_at,
+            version: 0,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Control totals, summed fast: by index instead of by name until the end.
+
+use money::{Amount, AmountError, ColumnTotal, ControlTotals, Currency, Overflow};
+
+use crate::{compiled::Ledger, measure::Currencies};
+
+/// The number of events and the sums of their amounts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tally {
+    events: u64,
+    /// By amount column.
+    columns: Vec<Vec<(Option<Currency>, ColumnTotal)>>,
+}
+
+impl Tally {
+    pub(crate) fn new(ledger: &Ledger) -> Self {
+        Self { events: 0, columns: vec![Vec::new(); ledger.amounts.len()] }
+    }
+
+    pub(crate) fn add_event(&mut self) {
+        self.events += 1;
+    }
+
+    pub(crate) fn add_amount(
+        &mut self,
+        index: usize,
+        currency: Option<Currency>,
+        amount: Amount,
+    ) -> Result<(), AmountError> {
+        let Some(currencies) = self.columns.get_mut(index) else { return Ok(()) };
+        match currencies.iter_mut().find(|(held, _)| *held == currency) {
+            Some((_, total)) => {
+                total.sum = total.sum.checked_add(amount)?;
+                total.amounts += 1;
+            }
+            None => currencies.push((currency, ColumnTotal { sum: amount, amounts: 1, unparsed: 0 })),
+        }
+        Ok(())
+    }
+
+    /// Counts an event of a run, by its cells.
+    #[inline]
+    pub(crate) fn add_cells(
+        &mut self,
+        ledger: &Ledger,
+        cells: &[&str],
+        currencies: &mut Currencies,
+    ) -> Result<(), AmountError> {
+        self.add_event();
+        for (index, amount) in ledger.amounts.iter().enumerate() {
+            let cell = cells.get(amount.column).copied().unwrap_or_default();
+            if !cell.is_empty() {
+                let currency = currencies.of(amount.currency, cells);
+                self.add_amount(index, currency, Amount::parse(cell.as_bytes())?)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn totals(&self, ledger: &Ledger) -> Result<ControlTotals, Overflow> {
+        let mut totals = ControlTotals::default();
+        totals.add_records(self.events)?;
+        for (amount, currencies) in ledger.amounts.iter().zip(&self.columns) {
+            let name = ledger.columns.get(amount.column).map_or("", |column| &column.name);
+            for (currency, total) in currencies {
+                totals.add_total(name, *currency, *total)?;
+            }
+        }
+        Ok(totals)
+    }
+}
