@@ -572,4 +572,23 @@ mod tests {
         assert_eq!(again, schema);
         assert!(schema.compile().is_ok());
     }
+
+    #[test]
+    fn cells_are_read_as_their_field_writes_them() {
+        let schema: Schema = serde_json::from_value(serde_json::json!({ "fields": [
+            { "name": "net", "type": "number", "decimalChar": ",", "groupChar": "." },
+            { "name": "day", "type": "date", "format": "%d.%m.%Y" },
+            { "name": "at", "type": "datetime" },
+            { "name": "note" },
+        ] }))
+        .unwrap();
+        let schema = schema.compile().unwrap();
+        assert_eq!(schema.number(0, "1.234,50"), Some("1234.50".parse().unwrap()));
+        assert_eq!((schema.number(0, "1,2,3"), schema.number(3, "1"), schema.number(9, "1")), (None, None, None));
+        assert_eq!(schema.instant(1, "02.05.2024"), Some("2024-05-02T00:00:00Z".parse().unwrap()));
+        assert_eq!(schema.instant(2, "2024-05-02T01:00:00.5+02:00"), Some("2024-05-01T23:00:00.5Z".parse().unwrap()));
+        assert_eq!((schema.instant(2, "tomorrow"), schema.instant(0, "1")), (None, None));
+        let kinds: Vec<_> = (0..5).map(|field| (schema.is_number(field), schema.is_instant(field))).collect();
+        assert_eq!(kinds, [(true, false), (false, true), (false, true), (false, false), (false, false)]);
+    }
 }
