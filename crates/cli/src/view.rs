@@ -3,7 +3,6 @@
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use intake::{
-    layout::DEFAULT_TENANT,
     messages::{MailStatus, RunId},
     runs::{Reason, RunRecord, StepRecord, StepStatus},
 };
@@ -187,8 +186,7 @@ pub(crate) fn command(words: &str, run: &RunId) -> String {
 }
 
 fn as_typed(words: &str, tenant: &str, run: &str) -> String {
-    let tenant = if tenant == DEFAULT_TENANT { String::new() } else { format!("--tenant {tenant} ") };
-    format!("tieout {tenant}{words} {run}")
+    text::command(tenant, &format!("{words} {run}"))
 }
 
 /// Runs, a line each.

@@ -120,7 +120,9 @@ fn next_steps(figures: &RunFigures, link: Option<&Link>) -> Vec<Paragraph> {
             Paragraph { text: format!("The file is where it was: {}", figures.input), detail: None },
             Paragraph { text: advice(figures, class), detail: None },
         ],
-        (Outcome::Published { .. }, None) => vec![command("To get the output:", format!("tieout run output {run}"))],
+        (Outcome::Published { .. }, None) => {
+            vec![command("To get the output:", text::command(&figures.tenant, &format!("run output {run}")))]
+        }
         (Outcome::Published { output }, Some(link)) => vec![
             Paragraph {
                 text: format!(
@@ -130,7 +132,7 @@ fn next_steps(figures: &RunFigures, link: Option<&Link>) -> Vec<Paragraph> {
                 ),
                 detail: Some(Detail::Link(link.url.clone())),
             },
-            command("After that, a fresh link:", format!("tieout run link {run}")),
+            command("After that, a fresh link:", text::command(&figures.tenant, &format!("run link {run}"))),
         ],
     }
 }

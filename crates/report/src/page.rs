@@ -204,15 +204,15 @@ fn facts(figures: &RunFigures) -> Markup {
 }
 
 fn footer(figures: &RunFigures) -> Markup {
-    let run = &figures.run;
+    let command = |words: &str| text::command(&figures.tenant, &format!("{words} {}", figures.run));
     html! {
         footer {
             @if let Outcome::Published { output } = &figures.outcome {
-                "Output " (shown(output)) ": " code { "tieout run output " (run) } ". "
-                "A download link to pass on: " code { "tieout run link " (run) } ". "
-                @if !figures.rejects.is_empty() { "All rejects: " code { "tieout run rejects " (run) } "." }
+                "Output " (shown(output)) ": " code { (command("run output")) } ". "
+                "A download link to pass on: " code { (command("run link")) } ". "
+                @if !figures.rejects.is_empty() { "All rejects: " code { (command("run rejects")) } "." }
             } @else {
-                "What happened step by step: " code { "tieout run show " (run) } "."
+                "What happened step by step: " code { (command("run show")) } "."
             }
         }
     }

@@ -77,6 +77,11 @@ pub fn visible(text: &str, chars: usize) -> String {
     shown
 }
 
+/// A command of the `tieout` command line, as people of a tenant type it: those of `default` need not name theirs.
+pub fn command(tenant: &str, words: &str) -> String {
+    if tenant == "default" { format!("tieout {words}") } else { format!("tieout --tenant {tenant} {words}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +133,11 @@ mod tests {
         assert_eq!(visible("a\r\n\0\u{85}é", 10), "a␍␊␀\u{fffd}é");
         assert_eq!(visible("ééé", 3), "ééé");
         assert_eq!(visible("éééé", 3), "ééé…");
+    }
+
+    #[test]
+    fn commands_name_a_tenant_of_their_own() {
+        assert_eq!(command("default", "run list"), "tieout run list");
+        assert_eq!(command("acme", "run list"), "tieout --tenant acme run list");
     }
 }
