@@ -1,7 +1,7 @@
 //! What can go wrong in a run, told so that the sender of the file knows what to do.
 
 use error_class::{Classified, ErrorClass};
-use storage::StorageError;
+use storage::{StorageError, documents::DocumentError};
 
 use crate::feed::FeedError;
 
@@ -11,6 +11,9 @@ pub enum IntakeError {
     /// A store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A manifest could not be read or written.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
     /// The feed's descriptor is wrong.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -68,7 +71,7 @@ pub enum IntakeError {
         /// In what.
         difference: String,
     },
-    /// A message or manifest cannot be read or written.
+    /// A message cannot be read or written.
     #[error("{what} cannot be read")]
     Malformed {
         /// What it is.
@@ -166,6 +169,7 @@ impl Classified for IntakeError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Storage(error) => error.class(),
+            Self::Document(error) => error.class(),
             Self::Feed(_)
             | Self::UnknownFeed { .. }
             | Self::UnknownReference { .. }
