@@ -11,9 +11,6 @@ pub enum IntakeError {
     /// A store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
-    /// A manifest could not be read or written.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
     /// The feed's descriptor is wrong.
     #[error(transparent)]
     Feed(#[from] FeedError),
@@ -71,7 +68,7 @@ pub enum IntakeError {
         /// In what.
         difference: String,
     },
-    /// A message cannot be read or written.
+    /// A message or manifest cannot be read or written.
     #[error("{what} cannot be read")]
     Malformed {
         /// What it is.
@@ -165,11 +162,19 @@ pub enum FileError {
     },
 }
 
+impl From<DocumentError> for IntakeError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Storage(error) => error.into(),
+            DocumentError::Malformed { what, source } => Self::Malformed { what, source },
+        }
+    }
+}
+
 impl Classified for IntakeError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Storage(error) => error.class(),
-            Self::Document(error) => error.class(),
             Self::Feed(_)
             | Self::UnknownFeed { .. }
             | Self::UnknownReference { .. }
