@@ -1,5 +1,5 @@
 //! The event generator, its oracle and the ledger's own stages, held against one another.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
