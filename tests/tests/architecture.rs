@@ -21,13 +21,14 @@ enum Kind {
 }
 
 /// What each library crate may depend on, of this project's own. A pipeline has a line of its own in [`PIPELINE`].
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 11] = [
     ("error-class", &[]),
     ("money", &[]),
     ("records", &["error-class", "money"]),
     ("storage", &["error-class"]),
     ("report", &["error-class", "money"]),
     ("aws-adapters", &["error-class", "storage"]),
+    ("disk-adapters", &["error-class", "storage"]),
     ("lambda-shell", &["error-class"]),
     // A pipeline's line is PIPELINE; this one has no functions yet.
     ("ledger", &PIPELINE),
@@ -39,11 +40,12 @@ const PIPELINE: [&str; 5] = ["error-class", "money", "records", "report", "stora
 const FUNCTION: [&str; 2] = ["aws-adapters", "lambda-shell"];
 
 /// Libraries of others that one crate wraps for all.
-const WRAPPED: [(&str, &str); 5] = [
+const WRAPPED: [(&str, &str); 6] = [
     ("aws-sdk-", "aws-adapters"),
     ("aws-config", "aws-adapters"),
     ("aws-smithy-", "aws-adapters"),
     ("redis", "aws-adapters"),
+    ("redb", "disk-adapters"),
     ("lambda_runtime", "lambda-shell"),
 ];
 /// Libraries that take minutes to build: no crate that `cargo build` builds names them.
