@@ -230,7 +230,10 @@ mod tests {
             })
         };
         let aborted = ended("ABORTED", None).unwrap();
-        assert_eq!((aborted.class, &*aborted.message), (ErrorClass::WorkerLost, "the execution ended as ABORTED. by hand"));
+        assert_eq!(
+            (aborted.class, &*aborted.message),
+            (ErrorClass::WorkerLost, "the execution ended as ABORTED. by hand")
+        );
         assert_eq!(ended("TIMED_OUT", Some("States.Timeout")).unwrap().class, ErrorClass::WorkerLost);
         assert_eq!(ended("FAILED", Some("Throttled")).unwrap().class, ErrorClass::Throttled);
         assert_eq!(ended("FAILED", None).unwrap().class, ErrorClass::Bug);

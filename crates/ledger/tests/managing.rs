@@ -78,13 +78,7 @@ impl World {
         let workflows = Arc::new(MemoryWorkflows::default());
         let settings = registrar::Config { data_bucket: "data".to_owned(), backlog: config() };
         Self {
-            registrar: BatchRegistrar::new(
-                objects.clone(),
-                tables.clone(),
-                workflows.clone(),
-                clock.clone(),
-                settings,
-            ),
+            registrar: BatchRegistrar::new(objects.clone(), tables.clone(), workflows.clone(), clock.clone(), settings),
             manager: Manager::new(tables.clone(), workflows.clone(), clock.clone(), config()),
             clock,
             objects,
@@ -202,7 +196,9 @@ async fn an_event_without_a_version_takes_the_latest() {
 #[tokio::test]
 async fn what_is_no_manifest_or_gone_is_left_alone() {
     let world = World::new().await;
-    for key in ["acme/batches/orders/b1/events.csv", "batches/orders/UP/manifest.json", "acme/batches/orders/no/manifest.json"] {
+    for key in
+        ["acme/batches/orders/b1/events.csv", "batches/orders/UP/manifest.json", "acme/batches/orders/no/manifest.json"]
+    {
         world.deliver(&event(key, None)).await.unwrap();
     }
     let event = world.upload("orders", "b1", manifest("shop", 1)).await;
@@ -298,9 +294,7 @@ async fn an_asking_task_gets_its_turn() {
 async fn a_task_that_will_never_get_a_turn_is_told_to_end() {
     let world = World::new().await;
     let run = world.combined().await;
-    let fail = |run: &RunInput, error: &str| {
-        json!({ "action": "finished", "run": run, "failure": { "Error": error, "Cause": "{\"errorMessage\":\"poison\"}" } })
-    };
+    let fail = |run: &RunInput, error: &str| json!({ "action": "finished", "run": run, "failure": { "Error": error, "Cause": "{\"errorMessage\":\"poison\"}" } });
     world.tell(fail(&run, "WorkerLost")).await.unwrap();
     assert_eq!(world.run().attempt, 3);
     world.tell(fail(&world.run(), "Bug")).await.unwrap();
