@@ -10,6 +10,7 @@
 //! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, signed exceptions | index commits, operators |
 //! | `<tenant>#<ledger>` | `fault#<batch>` | [`FaultRecord`]: why its manifest was not taken | batch-registrar |
 //! | `<tenant>#<ledger>` | `step#<job>#<attempt>#<step>` | [`StepRecord`](crate::steps::StepRecord) | with every transition |
+//! | `<tenant>#<ledger>` | `cursor#<job>#<partition>#<part>` | how many puts of a part-file are acknowledged | index workers |
 //!
 //! Numbers in keys have twelve digits, so that items sort by number; they are compared as integers all the same.
 //!
@@ -31,7 +32,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use storage::{
     Condition, Item, Key, StorageError, Tables,
-    tables::{Query, Transaction, Update, Write},
+    tables::{Outcome, Query, Transaction, Update, Write},
 };
 
 use crate::{
@@ -286,6 +287,25 @@ impl Book {
         }
     }
 
+    /// Every job behind `after` and before `job`, void ones too, the newest first. Each is found by the number that the
+    /// one behind it leaves off at, so none can be passed over.
+    pub(crate) async fn jobs_between(
+        &self,
+        ledger: &LedgerId,
+        after: JobNumber,
+        job: &Job,
+    ) -> Result<Vec<Job>, StorageError> {
+        let mut jobs: Vec<Job> = Vec::new();
+        loop {
+            let number = jobs.last().unwrap_or(job).predecessor();
+            if number <= after {
+                return Ok(jobs);
+            }
+            let between = self.job(ledger, number).await?;
+            jobs.push(between.ok_or_else(|| unreadable(format!("job {number} of ledger {ledger} is not there")))?);
+        }
+    }
+
     /// All rows whose sort key begins like this, in order.
     pub(crate) async fn all<T: DeserializeOwned>(
         &self,
@@ -337,6 +357,19 @@ impl Book {
         Ok(Write::Put { table: self.table.clone(), item: self.item(ledger, row, &record)?, condition })
     }
 
+    /// Changes attributes of a row by itself, if the condition holds. Whether it did.
+    pub(crate) async fn update(
+        &self,
+        ledger: &LedgerId,
+        row: &str,
+        set: Vec<(String, Value)>,
+        condition: Condition,
+    ) -> Result<bool, StorageError> {
+        let update = Update { set, ..Update::default() };
+        let outcome = self.tables.update(&self.table, &key(ledger, row), update, condition).await?;
+        Ok(outcome == Outcome::Written)
+    }
+
     /// Changes attributes of a row.
     pub(crate) fn change(
         &self,
@@ -349,7 +382,11 @@ impl Book {
         Write::Update { table: self.table.clone(), key: key(ledger, row), update, condition }
     }
 
-    async fn get<T: DeserializeOwned>(&self, ledger: &LedgerId, row: &str) -> Result<Option<T>, StorageError> {
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        ledger: &LedgerId,
+        row: &str,
+    ) -> Result<Option<T>, StorageError> {
         self.tables.get(&self.table, &key(ledger, row)).await?.map(from_item).transpose()
     }
 
