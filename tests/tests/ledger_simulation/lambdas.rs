@@ -144,19 +144,33 @@ impl Cloud {
         } else {
             Some(run.await)
         };
-        let status = match ended {
+        let (status, failure) = match ended {
             Some(Ending::Succeeded(_)) => return,
-            Some(Ending::Failed(_)) => "FAILED",
-            Some(Ending::TimedOut) => "TIMED_OUT",
-            None => "ABORTED",
+            Some(Ending::Failed(failure)) => ("FAILED", Some(failure)),
+            Some(Ending::TimedOut) => ("TIMED_OUT", None),
+            None => ("ABORTED", None),
         };
         scene.saw(if status == "ABORTED" { "an execution was stopped" } else { "an execution failed" });
         // Sometimes nobody is told.
         if !scene.once_in(4) {
-            let event = crate::events::execution_ended(&arn, &name, status, &input);
-            let _ = self.deliver("BacklogManager", event).await;
+            let _ = self.deliver("BacklogManager", execution_ended(&name, status, failure.as_ref(), &input)).await;
         }
     }
+}
+
+/// EventBridge's event of an execution that ended otherwise than well.
+fn execution_ended(name: &str, status: &str, failure: Option<&Failure>, input: &Value) -> Value {
+    json!({
+        "source": "aws.states",
+        "detail-type": "Step Functions Execution Status Change",
+        "detail": {
+            "name": name,
+            "status": status,
+            "input": input.to_string(),
+            "error": failure.map(|failure| &failure.error),
+            "cause": failure.map(|failure| &failure.cause),
+        },
+    })
 }
 
 /// Counts one more worker while it lives.
