@@ -5,7 +5,7 @@ use storage::{StorageError, documents::DocumentError};
 
 use crate::{
     ApplyError, BatchSequence, CombineError, Corrupt, DefinitionError, JobNumber, ReduceError, job::JobRefusal,
-    manifest::LedgerId, operate::OperateError, register::RegisterError, turns::TurnError,
+    manifest::LedgerId, operate::OperateError, register::RegisterError, stage::Stage, turns::TurnError,
 };
 
 /// Why a function did not do what it was asked.
@@ -96,6 +96,9 @@ pub enum LedgerError {
         /// The job.
         job: JobNumber,
     },
+    /// A stage that somebody else begins and ends.
+    #[error("stage-coordinator neither begins nor ends {0}")]
+    NotCoordinated(Stage),
     /// Two independent counts or sums of the same records differ.
     #[error("{boundary}: {difference}")]
     ControlTotalMismatch {
@@ -142,7 +145,7 @@ impl Classified for LedgerError {
             | Self::Totals(_) => ErrorClass::InvalidInput,
             Self::BatchRefused { .. } => ErrorClass::Conflict,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
-            Self::UnknownVersion { .. } | Self::File { .. } | Self::StepMissing { .. } | Self::LostUpdate { .. } => {
+            Self::UnknownVersion { .. } | Self::NotCoordinated(_) | Self::File { .. } | Self::StepMissing { .. } | Self::LostUpdate { .. } => {
                 ErrorClass::Bug
             }
         }
