@@ -50,8 +50,7 @@ impl Combiner {
 
     async fn make(&self, request: &PartitionRequest, ledger: &Ledger, at: &Location) -> Result<(), LedgerError> {
         let PartitionRequest { run, partition } = request;
-        let job: ReducedJob =
-            self.workplace.read(run, &self.workplace.work(reduced_key(&run.ledger, run.job))).await?;
+        let job: ReducedJob = self.workplace.read(run, &self.workplace.work(reduced_key(&run.ledger, run.job))).await?;
         let list = self.workplace.work(sections_key(&job.sections, *partition));
         let list: Vec<PartitionSection> = self.workplace.read(run, &list).await?;
         let read = self.sections(&list).await?;

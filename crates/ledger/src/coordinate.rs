@@ -197,7 +197,8 @@ impl StageCoordinator {
     }
 
     async fn stateless(&self, run: &RunInput, job: &Job) -> Result<StatelessManifest, LedgerError> {
-        let missing = || LedgerError::StepMissing { what: "the manifest of the stateless half".to_owned(), job: run.job };
+        let missing =
+            || LedgerError::StepMissing { what: "the manifest of the stateless half".to_owned(), job: run.job };
         let commit = job.stateless.as_ref().ok_or_else(missing)?;
         self.workplace.read(run, &self.workplace.work(&commit.manifest)).await
     }

@@ -69,7 +69,9 @@ impl ObjectError {
         Self::Fault(match error {
             ReduceError::Structure { source, .. } => source.into(),
             ReduceError::Header { source, .. } => source.into(),
-            ReduceError::Refused { row, offset, rule, message, .. } => ObjectFault::Event { row, offset, rule, message },
+            ReduceError::Refused { row, offset, rule, message, .. } => {
+                ObjectFault::Event { row, offset, rule, message }
+            }
             ReduceError::Totals(error) => error.into(),
             ReduceError::Amounts(error) => error.into(),
             definition @ ReduceError::Schema(_) => return Self::Other(definition.into()),

@@ -62,13 +62,7 @@ impl Reducer {
         Ok(Done {})
     }
 
-    async fn make(
-        &self,
-        run: &RunInput,
-        range: EventChunk,
-        ledger: &Ledger,
-        at: &Location,
-    ) -> Result<(), LedgerError> {
+    async fn make(&self, run: &RunInput, range: EventChunk, ledger: &Ledger, at: &Location) -> Result<(), LedgerError> {
         let split = self.split(run).await?;
         let source = Source::of(&split, range, ledger, run)?;
         let reduced = match self.read_and_reduce(run, range, ledger, &source).await {
@@ -149,7 +143,7 @@ impl Reducer {
                 return Ok(known.split.clone());
             }
         }
-        let split = self.workplace.read(run, &self.workplace.work(split_key(&run.ledger, run.job))).await?;
+        let split: SplitJob = self.workplace.read(run, &self.workplace.work(split_key(&run.ledger, run.job))).await?;
         let split = Arc::new(split);
         let known = Known { ledger: run.ledger.clone(), job: run.job, split: split.clone() };
         *self.split.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);

@@ -44,7 +44,8 @@ impl Workplace {
         }
         let mut lines = Vec::new();
         for EventConflict { key, event_id, rejected: Origin { batch, object, row }, kept } in conflicts {
-            let kept = kept.map(|Origin { batch, object, row }| json!({ "batch": batch, "object": object, "row": row }));
+            let kept =
+                kept.map(|Origin { batch, object, row }| json!({ "batch": batch, "object": object, "row": row }));
             let line = json!({
                 "rule": rule::EVENT_CONFLICT,
                 "key": key,

@@ -13,8 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     BatchSequence, JobNumber, LedgerError, Partition,
     commits::{
-        AppliedPartition, CombinedPartition, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob,
-        StatelessManifest,
+        AppliedPartition, CombinedPartition, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob, StatelessManifest,
     },
     job::Job,
     manifest::PinnedBatch,
@@ -187,10 +186,7 @@ pub(crate) fn prefetched(
 }
 
 /// What was applied against the combiners' events.
-pub(crate) fn applied(
-    stateless: &StatelessManifest,
-    partitions: &[AppliedPartition],
-) -> Result<Accounts, LedgerError> {
+pub(crate) fn applied(stateless: &StatelessManifest, partitions: &[AppliedPartition]) -> Result<Accounts, LedgerError> {
     let mut found = ControlTotals::default();
     for (combined, of) in stateless.partitions.iter().zip(partitions) {
         let boundary =
@@ -202,7 +198,12 @@ pub(crate) fn applied(
         if of.artifacts() > combined.artifacts || of.created > of.artifacts() {
             return Err(LedgerError::ControlTotalMismatch {
                 boundary: boundary(),
-                difference: format!("{} artifacts, {} new versions, {} first ones", combined.artifacts, of.artifacts(), of.created),
+                difference: format!(
+                    "{} artifacts, {} new versions, {} first ones",
+                    combined.artifacts,
+                    of.artifacts(),
+                    of.created
+                ),
             });
         }
     }

@@ -169,10 +169,7 @@ impl Workplace {
     }
 
     /// Writes documents that a commit will name.
-    pub(crate) async fn write_each<T: Serialize + Sync>(
-        &self,
-        documents: &[(Location, T)],
-    ) -> Result<(), LedgerError> {
+    pub(crate) async fn write_each<T: Serialize + Sync>(&self, documents: &[(Location, T)]) -> Result<(), LedgerError> {
         let writes = documents.iter().map(|(at, document)| self.write(at, document));
         stream::iter(writes.collect::<Vec<_>>()).buffered(DOCUMENTS_AT_ONCE).try_collect().await
     }

@@ -4,8 +4,8 @@ use error_class::ErrorClass;
 use serde_json::Value;
 use tests::{
     Project,
-    cloudformation::{list, logical_id},
-    machine::{self, State, render},
+    cloudformation::list,
+    machine::{self, State},
 };
 
 use crate::{edit, finds, finds_nothing, place};
@@ -35,18 +35,10 @@ const RETRIED_OTHERWISE: [(&str, ErrorClass); 2] =
 /// Longer than a worker that died holds its claim, which is its function's timeout, a minute.
 const PATIENCE_SECONDS: u64 = 90;
 
-/// A machine as it is deployed.
-pub(crate) fn deployed(project: &Project, name: &str) -> Result<Value, String> {
-    let properties = &project.template["Resources"][logical_id(name)]["Properties"];
-    let text = project.machines.get(name).ok_or_else(|| format!("{name} has no definition"))?;
-    serde_json::from_str(&render(text, &project.template, &properties["DefinitionSubstitutions"]))
-        .map_err(|error| format!("{name} is no JSON once it is filled in: {error}"))
-}
-
 fn tasks(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for name in project.machines.keys() {
-        let definition = match deployed(project, name) {
+        let definition = match project.deployed(name) {
             Ok(definition) => definition,
             Err(fault) => return vec![fault],
         };
@@ -133,7 +125,7 @@ fn unknown_errors(state: &State<'_>) -> Vec<String> {
 fn retries(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for name in project.machines.keys() {
-        let definition = match deployed(project, name) {
+        let definition = match project.deployed(name) {
             Ok(definition) => definition,
             Err(fault) => return vec![fault],
         };
