@@ -5,7 +5,7 @@ pub struct Dice(pub u64);
 
 impl Dice {
     /// Any number.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -14,7 +14,7 @@ impl Dice {
 
     /// A number below `bound`; so small a bias as a remainder has does not matter here.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.next_number() % bound
     }
 
     /// One of them; there must be one.
@@ -26,6 +26,6 @@ impl Dice {
 
 /// A number that belongs to a seed and a row, and looks like no other.
 pub fn random(seed: u64, row: u64) -> u64 {
-    let start = Dice(seed).next();
-    Dice(start ^ row).next()
+    let start = Dice(seed).next_number();
+    Dice(start ^ row).next_number()
 }

@@ -34,7 +34,7 @@ pub(crate) struct Functions(BTreeMap<&'static str, Handler>);
 
 impl Functions {
     /// Adds a function: what its `main` does.
-    pub(crate) fn add<H, Request, Reply, E, F>(&mut self, name: &'static str, worker: Arc<H>, call: fn(Arc<H>, Request) -> F)
+    pub(crate) fn add<H, Request, Reply, E, F>(&mut self, name: &'static str, worker: H, call: fn(Arc<H>, Request) -> F)
     where
         H: Send + Sync + 'static,
         Request: DeserializeOwned + 'static,
@@ -42,6 +42,7 @@ impl Functions {
         E: Classified + 'static,
         F: Future<Output = Result<Reply, E>> + Send + 'static,
     {
+        let worker = Arc::new(worker);
         let handler = move |payload: Value| {
             let request = serde_json::from_value(payload.clone());
             let request = request.unwrap_or_else(|error| panic!("{name} is told {payload}: {error}"));
@@ -69,7 +70,7 @@ struct Inner {
     scene: Scene,
     objects: Arc<MemoryObjects>,
     /// By ARN.
-    machines: BTreeMap<&'static str, Machine>,
+    machines: &'static BTreeMap<&'static str, Machine>,
     /// Two warm instances of each; they are made after this, because some of them start executions.
     instances: OnceLock<[Functions; 2]>,
     executions: Mutex<BTreeSet<String>>,
@@ -78,7 +79,11 @@ struct Inner {
 }
 
 impl Cloud {
-    pub(crate) fn new(scene: &Scene, objects: Arc<MemoryObjects>, machines: BTreeMap<&'static str, Machine>) -> Self {
+    pub(crate) fn new(
+        scene: &Scene,
+        objects: Arc<MemoryObjects>,
+        machines: &'static BTreeMap<&'static str, Machine>,
+    ) -> Self {
         Self(Arc::new(Inner {
             scene: scene.clone(),
             objects,

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use storage::{Clock, memory::ManualClock};
@@ -275,5 +276,19 @@ impl Scheduler {
         }
         let chosen = self.scene.below(ready.len() as u64) as usize;
         Some(ready.swap_remove(chosen))
+    }
+}
+
+/// The scene's clock, as a port.
+pub(crate) struct SceneClock(pub(crate) Scene);
+
+#[async_trait]
+impl Clock for SceneClock {
+    fn now(&self) -> Timestamp {
+        self.0.0.clock.now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.0.sleep(time).await;
     }
 }
