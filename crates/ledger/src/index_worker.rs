@@ -247,7 +247,11 @@ impl IndexWorker {
                 shift.at_once = (shift.at_once + PUTS_AT_ONCE / 16).min(PUTS_AT_ONCE);
                 return Ok(Progress::On);
             };
-            idle = if left.len() < asked { 0 } else { idle + 1 };
+            if left.len() < asked {
+                (idle, pause) = (0, PAUSE_FIRST);
+            } else {
+                idle += 1;
+            }
             if idle >= IDLE_TRIES {
                 return Err(error);
             }

@@ -363,7 +363,7 @@ impl World {
         StateEngine::new(ports.objects, ports.tables, self.clock.clone(), config)
     }
 
-    fn coordinator(&self) -> IndexCoordinator {
+    pub(crate) fn coordinator(&self) -> IndexCoordinator {
         let config = index::Config {
             work_bucket: "work".to_owned(),
             data_bucket: "data".to_owned(),
