@@ -8,6 +8,7 @@
 //! | `<tenant>#<ledger>` | `job#<number>` | [`Job`]: status, attempt, turns | grouping, then every transition of the job |
 //! | `<tenant>#<ledger>` | `source#<source>` | [`SourceRecord`]: intervals claimed and void | registration, skip, refusal |
 //! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, signed exceptions | index commits, operators |
+//! | `<tenant>#<ledger>` | `fault#<batch>` | [`FaultRecord`]: why its manifest was not taken | batch-registrar |
 //! | `<tenant>#<ledger>` | `step#<job>#<attempt>#<step>` | [`StepRecord`](crate::steps::StepRecord) | with every transition |
 //! | `<tenant>#<ledger>` | `cursor#<job>#<partition>#<part>` | how many puts of a part-file are acknowledged | index workers |
 //!
@@ -88,6 +89,19 @@ pub struct BatchRecord {
     pub registered_at: jiff::Timestamp,
     /// Moves up with every change.
     pub version: u64,
+}
+
+/// A manifest that was not taken: what its sender got wrong. It goes when a later one of its name is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// The batch's name.
+    pub batch: String,
+    /// What is wrong.
+    pub reason: String,
+    /// When the manifest was uploaded.
+    pub uploaded_at: jiff::Timestamp,
+    /// When it was looked at.
+    pub at: jiff::Timestamp,
 }
 
 /// A batch by its number.
@@ -193,6 +207,22 @@ impl Book {
     /// A job.
     pub async fn job(&self, ledger: &LedgerId, job: JobNumber) -> Result<Option<Job>, StorageError> {
         self.get(ledger, &job_row(job)).await
+    }
+
+    /// Why the last manifest of that name was not taken, if it was not.
+    pub async fn fault(&self, ledger: &LedgerId, batch: &str) -> Result<Option<FaultRecord>, StorageError> {
+        self.get(ledger, &fault_row(batch)).await
+    }
+
+    /// Writes down why a manifest was not taken.
+    pub(crate) async fn put_fault(&self, ledger: &LedgerId, fault: &FaultRecord) -> Result<(), StorageError> {
+        let item = self.item(ledger, &fault_row(&fault.batch), fault)?;
+        self.tables.put(&self.table, item, Condition::Always).await.map(|_| ())
+    }
+
+    /// Forgets it.
+    pub(crate) async fn drop_fault(&self, ledger: &LedgerId, batch: &str) -> Result<(), StorageError> {
+        self.tables.delete(&self.table, &key(ledger, &fault_row(batch)), Condition::Always).await.map(|_| ())
     }
 
     /// A source's intervals for registration.
@@ -392,6 +422,10 @@ pub(crate) const HEAD_ROW: &str = "head";
 
 pub(crate) fn batch_row(batch: &str) -> String {
     format!("batch#{batch}")
+}
+
+pub(crate) fn fault_row(batch: &str) -> String {
+    format!("fault#{batch}")
 }
 
 pub(crate) fn number_row(number: BatchSequence) -> String {

@@ -5,7 +5,7 @@ use storage::{StorageError, documents::DocumentError};
 
 use crate::{
     ApplyError, BatchSequence, CombineError, Corrupt, DefinitionError, JobNumber, ReduceError, job::JobRefusal,
-    manifest::LedgerId, operate::OperateError, register::RegisterError, turns::TurnError,
+    manifest::LedgerId, operate::OperateError, register::RegisterError, stage::Stage, turns::TurnError,
 };
 
 /// Why a function did not do what it was asked.
@@ -80,6 +80,15 @@ pub enum LedgerError {
     /// Sums cannot be added up.
     #[error(transparent)]
     Totals(#[from] money::Overflow),
+    /// An event does not say what such events say.
+    #[error("{what} cannot be read")]
+    Event {
+        /// What it is.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A batch was refused, and its job with it: what was done of the job does not count.
     #[error("batch {batch} is refused: {reason}")]
     BatchRefused {
@@ -96,6 +105,9 @@ pub enum LedgerError {
         /// The job.
         job: JobNumber,
     },
+    /// A stage that somebody else begins and ends.
+    #[error("stage-coordinator neither begins nor ends {0}")]
+    NotCoordinated(Stage),
     /// Two independent counts or sums of the same records differ.
     #[error("{boundary}: {difference}")]
     ControlTotalMismatch {
@@ -139,12 +151,15 @@ impl Classified for LedgerError {
             | Self::Definition { .. }
             | Self::DefinitionFixed { .. }
             | Self::DefinitionContended(_)
+            | Self::Event { .. }
             | Self::Totals(_) => ErrorClass::InvalidInput,
             Self::BatchRefused { .. } => ErrorClass::Conflict,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
-            Self::UnknownVersion { .. } | Self::File { .. } | Self::StepMissing { .. } | Self::LostUpdate { .. } => {
-                ErrorClass::Bug
-            }
+            Self::UnknownVersion { .. }
+            | Self::NotCoordinated(_)
+            | Self::File { .. }
+            | Self::StepMissing { .. }
+            | Self::LostUpdate { .. } => ErrorClass::Bug,
         }
     }
 }
