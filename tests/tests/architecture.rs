@@ -21,7 +21,8 @@ enum Kind {
 }
 
 /// What each library crate may depend on, of this project's own. A pipeline has a line of its own in [`PIPELINE`].
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 11] = [
+    ("environment", &[]),
     ("error-class", &[]),
     ("money", &[]),
     ("records", &["error-class", "money"]),
@@ -34,7 +35,7 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("ledger-model", &[]),
     ("cli", &["aws-adapters", "error-class", "intake", "money", "records", "report", "storage"]),
 ];
-const PIPELINE: [&str; 5] = ["error-class", "money", "records", "report", "storage"];
+const PIPELINE: [&str; 6] = ["environment", "error-class", "money", "records", "report", "storage"];
 /// And its own pipeline.
 const FUNCTION: [&str; 2] = ["aws-adapters", "lambda-shell"];
 

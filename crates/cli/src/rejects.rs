@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use intake::{
     IntakeError,
-    manifest::{self, end_key},
+    manifest::end_key,
     messages::RunId,
     rejects::Rejects,
     runs::{RunRecord, RunStatus},
@@ -12,7 +12,7 @@ use intake::{
 use records::{Reject, RejectWriter, Violation};
 use report::text;
 use serde::{Deserialize, Serialize};
-use storage::{Location, Objects};
+use storage::{Location, Objects, documents};
 
 use crate::{
     args::Download,
@@ -100,7 +100,7 @@ async fn count(
     let by_rule = match record.status {
         RunStatus::Published if record.records_rejected > Some(0) => {
             let at = Location::new(data_bucket, end_key(&record.run));
-            manifest::read::<Counted>(objects, &at).await?.unwrap_or_default().rejected_by_rule
+            documents::read::<Counted>(objects, &at).await?.unwrap_or_default().rejected_by_rule
         }
         RunStatus::Failed => {
             let mut by_rule = BTreeMap::new();

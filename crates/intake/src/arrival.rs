@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use environment::{ConfigError, parsed, text};
 use futures::{StreamExt, stream};
 use storage::{
     Clock, Location, ObjectInfo, Objects, StorageError, Tables, Workflows,
@@ -11,7 +12,6 @@ use storage::{
 use tracing::{info, warn};
 
 use crate::{
-    config::{ConfigError, parsed, text},
     error::IntakeError,
     layout::InputKey,
     messages::{Arrival, Arrived, Input, ObjectCreated, RunId, RunRequest},

@@ -6,17 +6,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use environment::{ConfigError, text};
 use records::RecordReader;
-use storage::{ByteRange, Cache, Clock, Location, Objects, StorageError, Tables, objects::PutOptions};
+use storage::{ByteRange, Cache, Clock, Location, Objects, StorageError, Tables, documents, objects::PutOptions};
 use tracing::info;
 
 use crate::{
     batch::{Batch, Made},
-    config::{ConfigError, text},
     error::IntakeError,
     feed::Enrichment,
     input::InputObject,
-    manifest::{self, ChunkManifest, Compression, Part, Plan, attempt_folder, chunk_key, plan_key},
+    manifest::{ChunkManifest, Compression, Part, Plan, attempt_folder, chunk_key, plan_key},
     messages::{Chunk, ChunkDone, ChunkRequest, RunId},
     reference::{References, Row},
     runs::{Runs, Step, StepFigures},
@@ -82,7 +82,7 @@ impl ChunkProcessor {
         let ChunkRequest { run, chunk } = request;
         let at = Location::new(&self.config.work_bucket, chunk_key(&run, chunk.index));
         let step = Step::Chunk(chunk.index);
-        match manifest::read::<ChunkManifest>(&*self.objects, &at).await? {
+        match documents::read::<ChunkManifest>(&*self.objects, &at).await? {
             Some(manifest) => self.runs.step_done(&run, step, figures(&manifest)).await,
             None => self.runs.step(&run, step, self.make(&run, chunk, &at)).await?,
         }
@@ -116,7 +116,7 @@ impl ChunkProcessor {
             rejected_by_rule: made.rejected_by_rule,
             chunk,
         };
-        let manifest = manifest::commit(&*self.objects, at, manifest).await?;
+        let manifest = documents::commit(&*self.objects, at, manifest).await?;
         let figures = figures(&manifest);
         info!(
             run = %run,
@@ -135,7 +135,7 @@ impl ChunkProcessor {
             return Ok(plan);
         }
         let at = Location::new(&self.config.work_bucket, plan_key(run));
-        let plan: Plan = manifest::read(&*self.objects, &at)
+        let plan: Plan = documents::read(&*self.objects, &at)
             .await?
             .ok_or_else(|| IntakeError::StepMissing { what: at.to_string(), run: run.to_string() })?;
         let plan = Arc::new(plan);

@@ -1,7 +1,7 @@
 //! What can go wrong in a run, told so that the sender of the file knows what to do.
 
 use error_class::{Classified, ErrorClass};
-use storage::StorageError;
+use storage::{StorageError, documents::DocumentError};
 
 use crate::feed::FeedError;
 
@@ -160,6 +160,15 @@ pub enum FileError {
         /// Records read.
         records: u64,
     },
+}
+
+impl From<DocumentError> for IntakeError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Storage(error) => error.into(),
+            DocumentError::Malformed { what, source } => Self::Malformed { what, source },
+        }
+    }
 }
 
 impl Classified for IntakeError {

@@ -6,7 +6,6 @@
 pub mod arrival;
 mod batch;
 pub mod chunk;
-mod config;
 mod error;
 pub mod feed;
 mod input;
@@ -22,5 +21,5 @@ pub mod runs;
 mod shape;
 pub mod split;
 
-pub use config::ConfigError;
+pub use environment::ConfigError;
 pub use error::{FileError, IntakeError};

@@ -1,22 +1,13 @@
-//! Manifests: the commits of a run.
-//!
-//! Every attempt writes under a path of its own; what counts is what the first manifest that stands at a fixed key
-//! names. Readers follow manifests, never listings, so what an overtaken worker left behind is never seen.
+//! Manifests: the commits of a run, as [documents](storage::documents).
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use money::ControlTotals;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use storage::{
-    Location, Objects, StorageError,
-    objects::{Put, PutOptions, read_all},
-};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::{
-    error::IntakeError,
     feed::Feed,
     layout::run_folder,
     messages::{Chunk, RunId, RunRequest, Split},
@@ -161,49 +152,4 @@ pub fn chunk_key(run: &RunId, index: u64) -> String {
 /// The key of a run's [`End`], in the data bucket.
 pub fn end_key(run: &RunId) -> String {
     format!("{}/end.json", run_folder(run))
-}
-
-/// A manifest is read into memory whole; the longest is a plan with the largest feed.
-const MANIFEST_BYTES_MAX: u64 = 4 * 1024 * 1024;
-
-/// The manifest that stands at `at`, if one does.
-pub async fn read<T: DeserializeOwned>(objects: &dyn Objects, at: &Location) -> Result<Option<T>, IntakeError> {
-    let bytes = match objects.read(at, None, None).await {
-        Ok(stream) => read_all(stream, at, MANIFEST_BYTES_MAX).await?,
-        Err(StorageError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    serde_json::from_slice(&bytes).map(Some).map_err(|source| IntakeError::Malformed { what: at.to_string(), source })
-}
-
-/// Commits `manifest` at `at`, unless another attempt was first. Returns the one that stands.
-pub(crate) async fn commit<T: Serialize + DeserializeOwned>(
-    objects: &dyn Objects,
-    at: &Location,
-    manifest: T,
-) -> Result<T, IntakeError> {
-    let options = PutOptions { if_absent: true, ..json() };
-    match objects.put(at, encode(at, &manifest)?, options).await? {
-        Put::Written(_) => Ok(manifest),
-        Put::Exists => read(objects, at).await?.ok_or_else(|| {
-            // It cannot both exist and be missing, unless somebody deletes it by hand.
-            StorageError::NotFound { what: at.to_string() }.into()
-        }),
-    }
-}
-
-/// Writes a JSON document that a manifest will name.
-pub(crate) async fn write<T: Serialize>(objects: &dyn Objects, at: &Location, document: &T) -> Result<(), IntakeError> {
-    objects.put(at, encode(at, document)?, json()).await?;
-    Ok(())
-}
-
-fn encode<T: Serialize>(at: &Location, document: &T) -> Result<Bytes, IntakeError> {
-    serde_json::to_vec(document)
-        .map(Bytes::from)
-        .map_err(|source| IntakeError::Malformed { what: at.to_string(), source })
-}
-
-fn json() -> PutOptions {
-    PutOptions { content_type: Some("application/json".to_owned()), ..PutOptions::default() }
 }

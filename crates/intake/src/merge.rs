@@ -3,21 +3,21 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use environment::{ConfigError, parsed, text};
 use futures::{StreamExt, TryStreamExt, stream};
 use money::{ControlTotals, Difference};
 use records::{Reject, RejectReader, RejectWriter};
 use storage::{
-    ByteRange, Clock, Location, Objects, StorageError, Tables,
+    ByteRange, Clock, Location, Objects, StorageError, Tables, documents,
     objects::{Piece, Put, PutOptions, read_all},
 };
 use tracing::{info, warn};
 
 use crate::{
-    config::{ConfigError, parsed, text},
     error::{FileError, IntakeError},
     feed::OnReject,
     layout::{InputKey, archive_key},
-    manifest::{self, ChunkManifest, End, Part, Plan, Publication, attempt_folder, chunk_key, end_key, plan_key},
+    manifest::{ChunkManifest, End, Part, Plan, Publication, attempt_folder, chunk_key, end_key, plan_key},
     messages::{Chunk, MergeRequest, Merged, RunId},
     notify,
     rejects::Rejects,
@@ -87,7 +87,7 @@ impl Merger {
     pub async fn merge(&self, request: MergeRequest) -> Result<Merged, IntakeError> {
         let run = &request.run;
         let plan_at = Location::new(&self.config.work_bucket, plan_key(run));
-        let plan: Plan = manifest::read(&*self.objects, &plan_at)
+        let plan: Plan = documents::read(&*self.objects, &plan_at)
             .await?
             .ok_or_else(|| IntakeError::StepMissing { what: plan_at.to_string(), run: run.to_string() })?;
         let publication = self.published(&plan).await?;
@@ -110,7 +110,7 @@ impl Merger {
     async fn published(&self, plan: &Plan) -> Result<Publication, IntakeError> {
         let run = &plan.request.run;
         let at = Location::new(&self.config.data_bucket, end_key(run));
-        match manifest::read(&*self.objects, &at).await? {
+        match documents::read(&*self.objects, &at).await? {
             None => self.runs.step(run, Step::Merge, self.publish(plan, &at)).await,
             Some(end) => {
                 let publication = publication_of(end, run)?;
@@ -127,7 +127,7 @@ impl Merger {
         let folder = attempt_folder(run, "output");
         let published = async {
             let publication = self.make(plan, &folder).await?;
-            let end = manifest::commit(&*self.objects, at, End::Published(Box::new(publication))).await?;
+            let end = documents::commit(&*self.objects, at, End::Published(Box::new(publication))).await?;
             publication_of(end, run)
         };
         match published.await {
@@ -222,7 +222,7 @@ impl Merger {
     /// Every chunk's manifest, in file order, each held against the range that the splitter counted.
     async fn chunks(&self, plan: &Plan) -> Result<Vec<ChunkManifest>, IntakeError> {
         let ranges_at = Location::new(&plan.split.bucket, &plan.split.ranges);
-        let ranges: Vec<Chunk> = manifest::read(&*self.objects, &ranges_at).await?.ok_or_else(|| {
+        let ranges: Vec<Chunk> = documents::read(&*self.objects, &ranges_at).await?.ok_or_else(|| {
             IntakeError::StepMissing { what: ranges_at.to_string(), run: plan.request.run.to_string() }
         })?;
         stream::iter(ranges).map(|range| self.chunk(plan, range)).buffered(READS_AT_ONCE).try_collect().await
@@ -231,7 +231,7 @@ impl Merger {
     async fn chunk(&self, plan: &Plan, range: Chunk) -> Result<ChunkManifest, IntakeError> {
         let run = &plan.request.run;
         let at = Location::new(&self.config.work_bucket, chunk_key(run, range.index));
-        let chunk: ChunkManifest = manifest::read(&*self.objects, &at)
+        let chunk: ChunkManifest = documents::read(&*self.objects, &at)
             .await?
             .ok_or_else(|| IntakeError::StepMissing { what: at.to_string(), run: run.to_string() })?;
         let boundary = || format!("splitter → chunk-processor, chunk {}", range.index);

@@ -2,19 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
+use environment::{ConfigError, addresses, optional_text, parsed, text};
 use error_class::{Classified, ErrorClass};
 use records::{Reject, Violation};
 use report::{Outcome, RunFigures};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use storage::{Clock, Links, Location, Mail, Mailer, Objects, Tables};
+use storage::{Clock, Links, Location, Mail, Mailer, Objects, Tables, documents};
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
-    config::{ConfigError, addresses, optional_text, parsed, text},
     error::IntakeError,
-    manifest::{self, End, FailedRun, Publication, end_key},
+    manifest::{End, FailedRun, Publication, end_key},
     messages::{
         EndedExecution, ExecutionEnded, Failure, MailStatus, Notice, Notified, NotifyRequest, RunId, RunRequest,
     },
@@ -96,12 +96,12 @@ impl Emailer {
     /// How the run ended: as it stands, or else as the failure says, from now on.
     async fn end(&self, request: &RunRequest, failure: Option<&Failure>) -> Result<End, IntakeError> {
         let at = Location::new(&self.config.data_bucket, end_key(&request.run));
-        match (manifest::read(&*self.objects, &at).await?, failure) {
+        match (documents::read(&*self.objects, &at).await?, failure) {
             (Some(end), _) => Ok(end),
             (None, Some(failure)) => {
                 let reason = self.reason(&request.run, failure).await?;
                 let failed = FailedRun { request: request.clone(), reason, failed_at: self.runs.now() };
-                manifest::commit(&*self.objects, &at, End::Failed(failed)).await
+                Ok(documents::commit(&*self.objects, &at, End::Failed(failed)).await?)
             }
             (None, None) => Err(IntakeError::StepMissing { what: at.to_string(), run: request.run.to_string() }),
         }

@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use environment::{ConfigError, addresses, ascii, optional_text, parsed, text};
 use futures::TryStreamExt;
 use records::{Format, Header, SplitPlan};
 use serde_json::json;
-use storage::{ByteRange, Clock, Location, Objects, Tables, cache::NoCache};
+use storage::{ByteRange, Clock, Location, Objects, Tables, cache::NoCache, documents};
 use tracing::info;
 
 use crate::{
-    config::{ConfigError, addresses, ascii, optional_text, parsed, text},
     error::{FileError, IntakeError},
     feed::{CHUNK_BYTES_MAX, ChunkSize, Feed, FeedError, Feeds},
     input::{InputObject, recognise},
     layout::{DEFAULT_FEED, FILE_BYTES_MAX, InputKey},
-    manifest::{self, Compression, Plan, attempt_folder, plan_key},
+    manifest::{Compression, Plan, attempt_folder, plan_key},
     messages::{Chunk, RunRequest, Split},
     reference::References,
     runs::{RunStatus, Runs, Step, StepFigures},
@@ -98,7 +98,7 @@ impl Splitter {
     pub async fn split(&self, request: RunRequest) -> Result<Split, IntakeError> {
         let run = request.run.clone();
         let at = Location::new(&self.config.work_bucket, plan_key(&run));
-        let plan: Plan = match manifest::read::<Plan>(&*self.objects, &at).await? {
+        let plan: Plan = match documents::read::<Plan>(&*self.objects, &at).await? {
             Some(plan) => {
                 self.runs.step_done(&run, Step::Split, figures(&plan.split)).await;
                 plan
@@ -135,7 +135,7 @@ impl Splitter {
 
         let chunks: Vec<Chunk> = split.ranges.iter().map(Chunk::from).collect();
         let ranges = format!("{}.json", attempt_folder(&request.run, "ranges"));
-        manifest::write(&*self.objects, &Location::new(&at.bucket, &ranges), &chunks).await?;
+        documents::write(&*self.objects, &Location::new(&at.bucket, &ranges), &chunks).await?;
         let plan = Plan {
             split: Split {
                 bucket: at.bucket.clone(),
@@ -150,7 +150,7 @@ impl Splitter {
             header,
             compression,
         };
-        let plan = manifest::commit(&*self.objects, at, plan).await?;
+        let plan = documents::commit(&*self.objects, at, plan).await?;
         let figures = figures(&plan.split);
         Ok((plan, figures))
     }

@@ -14,11 +14,12 @@ use storage::{Clock, Condition, StorageError, Tables, Workflows, tables::Write, 
 use tracing::{info, warn};
 
 use crate::{
-    BatchSequence, JobBatches, JobNumber, OnStuck, PartitionBits,
+    BatchSequence, JobBatches, JobNumber, OnStuck,
     book::{Book, NumberedBatch, View, job_row, number_row},
     head::Field,
     job::{Failure, Job, JobStatus, Run},
     manifest::LedgerId,
+    messages::RunInput,
     policy::{JOB_BATCHES_MAX, PASSES_MAX, Pending, Terms},
     stage::{Half, Stage, Turn},
     steps::StepKey,
@@ -95,24 +96,6 @@ pub struct Ticked {
     pub more: bool,
 }
 
-/// The input of an execution of either machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunInput {
-    /// The ledger and its tenant.
-    #[serde(flatten)]
-    pub ledger: LedgerId,
-    /// The job.
-    pub job: JobNumber,
-    /// Its batches.
-    pub batches: JobBatches,
-    /// The attempt.
-    pub attempt: u32,
-    /// The version of the ledger's definition.
-    pub definition: u64,
-    /// How many partitions the job is cut into.
-    pub partition_bits: PartitionBits,
-}
-
 /// How a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StepFinished {
@@ -132,6 +115,7 @@ pub struct StepFinished {
 #[derive(Clone)]
 pub struct BacklogManager {
     pub(crate) turns: Turns,
+    workflows: Arc<dyn Workflows>,
     config: Config,
 }
 
@@ -139,7 +123,7 @@ impl BacklogManager {
     /// A manager that keeps its book in `tables` and starts and answers through `workflows`.
     pub fn new(tables: Arc<dyn Tables>, workflows: Arc<dyn Workflows>, clock: Arc<dyn Clock>, config: Config) -> Self {
         let book = Book::new(tables, &config.ledgers_table);
-        Self { turns: Turns::new(book, workflows, clock), config }
+        Self { turns: Turns::new(book, clock), workflows, config }
     }
 
     /// The turns, for those who ask, claim and commit.
@@ -168,7 +152,10 @@ impl BacklogManager {
         token: &str,
         terms: &Terms,
     ) -> Result<Ticked, TurnError> {
-        self.turns.ask(who, stage, token, &terms.policy).await?;
+        if let Some(answer) = self.turns.ask(who, stage, token, &terms.policy).await? {
+            // If this is lost, the task's state machine asks again. If nobody waits any more, all is well too.
+            self.workflows.answer(token, &json!(answer).to_string()).await?;
+        }
         self.tick(terms).await
     }
 
@@ -225,7 +212,7 @@ impl BacklogManager {
                 // While `indexed` is what the snapshot says, and the job before is through this stage.
                 let relied = [Field::Cursor(stage), Field::Cursor(Stage::Index)];
                 let head = view.head.change(self.book(), ledger, &[(Field::Fence, fence)], &relied);
-                vec![head, self.replace(ledger, &job)?]
+                vec![head, self.turns.replace_job(ledger, &job)?]
             }
             Move::TakeForDead { job: number } => {
                 let Some(job) = job(number) else { return Ok(()) };
@@ -236,9 +223,9 @@ impl BacklogManager {
             Move::StartAgain { job: number } => {
                 let Some(mut job) = job(number) else { return Ok(()) };
                 job.start(now, policy);
-                vec![self.replace(ledger, &job)?]
+                vec![self.turns.replace_job(ledger, &job)?]
             }
-            Move::Pass { job } => return self.pass(ledger, job).await,
+            Move::Pass { job } => return self.turns.pass(ledger, job).await,
             Move::Group { batches } => self.group(view, pending.get(..batches).unwrap_or_default(), terms)?,
         };
         if self.book().write(writes).await? {
@@ -290,7 +277,7 @@ impl BacklogManager {
         if let JobStatus::Parked(_) = job.status {
             warn!(%ledger, job = %number, failures = job.failures, "job parked");
         }
-        Ok(vec![self.replace(ledger, &job)?, step])
+        Ok(vec![self.turns.replace_job(ledger, &job)?, step])
     }
 
     async fn fail(&self, who: &Attempt, failure: &Failure, terms: &Terms) -> Result<(), TurnError> {
@@ -320,7 +307,7 @@ impl BacklogManager {
                 }
             }
             for (token, answer) in job.answers() {
-                match self.turns.workflows.answer(token, &json!(answer).to_string()).await {
+                match self.workflows.answer(token, &json!(answer).to_string()).await {
                     // It goes on, and will claim. Should it die before that, it is told again, and gone.
                     Ok(Answer::Taken) if !job.is_void() => ticked.answers += 1,
                     Ok(_) => changed |= self.forget(ledger, job, token).await?,
@@ -335,7 +322,7 @@ impl BacklogManager {
     async fn forget(&self, ledger: &LedgerId, job: &Job, token: &str) -> Result<bool, TurnError> {
         let mut job = job.clone();
         job.drop_token(token);
-        Ok(self.book().write(vec![self.replace(ledger, &job)?]).await?)
+        Ok(self.book().write(vec![self.turns.replace_job(ledger, &job)?]).await?)
     }
 
     async fn start(&self, ledger: &LedgerId, job: &Job) -> Result<(), TurnError> {
@@ -351,12 +338,8 @@ impl BacklogManager {
             definition: job.definition,
             partition_bits: job.partition_bits,
         });
-        self.turns.workflows.start(machine, &execution_name(ledger, job), &input.to_string()).await?;
+        self.workflows.start(machine, &execution_name(ledger, job), &input.to_string()).await?;
         Ok(())
-    }
-
-    pub(crate) fn replace(&self, ledger: &LedgerId, job: &Job) -> Result<Write, StorageError> {
-        self.book().replace(ledger, &job_row(job.number()), job)
     }
 }
 
@@ -422,6 +405,7 @@ fn grouping(view: &View, pending: &[NumberedBatch], terms: &Terms) -> Option<Mov
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PartitionBits;
     use crate::{
         Interval,
         head::Head,

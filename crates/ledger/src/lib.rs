@@ -1,5 +1,9 @@
 //! The ledger pipeline: time-bounded batches of financial events become artifacts, everything known about one order,
 //! in order, nothing lost, nothing doubled.
+//!
+//! Pure functions of bytes ([`reduce`], [`combine`], [`Apply`], …), coordination on the [`book`] ([`register`],
+//! [`backlog`], [`turns`]), and the functions that bring both together, one module each. They speak through [`messages`],
+//! commit by [`commits`], and lay down what they make as [`layout`] says.
 
 mod apply;
 mod apply_error;
@@ -9,18 +13,23 @@ pub mod book;
 mod coalesce;
 mod codec;
 mod combine;
+pub mod commits;
 mod compiled;
 mod container;
 mod definition;
+pub mod definitions;
+mod error;
 mod event;
 pub mod head;
 mod index_entry;
 pub mod intervals;
 pub mod job;
 mod json_lines;
+pub mod layout;
 mod lines;
 pub mod manifest;
 mod measure;
+pub mod messages;
 pub mod operate;
 mod part_file;
 mod partition;
@@ -36,6 +45,7 @@ pub mod steps;
 mod tally;
 pub mod turns;
 pub mod watermark;
+mod workplace;
 
 pub use apply::{Applied, Apply, ApplyJob, Overlay};
 pub use apply_error::ApplyError;
@@ -48,6 +58,8 @@ pub use definition::{
     Balance, Definition, DefinitionError, DuplicateScope, Duplicates, EventCompression, EventFormat, EventLines,
     Events, KeepLines, LAST_LINES_MAX, Measure, MeasureKind, OnReject, OnStuck, StatusRule,
 };
+pub use environment::ConfigError;
+pub use error::LedgerError;
 pub use event::{EVENT_ID_BYTES_MAX, KEY_BYTES_MAX, rule as event_rule};
 pub use index_entry::IndexEntry;
 pub use lines::{LINES_BYTES_MAX, SideFile};

@@ -15,7 +15,7 @@ use crate::{
     job::{Job, JobRefusal, JobStatus},
     manifest::LedgerId,
     policy::Terms,
-    turns::{TRIES, TurnError},
+    turns::{TRIES, TurnError, Turns},
     watermark::{Completeness, Exception, SourceIntervals, completeness},
 };
 
@@ -76,38 +76,27 @@ pub const EXCEPTIONS_MAX: usize = 500;
 /// The longest text that a person gives, in characters; more is cut.
 const REASON_CHARS_MAX: usize = 1_000;
 
-/// An operator's wishes. Each can be repeated: what is so already is left so.
-impl BacklogManager {
-    /// Takes a batch out, for ever, while its job is not applied. Its neighbours in the job are let in again, under new
-    /// numbers. Its interval stays open until a batch that `replaces` it is indexed, or an exception is signed.
-    pub async fn skip(&self, terms: &Terms, batch: &str, reason: &str) -> Result<(), OperateError> {
-        let reason = cut(reason);
-        self.out(terms, batch, BatchStatus::Skipped { reason }).await
+/// Taking batches out of their jobs.
+impl Turns {
+    /// Takes a batch out because its events are not what its manifest says. Its neighbours in the job are let in again,
+    /// under new numbers; the backlog manager is called after this. Doing so again changes nothing.
+    pub async fn refuse(&self, ledger: &LedgerId, batch: &str, reason: &str) -> Result<(), OperateError> {
+        self.out(ledger, batch, &BatchStatus::Refused { reason: cut(reason) }).await
     }
 
-    /// Takes a batch out because its events do not add up to what its manifest says. Otherwise like [`skip`](Self::skip).
-    pub async fn refuse(&self, terms: &Terms, batch: &str, reason: &str) -> Result<(), OperateError> {
-        let reason = cut(reason);
-        self.out(terms, batch, BatchStatus::Refused { reason }).await
-    }
-
-    async fn out(&self, terms: &Terms, batch: &str, status: BatchStatus) -> Result<(), OperateError> {
-        let ledger = &terms.ledger;
+    async fn out(&self, ledger: &LedgerId, batch: &str, status: &BatchStatus) -> Result<(), OperateError> {
         for _ in 0..TRIES {
             let unknown = || OperateError::UnknownBatch { ledger: ledger.clone(), batch: batch.to_owned() };
-            let record = self.book().batch(ledger, batch).await?.ok_or_else(unknown)?;
+            let record = self.book.batch(ledger, batch).await?.ok_or_else(unknown)?;
             match &record.status {
-                standing if *standing == status => {
-                    self.tick(terms).await?;
-                    return Ok(());
-                }
+                standing if standing == status => return Ok(()),
                 BatchStatus::Skipped { reason } | BatchStatus::Refused { reason } => {
                     return Err(OperateError::Out { batch: batch.to_owned(), reason: reason.clone() });
                 }
                 BatchStatus::Registered => {}
             }
             let number = record.number.ok_or_else(unknown)?;
-            let numbered = self.book().numbered(ledger, number, number).await?.pop().ok_or_else(unknown)?;
+            let numbered = self.book.numbered(ledger, number, number).await?.pop().ok_or_else(unknown)?;
             let job = numbered.job.ok_or_else(|| OperateError::NotGrouped(batch.to_owned()))?;
             let verdicts = Verdicts::from([(number, status.clone())]);
             match self.take_out(ledger, job, "a batch of it was taken out", &verdicts, 0).await {
@@ -118,25 +107,6 @@ impl BacklogManager {
             }
         }
         Err(TurnError::Contended { what: format!("batch {batch} of ledger {ledger}") }.into())
-    }
-
-    /// Has a parked job tried again.
-    pub async fn redrive(&self, terms: &Terms, job: JobNumber) -> Result<(), OperateError> {
-        let ledger = &terms.ledger;
-        for _ in 0..TRIES {
-            let unknown = || TurnError::UnknownJob { ledger: ledger.clone(), job };
-            let mut found = self.book().job(ledger, job).await?.ok_or_else(unknown)?;
-            match found.redrive(self.now()) {
-                // It was redriven by an earlier call, and nothing has failed since.
-                Err(JobRefusal::NotParked(_)) if found.last_failure.is_some() && found.failures == 0 => {}
-                Err(refusal) => return Err(TurnError::from(refusal).into()),
-                Ok(()) if !self.book().write(vec![self.replace(ledger, &found)?]).await? => continue,
-                Ok(()) => info!(%ledger, %job, "job redriven"),
-            }
-            self.tick(terms).await?;
-            return Ok(());
-        }
-        Err(TurnError::Contended { what: format!("job {job} of ledger {ledger}") }.into())
     }
 
     /// A parked job lets others by: all of its batches are let in again, behind them.
@@ -160,13 +130,13 @@ impl BacklogManager {
     ) -> Result<(), TurnError> {
         for _ in 0..TRIES {
             let unknown = || TurnError::UnknownJob { ledger: ledger.clone(), job: number };
-            let job = self.book().job(ledger, number).await?.ok_or_else(unknown)?;
+            let job = self.book.job(ledger, number).await?.ok_or_else(unknown)?;
             if passes > 0 && !matches!(job.status, JobStatus::Parked(_)) {
                 return Ok(());
             }
-            let batches = self.book().batches(ledger, job.batches).await?;
+            let batches = self.book.batches(ledger, job.batches).await?;
             let writes = self.taking_out(ledger, job, batches, reason, verdicts, passes).await?;
-            if self.book().write(writes).await? {
+            if self.book.write(writes).await? {
                 return Ok(());
             }
         }
@@ -182,7 +152,7 @@ impl BacklogManager {
         verdicts: &Verdicts,
         passes: u32,
     ) -> Result<Vec<Write>, TurnError> {
-        let book = self.book();
+        let book = &self.book;
         let head = book.head(ledger).await?;
         let mut next = head.next;
         let mut void: BTreeMap<String, SourceRecord> = BTreeMap::new();
@@ -219,13 +189,44 @@ impl BacklogManager {
             writes.push(head.change(book, ledger, &[(Field::Next, next.get())], &[]));
         }
         job.void(reason, (next != head.next).then_some(head.next))?;
-        writes.push(self.replace(ledger, &job)?);
+        writes.push(self.replace_job(ledger, &job)?);
         Ok(writes)
     }
 
     async fn record(&self, ledger: &LedgerId, batch: &NumberedBatch) -> Result<BatchRecord, TurnError> {
         let missing = || StorageError::NotFound { what: format!("batch {} of ledger {ledger}", batch.batch) };
-        Ok(self.book().batch(ledger, &batch.batch).await?.ok_or_else(missing)?)
+        Ok(self.book.batch(ledger, &batch.batch).await?.ok_or_else(missing)?)
+    }
+}
+
+/// An operator's wishes. Each can be repeated: what is so already is left so.
+impl BacklogManager {
+    /// Takes a batch out, for ever, while its job is not applied. Its neighbours in the job are let in again, under new
+    /// numbers. Its interval stays open until a batch that `replaces` it is indexed, or an exception is signed.
+    pub async fn skip(&self, terms: &Terms, batch: &str, reason: &str) -> Result<(), OperateError> {
+        let reason = cut(reason);
+        self.turns.out(&terms.ledger, batch, &BatchStatus::Skipped { reason }).await?;
+        self.tick(terms).await?;
+        Ok(())
+    }
+
+    /// Has a parked job tried again.
+    pub async fn redrive(&self, terms: &Terms, job: JobNumber) -> Result<(), OperateError> {
+        let ledger = &terms.ledger;
+        for _ in 0..TRIES {
+            let unknown = || TurnError::UnknownJob { ledger: ledger.clone(), job };
+            let mut found = self.book().job(ledger, job).await?.ok_or_else(unknown)?;
+            match found.redrive(self.now()) {
+                // It was redriven by an earlier call, and nothing has failed since.
+                Err(JobRefusal::NotParked(_)) if found.last_failure.is_some() && found.failures == 0 => {}
+                Err(refusal) => return Err(TurnError::from(refusal).into()),
+                Ok(()) if !self.book().write(vec![self.turns.replace_job(ledger, &found)?]).await? => continue,
+                Ok(()) => info!(%ledger, %job, "job redriven"),
+            }
+            self.tick(terms).await?;
+            return Ok(());
+        }
+        Err(TurnError::Contended { what: format!("job {job} of ledger {ledger}") }.into())
     }
 
     /// Signs that an interval is to count as complete although no batch covers it. Completeness will always name it.

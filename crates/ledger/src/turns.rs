@@ -9,8 +9,7 @@ use std::sync::Arc;
 use error_class::{Classified, ErrorClass};
 use jiff::Timestamp;
 use money::ControlTotals;
-use serde_json::json;
-use storage::{Clock, StorageError, Workflows, tables::Write};
+use storage::{Clock, StorageError, tables::Write};
 use tracing::info;
 
 use crate::{
@@ -122,34 +121,36 @@ pub struct StageResult {
 #[derive(Clone)]
 pub struct Turns {
     pub(crate) book: Book,
-    pub(crate) workflows: Arc<dyn Workflows>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Turns {
     /// Turns kept in `book`.
-    pub fn new(book: Book, workflows: Arc<dyn Workflows>, clock: Arc<dyn Clock>) -> Self {
-        Self { book, workflows, clock }
+    pub fn new(book: Book, clock: Arc<dyn Clock>) -> Self {
+        Self { book, clock }
     }
 
-    /// A task asks for a turn and waits with `token`. Where there is nothing to wait for, it is told at once; the grant
-    /// is the backlog manager's, who is called after this.
-    pub async fn ask(&self, who: &Attempt, stage: Stage, token: &str, policy: &Policy) -> Result<(), TurnError> {
+    /// A task asks for a turn and waits with `token`. Where there is nothing to wait for, this is what to tell it; the
+    /// grant is the backlog manager's.
+    pub async fn ask(
+        &self,
+        who: &Attempt,
+        stage: Stage,
+        token: &str,
+        policy: &Policy,
+    ) -> Result<Option<TurnAnswer>, TurnError> {
         for _ in 0..TRIES {
             let mut job = self.job(who).await?;
+            if job.is_void() {
+                return Ok(Some(TurnAnswer::Void));
+            }
             let before = job.clone();
-            let answer = match () {
-                () if job.is_void() => TurnAnswer::Void,
-                () => match job.ask(stage, who.attempt, token, self.clock.now(), policy)? {
-                    Claim::Held if job == before => return Ok(()),
-                    Claim::Held if self.book.write(vec![self.replace(who, &job)?]).await? => return Ok(()),
-                    Claim::Held => continue,
-                    Claim::Done(Commit { manifest, .. }) => TurnAnswer::Done { manifest },
-                },
-            };
-            // If this is lost, the task's state machine asks again. If nobody waits any more, all is well too.
-            self.workflows.answer(token, &json!(answer).to_string()).await?;
-            return Ok(());
+            match job.ask(stage, who.attempt, token, self.clock.now(), policy)? {
+                Claim::Done(Commit { manifest, .. }) => return Ok(Some(TurnAnswer::Done { manifest })),
+                Claim::Held if job == before => return Ok(None),
+                Claim::Held if self.book.write(vec![self.replace(who, &job)?]).await? => return Ok(None),
+                Claim::Held => {}
+            }
         }
         Err(contended(who))
     }
@@ -195,13 +196,13 @@ impl Turns {
     }
 
     /// The attempt lives. An error of class `Conflict` tells its worker to stop. To be called by every worker now and
-    /// then: it writes at most twice a lease, however many do.
-    pub async fn renew(&self, who: &Attempt, policy: &Policy) -> Result<(), TurnError> {
+    /// then: it writes at most twice a lease, however many do. The job, as it is now.
+    pub async fn renew(&self, who: &Attempt, policy: &Policy) -> Result<Job, TurnError> {
         for _ in 0..TRIES {
             let mut job = self.job(who).await?;
             let worth = job.renew(who.attempt, self.clock.now(), policy)?;
             if !worth || self.book.write(vec![self.replace(who, &job)?]).await? {
-                return Ok(());
+                return Ok(job);
             }
         }
         Err(contended(who))
@@ -316,8 +317,12 @@ impl Turns {
         job.ok_or_else(|| TurnError::UnknownJob { ledger: who.ledger.clone(), job: who.job })
     }
 
+    pub(crate) fn replace_job(&self, ledger: &LedgerId, job: &Job) -> Result<Write, StorageError> {
+        self.book.replace(ledger, &job_row(job.number()), job)
+    }
+
     fn replace(&self, who: &Attempt, job: &Job) -> Result<Write, StorageError> {
-        self.book.replace(&who.ledger, &job_row(who.job), job)
+        self.replace_job(&who.ledger, job)
     }
 }
 

@@ -17,6 +17,7 @@
 pub mod cache;
 pub mod clock;
 pub mod conformance;
+pub mod documents;
 mod error;
 pub mod links;
 pub mod mail;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -278,4 +281,35 @@ pub async fn read_all(mut stream: ByteStream, what: &Location, bytes_max: u64) -
         whole.extend_from_slice(&piece);
     }
     Ok(whole.freeze())
+}
+
+/// The bytes of a range, whole; an object that does not reach so far is [`StorageError::Changed`].
+pub async fn read_range(
+    objects: &dyn Objects,
+    at: &Location,
+    version: Option<&str>,
+    range: ByteRange,
+) -> Result<Bytes, StorageError> {
+    let bytes = read_all(objects.read(at, version, Some(range)).await?, at, range.len()).await?;
+    match bytes.len() as u64 == range.len() {
+        true => Ok(bytes),
+        false => Err(StorageError::Changed { what: at.to_string() }),
+    }
+}
+
+/// One range read of [`blocks`]. One stream from S3 gives 50 to 90 MB/s; eight at once pass 100 GB in a function's 15
+/// minutes.
+const BLOCK_BYTES: u64 = 8 * 1024 * 1024;
+const READS_AT_ONCE: usize = 8;
+
+/// All of an object's `bytes` bytes in order, in blocks that are read in parallel.
+pub fn blocks<'a>(
+    objects: &'a dyn Objects,
+    at: &'a Location,
+    version: Option<&'a str>,
+    bytes: u64,
+) -> impl Stream<Item = Result<Bytes, StorageError>> + 'a {
+    stream::iter((0..bytes).step_by(BLOCK_BYTES as usize))
+        .map(move |start| read_range(objects, at, version, ByteRange::new(start, bytes.min(start + BLOCK_BYTES))))
+        .buffered(READS_AT_ONCE)
 }

@@ -9,7 +9,7 @@ use intake::{
     chunk::{self, ChunkProcessor},
     feed::{Feed, Feeds},
     load::Load,
-    manifest::{self, End, Publication, end_key},
+    manifest::{End, Publication, end_key},
     merge::{self, Merger},
     messages::{
         Arrival, BucketName, Chunk, ChunkRequest, CreatedObject, Failure, MergeRequest, Notice, Notified,
@@ -21,7 +21,7 @@ use intake::{
     split::{self, Splitter},
 };
 use storage::{
-    Cache, Links, Location, Mailer, Objects, StorageError, Tables, Workflows,
+    Cache, Links, Location, Mailer, Objects, StorageError, Tables, Workflows, documents,
     memory::{
         Fault, Faulty, ManualClock, MemoryCache, MemoryLinks, MemoryMailer, MemoryObjects, MemoryTables,
         MemoryWorkflows, Operation,
@@ -193,7 +193,7 @@ impl World {
     }
 
     pub(crate) async fn end(&self, request: &RunRequest) -> Option<End> {
-        manifest::read(&*self.objects, &Location::new(DATA, end_key(&request.run))).await.unwrap()
+        documents::read(&*self.objects, &Location::new(DATA, end_key(&request.run))).await.unwrap()
     }
 
     pub(crate) async fn publication(&self, request: &RunRequest) -> Option<Publication> {

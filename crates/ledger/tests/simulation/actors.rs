@@ -6,9 +6,10 @@ use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
 use ledger::{
     JobNumber,
-    backlog::{BacklogManager, RunInput, StepFinished},
+    backlog::{BacklogManager, StepFinished},
     book::NumberedBatch,
     job::Failure,
+    messages::RunInput,
     policy::Terms,
     register::Registrar,
     stage::{Claim, Stage, TurnAnswer},
@@ -121,7 +122,7 @@ impl Scene {
                 return Err(Failure { class: ErrorClass::Bug, message: format!("{} is poison", batch.batch) });
             }
             if self.untrue.contains(&batch.batch) {
-                let _ = self.manager.refuse(&self.terms, &batch.batch, "it does not add up").await;
+                let _ = self.manager.turns().refuse(&self.terms.ledger, &batch.batch, "it does not add up").await;
                 return Ok(());
             }
         }

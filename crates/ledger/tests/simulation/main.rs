@@ -289,7 +289,7 @@ impl Simulation {
 }
 
 /// Executions that were started and have not begun.
-fn scene_executions(scene: &Scene, begun: usize) -> Vec<(String, ledger::backlog::RunInput)> {
+fn scene_executions(scene: &Scene, begun: usize) -> Vec<(String, ledger::messages::RunInput)> {
     let started = scene.workflows.executions().into_iter().skip(begun);
     started.map(|execution| (execution.machine, serde_json::from_str(&execution.input).unwrap())).collect()
 }

@@ -1,4 +1,4 @@
-//! Configuration: environment variables, read once, at start-up.
+//! Configuration: environment variables, read once, at start-up, by the `Config` of each function.
 
 use std::{env, fmt::Display, str::FromStr};
 
@@ -24,29 +24,29 @@ pub enum ConfigError {
 }
 
 /// A variable that must be set, and not to nothing.
-pub(crate) fn text(name: &'static str) -> Result<String, ConfigError> {
+pub fn text(name: &'static str) -> Result<String, ConfigError> {
     optional_text(name).ok_or(ConfigError::Missing { name })
 }
 
 /// A variable that may be unset; set to nothing counts as unset, because templates cannot leave a variable out.
-pub(crate) fn optional_text(name: &'static str) -> Option<String> {
+pub fn optional_text(name: &'static str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A variable that must be set to a number, or whatever else can be read from text.
-pub(crate) fn parsed<T: FromStr<Err: Display>>(name: &'static str) -> Result<T, ConfigError> {
+pub fn parsed<T: FromStr<Err: Display>>(name: &'static str) -> Result<T, ConfigError> {
     let value = text(name)?;
     value.parse().map_err(|error: T::Err| ConfigError::Invalid { name, value, reason: error.to_string() })
 }
 
 /// A variable that lists addresses, separated by commas.
-pub(crate) fn addresses(name: &'static str) -> Vec<String> {
+pub fn addresses(name: &'static str) -> Vec<String> {
     let list = optional_text(name).unwrap_or_default();
     list.split(',').map(str::trim).filter(|address| !address.is_empty()).map(str::to_owned).collect()
 }
 
 /// A variable that is one ASCII character, such as a delimiter; a tab may be written `\t`.
-pub(crate) fn ascii(name: &'static str) -> Result<u8, ConfigError> {
+pub fn ascii(name: &'static str) -> Result<u8, ConfigError> {
     let value = text(name)?;
     match value.as_bytes() {
         [one] => Ok(*one),

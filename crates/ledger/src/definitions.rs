@@ -1,0 +1,186 @@
+//! The definitions of ledgers, in the table `ledgers`. A job is pinned to the version that it was grouped under.
+//!
+//! | pk | sk | item |
+//! |---|---|---|
+//! | `ledgers` | `<tenant>#<ledger>` | the current `definition_version` of a ledger |
+//! | `<tenant>#<ledger>` | `definition#<version>` | a version of its `definition`, as text |
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde_json::json;
+use storage::{
+    Condition, Item, Key, StorageError, Tables,
+    tables::{Query, Transaction, Update, Write},
+};
+
+use crate::{BatchSequence, Definition, Ledger, LedgerError, Rules, book::Book, manifest::LedgerId, policy::Terms};
+
+const CATALOGUE: &str = "ledgers";
+const VERSION: &str = "definition_version";
+
+/// The definitions of all ledgers.
+#[derive(Clone)]
+pub struct Definitions {
+    tables: Arc<dyn Tables>,
+    table: String,
+    book: Book,
+    rules: Arc<Rules>,
+    /// A version never changes, so what was read once is kept: a warm function works for few ledgers.
+    known: Arc<Mutex<HashMap<(LedgerId, u64), Arc<Ledger>>>>,
+}
+
+/// What became of a definition that was put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PutDefinition {
+    /// It is the current one now, under this version.
+    New(u64),
+    /// It was the current one already.
+    Unchanged(u64),
+}
+
+/// How many compiled definitions are kept at once.
+const KNOWN_MAX: usize = 64;
+
+impl Definitions {
+    /// Definitions in the table `ledgers_table`, which may name `rules`.
+    pub fn new(tables: Arc<dyn Tables>, ledgers_table: &str, rules: Rules) -> Self {
+        Self {
+            book: Book::new(tables.clone(), ledgers_table),
+            tables,
+            table: ledgers_table.to_owned(),
+            rules: Arc::new(rules),
+            known: Arc::default(),
+        }
+    }
+
+    /// Puts a definition for the ledger of its name, if it is another than the current one. What the artifacts that a
+    /// ledger holds were made by (key, event id, scope of duplicates) stays for as long as it has batches.
+    pub async fn put(&self, tenant: &str, definition: &Definition) -> Result<PutDefinition, LedgerError> {
+        let unnamed =
+            || LedgerError::UnknownLedger(LedgerId { tenant: tenant.to_owned(), ledger: definition.name.clone() });
+        let ledger = LedgerId::new(tenant, &definition.name).ok_or_else(unnamed)?;
+        let wrong = |source| LedgerError::Definition { ledger: ledger.clone(), source };
+        Ledger::new(definition.clone(), &self.rules).map_err(wrong)?;
+        let current = self.version(&ledger).await?;
+        if let Some(version) = current {
+            let standing = self.definition(&ledger, version).await?;
+            if standing == *definition {
+                return Ok(PutDefinition::Unchanged(version));
+            }
+            if self.book.head(&ledger).await?.next != BatchSequence::FIRST {
+                unchanged(&ledger, &standing, definition)?;
+            }
+        }
+        let version = current.unwrap_or_default() + 1;
+        let text = serde_json::to_string(definition).map_err(|source| malformed(&ledger, &source))?;
+        let mut item =
+            Item::from_iter([("definition".to_owned(), json!(text)), ("version".to_owned(), json!(version))]);
+        let Key { partition, sort } = row(&ledger, version);
+        item.insert("pk".to_owned(), json!(partition));
+        item.insert("sk".to_owned(), json!(sort));
+        let writes = vec![
+            Write::Put { table: self.table.clone(), item, condition: Condition::Absent },
+            Write::Update {
+                table: self.table.clone(),
+                key: catalogue_row(&ledger),
+                update: Update { set: vec![(VERSION.to_owned(), json!(version))], ..Update::default() },
+                condition: current.map_or(Condition::Absent, |old| Condition::Equals(VERSION.to_owned(), json!(old))),
+            },
+        ];
+        match self.tables.transact(writes).await? {
+            Transaction::Written => Ok(PutDefinition::New(version)),
+            // Somebody else's, or this very one, if the answer to a first try was lost.
+            Transaction::Refused(_) => match self.version(&ledger).await? {
+                Some(version) if self.definition(&ledger, version).await? == *definition => {
+                    Ok(PutDefinition::New(version))
+                }
+                _ => Err(LedgerError::DefinitionContended(ledger)),
+            },
+        }
+    }
+
+    /// The current version of a ledger's definition.
+    pub async fn version(&self, ledger: &LedgerId) -> Result<Option<u64>, LedgerError> {
+        let item = self.tables.get(&self.table, &catalogue_row(ledger)).await?;
+        Ok(item.and_then(|item| item.get(VERSION)?.as_u64()))
+    }
+
+    /// A version of a ledger's definition, as it was put.
+    pub async fn definition(&self, ledger: &LedgerId, version: u64) -> Result<Definition, LedgerError> {
+        let item = self.tables.get(&self.table, &row(ledger, version)).await?;
+        let text = item.as_ref().and_then(|item| item.get("definition")?.as_str());
+        let text = text.ok_or_else(|| LedgerError::UnknownVersion { ledger: ledger.clone(), version })?;
+        Definition::from_json(text).map_err(|source| LedgerError::Definition { ledger: ledger.clone(), source })
+    }
+
+    /// A version of a ledger's definition, ready to work by.
+    pub async fn ledger(&self, ledger: &LedgerId, version: u64) -> Result<Arc<Ledger>, LedgerError> {
+        let key = (ledger.clone(), version);
+        if let Some(known) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(known.clone());
+        }
+        let definition = self.definition(ledger, version).await?;
+        let compiled = Ledger::new(definition, &self.rules)
+            .map_err(|source| LedgerError::Definition { ledger: ledger.clone(), source })?;
+        let compiled = Arc::new(compiled);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.insert(key, compiled.clone());
+        Ok(compiled)
+    }
+
+    /// What coordination goes by now.
+    pub async fn terms(&self, ledger: &LedgerId) -> Result<Terms, LedgerError> {
+        let version = self.version(ledger).await?.ok_or_else(|| LedgerError::UnknownLedger(ledger.clone()))?;
+        Ok(self.ledger(ledger, version).await?.definition().terms(ledger.clone(), version))
+    }
+
+    /// All ledgers of the tenant, or of all tenants, by tenant and name.
+    pub async fn list(&self, tenant: Option<&str>) -> Result<Vec<LedgerId>, LedgerError> {
+        let mut query = Query {
+            table: self.table.clone(),
+            partition: CATALOGUE.to_owned(),
+            sort_prefix: tenant.map(|tenant| format!("{tenant}#")),
+            ..Query::default()
+        };
+        let mut ledgers = Vec::new();
+        loop {
+            let page = self.tables.query(&query).await?;
+            ledgers.extend(page.items.iter().filter_map(|item| {
+                let (tenant, ledger) = item.get("sk")?.as_str()?.split_once('#')?;
+                LedgerId::new(tenant, ledger)
+            }));
+            match page.next {
+                Some(next) => query.from = Some(next),
+                None => return Ok(ledgers),
+            }
+        }
+    }
+}
+
+fn unchanged(ledger: &LedgerId, standing: &Definition, new: &Definition) -> Result<(), LedgerError> {
+    let what = match () {
+        () if standing.artifact_key != new.artifact_key => "artifactKey",
+        () if standing.event_id != new.event_id => "eventId",
+        () if standing.duplicates.scope != new.duplicates.scope => "duplicates.scope",
+        () => return Ok(()),
+    };
+    Err(LedgerError::DefinitionFixed { ledger: ledger.clone(), what })
+}
+
+fn row(ledger: &LedgerId, version: u64) -> Key {
+    Key::sorted(format!("{}#{}", ledger.tenant, ledger.ledger), format!("definition#{version:012}"))
+}
+
+fn catalogue_row(ledger: &LedgerId) -> Key {
+    Key::sorted(CATALOGUE, format!("{}#{}", ledger.tenant, ledger.ledger))
+}
+
+fn malformed(ledger: &LedgerId, source: &serde_json::Error) -> StorageError {
+    StorageError::Invalid { what: format!("the definition of ledger {ledger}"), reason: source.to_string() }
+}

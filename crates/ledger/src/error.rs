@@ -1,0 +1,150 @@
+//! What can go wrong in a step of a job.
+
+use error_class::{Classified, ErrorClass};
+use storage::{StorageError, documents::DocumentError};
+
+use crate::{
+    ApplyError, BatchSequence, CombineError, Corrupt, DefinitionError, JobNumber, ReduceError, job::JobRefusal,
+    manifest::LedgerId, operate::OperateError, register::RegisterError, turns::TurnError,
+};
+
+/// Why a function did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A document could not be read or written.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The job was not moved.
+    #[error(transparent)]
+    Turn(#[from] TurnError),
+    /// A batch or job could not be taken out or redriven.
+    #[error(transparent)]
+    Operate(#[from] OperateError),
+    /// The batch was not registered.
+    #[error(transparent)]
+    Register(#[from] RegisterError),
+    /// There is no such ledger.
+    #[error(
+        "there is no ledger {0}: describe it with `tieout ledger put <definition.json>`, then send the batch again"
+    )]
+    UnknownLedger(LedgerId),
+    /// The ledger's definition never had this version.
+    #[error("ledger {ledger} has no version {version}")]
+    UnknownVersion {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The version.
+        version: u64,
+    },
+    /// A definition cannot be worked by.
+    #[error("the definition of ledger {ledger}")]
+    Definition {
+        /// The ledger.
+        ledger: LedgerId,
+        /// What is wrong with it.
+        #[source]
+        source: DefinitionError,
+    },
+    /// A definition that does not go with what the ledger holds already.
+    #[error("ledger {ledger} has batches: {what} cannot change any more; take another ledger")]
+    DefinitionFixed {
+        /// The ledger.
+        ledger: LedgerId,
+        /// Which key of the definition.
+        what: &'static str,
+    },
+    /// Somebody else has put a definition meanwhile.
+    #[error("the definition of ledger {0} was changed by somebody else meanwhile: try again")]
+    DefinitionContended(LedgerId),
+    /// The events of a range cannot be read.
+    #[error(transparent)]
+    Reduce(#[from] ReduceError),
+    /// A partition cannot be combined.
+    #[error(transparent)]
+    Combine(#[from] CombineError),
+    /// A partition cannot be applied.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A file is not as it was written.
+    #[error("{file}")]
+    File {
+        /// The file's address.
+        file: String,
+        /// What is wrong with it.
+        #[source]
+        source: Corrupt,
+    },
+    /// Sums cannot be added up.
+    #[error(transparent)]
+    Totals(#[from] money::Overflow),
+    /// A batch was refused, and its job with it: what was done of the job does not count.
+    #[error("batch {batch} is refused: {reason}")]
+    BatchRefused {
+        /// The batch.
+        batch: BatchSequence,
+        /// Why.
+        reason: String,
+    },
+    /// A step of the job has not happened yet.
+    #[error("{what} is missing: the step before this one has not been done for job {job}")]
+    StepMissing {
+        /// What is missing.
+        what: String,
+        /// The job.
+        job: JobNumber,
+    },
+    /// Two independent counts or sums of the same records differ.
+    #[error("{boundary}: {difference}")]
+    ControlTotalMismatch {
+        /// Which two steps disagree.
+        boundary: String,
+        /// In what.
+        difference: String,
+    },
+    /// An index entry is not the one that a new version was computed from.
+    #[error(
+        "artifact {key:?}: the index should hold sequence {expected}, and holds {found}: an update would have been lost"
+    )]
+    LostUpdate {
+        /// The artifact.
+        key: String,
+        /// The sequence of the version that the new one was computed from; 0 for none.
+        expected: BatchSequence,
+        /// The sequence that the index holds; 0 for none.
+        found: BatchSequence,
+    },
+}
+
+impl From<JobRefusal> for LedgerError {
+    fn from(refusal: JobRefusal) -> Self {
+        Self::Turn(refusal.into())
+    }
+}
+
+impl Classified for LedgerError {
+    fn class(&self) -> ErrorClass {
+        match self {
+            Self::Storage(error) => error.class(),
+            Self::Document(error) => error.class(),
+            Self::Turn(error) => error.class(),
+            Self::Operate(error) => error.class(),
+            Self::Register(error) => error.class(),
+            Self::Reduce(error) => error.class(),
+            Self::Combine(error) => error.class(),
+            Self::Apply(error) => error.class(),
+            Self::UnknownLedger(_)
+            | Self::Definition { .. }
+            | Self::DefinitionFixed { .. }
+            | Self::DefinitionContended(_)
+            | Self::Totals(_) => ErrorClass::InvalidInput,
+            Self::BatchRefused { .. } => ErrorClass::Conflict,
+            Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
+            Self::UnknownVersion { .. } | Self::File { .. } | Self::StepMissing { .. } | Self::LostUpdate { .. } => {
+                ErrorClass::Bug
+            }
+        }
+    }
+}

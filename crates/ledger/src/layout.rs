@@ -1,0 +1,63 @@
+//! Where a ledger's things lie. Every key begins with the tenant.
+//!
+//! | bucket | key | what | commit |
+//! |---|---|---|---|
+//! | input | `<tenant>/batches/<ledger>/<batch>/…` | a batch: its objects, and its manifest last | |
+//! | data | `<tenant>/ledgers/<ledger>/batches/<batch>/<digest>.json` | the manifest with everything pinned | first |
+//! | work | `<job>/split/<attempt>.json`, `<job>/split.json` | the job's byte ranges; what names them | first |
+//! | work | `<job>/reduce/<range>/<attempt>.events`, `<job>/reduce/<range>.json` | a range's events by partition | first |
+//! | work | `<job>/reduced/<attempt>/…`, `<job>/reduced.json` | which sections each partition is made of | first |
+//! | work | `<job>/combine/<partition>/<attempt>.artifacts`, `<job>/combine/<partition>.json` | stateless artifacts | first |
+//! | work | `<job>/prefetch/<partition>/<attempt>.versions`, `<job>/prefetch/<partition>.json` | versions that were found | first |
+//! | data | `<job>/apply/<partition>/<attempt>/part-…`, `<job>/apply/<partition>.json` | part-files and sidecars | first |
+//! | work, data | `<job>/<stage>-<attempt>.json` | the manifest of a stage | the stage's, in the book |
+//! | work | `<job>/index/<attempt>.json` | what index workers have to do | |
+//! | data | `<job>/rejects/<step>/<attempt>.csv`, `….jsonl` | events that could not be taken | |
+//!
+//! `<job>` is `<tenant>/ledgers/<ledger>/job=<number of twelve digits>`. *First*: the first attempt to write there is the
+//! one that counts, and every other goes by what it finds.
+
+use uuid::Uuid;
+
+use crate::{JobNumber, Partition, manifest::LedgerId, stage::Stage};
+
+/// The folder of a job, in the work bucket and in the data bucket alike, without a final slash.
+pub fn job_folder(ledger: &LedgerId, job: JobNumber) -> String {
+    format!("{}/ledgers/{}/job={}", ledger.tenant, ledger.ledger, job.padded())
+}
+
+/// A name for an attempt, never used again.
+pub fn attempt() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+/// The key at which the job's ranges are committed, in the work bucket.
+pub fn split_key(ledger: &LedgerId, job: JobNumber) -> String {
+    format!("{}/split.json", job_folder(ledger, job))
+}
+
+/// The key at which a range's events are committed, in the work bucket.
+pub fn range_key(ledger: &LedgerId, job: JobNumber, range: u64) -> String {
+    format!("{}/reduce/{range:06}.json", job_folder(ledger, job))
+}
+
+/// The key at which it is committed what each partition is made of, in the work bucket.
+pub fn reduced_key(ledger: &LedgerId, job: JobNumber) -> String {
+    format!("{}/reduced.json", job_folder(ledger, job))
+}
+
+/// The key at which a partition's stateless artifacts are committed, in the work bucket.
+pub fn combined_key(ledger: &LedgerId, job: JobNumber, partition: Partition) -> String {
+    format!("{}/combine/{}.json", job_folder(ledger, job), partition.padded())
+}
+
+/// The key at which a partition's part of a stage is committed: in the work bucket for prefetch, in the data bucket
+/// for apply.
+pub fn partition_key(ledger: &LedgerId, job: JobNumber, stage: Stage, partition: Partition) -> String {
+    format!("{}/{stage}/{}.json", job_folder(ledger, job), partition.padded())
+}
+
+/// The key of an artifact's index entry in the table `artifacts`.
+pub fn artifact_key(ledger: &LedgerId, key: &str) -> String {
+    format!("{}#{}#{key}", ledger.tenant, ledger.ledger)
+}

@@ -1,0 +1,226 @@
+//! What the states of the machines say to the functions, and what these answer.
+//!
+//! Keys and counts, never rows: `{}` is what workers of a map answer, so that thousands of answers stay far below the
+//! 256 KiB that an execution may carry.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BatchSequence, JobBatches, JobNumber, Partition, PartitionBits, manifest::LedgerId, stage::Stage, turns::Attempt,
+};
+
+/// The input of an execution of either machine: which attempt at which job, and everything that is pinned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunInput {
+    /// The ledger and its tenant.
+    #[serde(flatten)]
+    pub ledger: LedgerId,
+    /// The job.
+    pub job: JobNumber,
+    /// Its batches.
+    pub batches: JobBatches,
+    /// The attempt.
+    pub attempt: u32,
+    /// The version of the ledger's definition.
+    pub definition: u64,
+    /// How many partitions the job is cut into.
+    pub partition_bits: PartitionBits,
+}
+
+impl RunInput {
+    /// Who does it.
+    pub fn who(&self) -> Attempt {
+        Attempt { ledger: self.ledger.clone(), job: self.job, attempt: self.attempt }
+    }
+}
+
+/// To job-splitter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SplitRequest {
+    /// The attempt at the job.
+    pub run: RunInput,
+}
+
+/// What job-splitter answers: where the ranges are, a JSON array of [`EventChunk`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSplit {
+    /// The work bucket.
+    pub bucket: String,
+    /// The array's key.
+    pub ranges: String,
+    /// How many ranges there are.
+    pub count: u64,
+}
+
+/// A range of whole records of one object: the work of one reducer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EventChunk {
+    /// Its place in the array, from 0.
+    pub index: u64,
+    /// The batch.
+    pub batch: BatchSequence,
+    /// The object's place in the batch's manifest, from 0.
+    pub object: u32,
+    /// Its first byte; of a packed object, once it is unpacked.
+    pub start: u64,
+    /// One past its last byte.
+    pub end: u64,
+    /// The row of its first record.
+    pub first_row: u64,
+    /// How many records it holds.
+    pub records: u64,
+}
+
+/// To reducer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReduceRequest {
+    /// The attempt at the job.
+    pub run: RunInput,
+    /// The range.
+    pub range: EventChunk,
+}
+
+/// To combiner, prefetcher and state-engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionRequest {
+    /// The attempt at the job.
+    pub run: RunInput,
+    /// The partition.
+    pub partition: Partition,
+}
+
+/// What a worker answers when it is done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {}
+
+/// To stage-coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum StageRequest {
+    /// All ranges are reduced: do they tie out?
+    CheckReduced {
+        /// The attempt at the job.
+        run: RunInput,
+    },
+    /// All partitions are combined: the stateless half is done.
+    CommitStateless {
+        /// The attempt at the job.
+        run: RunInput,
+    },
+    /// The turn was granted: take it up.
+    Begin {
+        /// The attempt at the job.
+        run: RunInput,
+        /// Prefetch or apply.
+        stage: Stage,
+        /// The fence of the grant.
+        fence: u64,
+    },
+    /// All partitions are through the stage: it is done.
+    Commit {
+        /// The attempt at the job.
+        run: RunInput,
+        /// Prefetch or apply.
+        stage: Stage,
+        /// The fence of the grant.
+        fence: u64,
+    },
+}
+
+/// What stage-coordinator answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum StageReply {
+    /// The partitions that a map is to go through.
+    Partitions(Partitions),
+    /// Committed.
+    Done(Done),
+}
+
+/// Where the partitions that hold events of the job are, a JSON array of numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Partitions {
+    /// The work bucket.
+    pub bucket: String,
+    /// The array's key.
+    pub partitions: String,
+    /// How many there are.
+    pub count: u64,
+}
+
+/// To index-coordinator.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum IndexRequest {
+    /// Take up the turn, and say what is still to be put.
+    Plan {
+        /// The attempt at the job.
+        run: RunInput,
+        /// The fence of the grant.
+        fence: u64,
+    },
+    /// Everything is confirmed: index is done.
+    Commit {
+        /// The attempt at the job.
+        run: RunInput,
+        /// The fence of the grant.
+        fence: u64,
+    },
+}
+
+/// What index-coordinator answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum IndexReply {
+    /// What is to be done.
+    Plan(IndexPlan),
+    /// Committed.
+    Done(Done),
+}
+
+/// Where the tasks of index workers are, a JSON array of [`IndexTask`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexPlan {
+    /// The work bucket.
+    pub bucket: String,
+    /// The array's key.
+    pub tasks: String,
+    /// How many there are: so many workers.
+    pub count: u64,
+    /// Whether every put is confirmed, and nothing is to be done.
+    pub complete: bool,
+}
+
+/// The work of one index worker: part-files, by their places in the manifest of apply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexTask {
+    /// The worker's number in this plan, from 0.
+    pub worker: u64,
+    /// The part-files.
+    pub parts: Vec<PartRef>,
+}
+
+/// A part-file of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartRef {
+    /// Its partition.
+    pub partition: Partition,
+    /// Its place among the partition's part-files, from 0.
+    pub part: u32,
+}
+
+/// To index-worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexWork {
+    /// The attempt at the job.
+    pub run: RunInput,
+    /// What to do.
+    pub task: IndexTask,
+}
