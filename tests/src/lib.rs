@@ -1,6 +1,8 @@
 //! The test kit: files to try things on, and what the project's own files say, read so that tests can compare them.
 
 pub mod cloudformation;
+mod dice;
+pub mod events;
 pub mod machine;
 pub mod orders;
 pub mod project;

@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use jiff::civil::{Date, date};
 use world::{ITEMS, Item, REGIONS};
 
+use crate::dice::{Dice, random};
+
 /// The header of the orders.
 pub const ORDERS_HEADER: &str = "uuid,Country,Item Type,Sales Channel,Order Priority,Order Date,Region,Ship Date";
 /// The header of the reference rows.
@@ -224,33 +226,6 @@ impl std::fmt::Display for Decimal {
 
 fn as_in_the_sample(day: Date) -> String {
     format!("{}/{}/{}", day.month(), day.day(), day.year() % 100)
-}
-
-/// A stream of choices: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`; so small a bias as a remainder has does not matter here.
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "the index is below the length")]
-    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
-        from[self.below(from.len() as u64) as usize]
-    }
-}
-
-fn random(seed: u64, row: u64) -> u64 {
-    let start = Dice(seed).next();
-    Dice(start ^ row).next()
 }
 
 /// A step that, taken again and again modulo `modulus`, meets every number once: the next one up that has no factor in
