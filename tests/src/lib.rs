@@ -3,6 +3,7 @@
 pub mod cloudformation;
 mod dice;
 pub mod events;
+pub mod interpreter;
 pub mod machine;
 pub mod orders;
 pub mod project;

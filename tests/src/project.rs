@@ -11,7 +11,10 @@ use cargo_metadata::{Metadata, MetadataCommand, TargetKind};
 use regex::Regex;
 use serde_json::Value;
 
-use crate::cloudformation;
+use crate::{
+    cloudformation::{self, logical_id},
+    machine::render,
+};
 
 /// A function's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +75,15 @@ impl Project {
             events,
             environment: serde_json::from_str(&fs::read_to_string(root.join("events/env.json"))?)?,
         })
+    }
+
+    /// A state machine as it is deployed to AWS.
+    pub fn deployed(&self, name: &str) -> Result<Value, String> {
+        let resource = self.template.pointer(&format!("/Resources/{}/Properties", logical_id(name)));
+        let substitutions = resource.and_then(|properties| properties.get("DefinitionSubstitutions"));
+        let text = self.machines.get(name).ok_or_else(|| format!("{name} has no definition"))?;
+        serde_json::from_str(&render(text, &self.template, substitutions.unwrap_or(&Value::Null)))
+            .map_err(|error| format!("{name} is no JSON once it is filled in: {error}"))
     }
 }
 

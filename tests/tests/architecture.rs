@@ -21,7 +21,7 @@ enum Kind {
 }
 
 /// What each library crate may depend on, of this project's own. A pipeline has a line of its own in [`PIPELINE`].
-const LIBRARIES: [(&str, &[&str]); 10] = [
+const LIBRARIES: [(&str, &[&str]); 11] = [
     ("environment", &[]),
     ("error-class", &[]),
     ("money", &[]),
@@ -29,6 +29,7 @@ const LIBRARIES: [(&str, &[&str]); 10] = [
     ("storage", &["error-class"]),
     ("report", &["error-class", "money"]),
     ("aws-adapters", &["error-class", "storage"]),
+    ("disk-adapters", &["error-class", "storage"]),
     ("lambda-shell", &["error-class"]),
     ("ledger-model", &[]),
     ("cli", &["aws-adapters", "error-class", "intake", "money", "records", "report", "storage"]),
@@ -38,11 +39,12 @@ const PIPELINE: [&str; 6] = ["environment", "error-class", "money", "records", "
 const FUNCTION: [&str; 2] = ["aws-adapters", "lambda-shell"];
 
 /// Libraries of others that one crate wraps for all.
-const WRAPPED: [(&str, &str); 5] = [
+const WRAPPED: [(&str, &str); 6] = [
     ("aws-sdk-", "aws-adapters"),
     ("aws-config", "aws-adapters"),
     ("aws-smithy-", "aws-adapters"),
     ("redis", "aws-adapters"),
+    ("redb", "disk-adapters"),
     ("lambda_runtime", "lambda-shell"),
 ];
 /// Libraries that take minutes to build: no crate that `cargo build` builds names them.

@@ -52,6 +52,8 @@ pub enum Mutation {
     UnconditionalCommit,
     /// A tick does not send unclaimed grants again (rule 14).
     GrantNotSentAgain,
+    /// A grant that nobody has claimed is kept for the next token (rule 14).
+    GrantKept,
     /// A wait that nobody will answer does not time out (rule 14).
     EndlessWait,
 }
@@ -209,7 +211,9 @@ impl Model for Turns {
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
         let mut state = state.clone();
         match action {
-            Action::Register(execution) => state.register(execution),
+            Action::Register(execution) => {
+                state.register(execution, self.mutation == Some(Mutation::GrantKept));
+            }
             Action::Grant(number) => state.grant(number),
             Action::Call(number) | Action::SendAgain(number) => state.call(number),
             Action::LoseCall(number) => state.lose_call(number),

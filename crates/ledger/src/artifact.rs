@@ -196,13 +196,25 @@ pub(crate) struct Heading<'h> {
     pub(crate) judgement: Option<&'h Judgement>,
 }
 
+/// Whether a line is the version of that sequence of the artifact of that key, by how it begins.
+pub(crate) fn is_of(line: &[u8], key: &str, sequence: BatchSequence) -> bool {
+    let mut opening = Vec::with_capacity(key.len() + 64);
+    put_opening(&mut opening, key, sequence);
+    line.starts_with(&opening)
+}
+
+fn put_opening(out: &mut Vec<u8>, key: &str, sequence: BatchSequence) {
+    out.extend_from_slice(b"{\"key\":");
+    put_text(out, key);
+    out.extend_from_slice(b",\"applied_through\":");
+    put_number(out, sequence.get());
+    out.push(b',');
+}
+
 /// Writes a version as one line, without its line feed. `lines` are its event lines, joined by commas.
 pub(crate) fn write(ledger: &Ledger, artifact: &Artifact<'_>, heading: &Heading<'_>, lines: &[u8], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"key\":");
-    put_text(out, heading.key);
-    out.extend_from_slice(b",\"applied_through\":");
-    put_number(out, heading.applied_through.get());
-    out.extend_from_slice(b",\"status\":");
+    put_opening(out, heading.key, heading.applied_through);
+    out.extend_from_slice(b"\"status\":");
     match heading.judgement {
         Some(judgement) => put_text(out, judgement.status.as_str()),
         None => out.extend_from_slice(b"null"),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use environment::{ConfigError, text};
 use error_class::ErrorClass;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,9 @@ pub const JOBS_IN_FLIGHT: usize = 3;
 /// The most moves of one call; the next call goes on.
 const MOVES_MAX: u32 = 200;
 
+/// The most calls that one invocation makes of itself; the next minute goes on.
+const TICKS_MAX: u32 = 10;
+
 /// Where the manager's machines and rows are.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -42,6 +46,17 @@ pub struct Config {
     pub stateful_machine: String,
     /// The table of ledgers.
     pub ledgers_table: String,
+}
+
+impl Config {
+    /// Reads `STATELESS_MACHINE_ARN`, `STATEFUL_MACHINE_ARN` and `LEDGERS_TABLE`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            stateless_machine: text("STATELESS_MACHINE_ARN")?,
+            stateful_machine: text("STATEFUL_MACHINE_ARN")?,
+            ledgers_table: text("LEDGERS_TABLE")?,
+        })
+    }
 }
 
 /// A move: something that the book says is to be done.
@@ -189,6 +204,34 @@ impl BacklogManager {
         }
     }
 
+    /// Ticks until there is nothing more to do, or much was done.
+    pub async fn move_on(&self, terms: &Terms) -> Result<(), TurnError> {
+        for _ in 0..TICKS_MAX {
+            if !self.tick(terms).await?.more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a job of all pending batches up to this one, whatever waits: an operator wants it out, and batches leave
+    /// by their job. Whether it is in one now; not where too many are before it.
+    pub(crate) async fn group_up_to(&self, number: BatchSequence, terms: &Terms) -> Result<bool, TurnError> {
+        for _ in 0..TRIES {
+            let view = self.book().view(&terms.ledger).await?;
+            if number <= view.head.grouped.last_batch() {
+                return Ok(true);
+            }
+            let pending = self.pending(&terms.ledger, &view).await?;
+            let Some(at) = pending.iter().position(|batch| batch.number == number) else { return Ok(false) };
+            let batches = pending.get(..=at).unwrap_or_default();
+            if self.book().write(self.group(&view, batches, terms)?).await? {
+                return Ok(true);
+            }
+        }
+        Err(TurnError::Contended { what: format!("batch {number} of ledger {}", terms.ledger) })
+    }
+
     async fn pending(&self, ledger: &LedgerId, view: &View) -> Result<Vec<NumberedBatch>, StorageError> {
         let (first, last) = (behind(view.head.grouped), view.head.next.previous());
         let most = BatchSequence::new(first.get().saturating_add(JOB_BATCHES_MAX - 1));
@@ -280,7 +323,8 @@ impl BacklogManager {
         Ok(vec![self.turns.replace_job(ledger, &job)?, step])
     }
 
-    async fn fail(&self, who: &Attempt, failure: &Failure, terms: &Terms) -> Result<(), TurnError> {
+    /// The attempt failed; no news of one that is not the current one.
+    pub(crate) async fn fail(&self, who: &Attempt, failure: &Failure, terms: &Terms) -> Result<(), TurnError> {
         for _ in 0..TRIES {
             let Some(job) = self.book().job(&who.ledger, who.job).await? else {
                 return Err(TurnError::UnknownJob { ledger: who.ledger.clone(), job: who.job });

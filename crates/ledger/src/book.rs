@@ -8,7 +8,9 @@
 //! | `<tenant>#<ledger>` | `job#<number>` | [`Job`]: status, attempt, turns | grouping, then every transition of the job |
 //! | `<tenant>#<ledger>` | `source#<source>` | [`SourceRecord`]: intervals claimed and void | registration, skip, refusal |
 //! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, signed exceptions | index commits, operators |
+//! | `<tenant>#<ledger>` | `fault#<batch>` | [`FaultRecord`]: why its manifest was not taken | batch-registrar |
 //! | `<tenant>#<ledger>` | `step#<job>#<attempt>#<step>` | [`StepRecord`](crate::steps::StepRecord) | with every transition |
+//! | `<tenant>#<ledger>` | `cursor#<job>#<partition>#<part>` | how many puts of a part-file are acknowledged | index workers |
 //!
 //! Numbers in keys have twelve digits, so that items sort by number; they are compared as integers all the same.
 //!
@@ -30,7 +32,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use storage::{
     Condition, Item, Key, StorageError, Tables,
-    tables::{Query, Transaction, Update, Write},
+    tables::{Outcome, Query, Transaction, Update, Write},
 };
 
 use crate::{
@@ -87,6 +89,19 @@ pub struct BatchRecord {
     pub registered_at: jiff::Timestamp,
     /// Moves up with every change.
     pub version: u64,
+}
+
+/// A manifest that was not taken: what its sender got wrong. It goes when a later one of its name is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultRecord {
+    /// The batch's name.
+    pub batch: String,
+    /// What is wrong.
+    pub reason: String,
+    /// When the manifest was uploaded.
+    pub uploaded_at: jiff::Timestamp,
+    /// When it was looked at.
+    pub at: jiff::Timestamp,
 }
 
 /// A batch by its number.
@@ -194,6 +209,22 @@ impl Book {
         self.get(ledger, &job_row(job)).await
     }
 
+    /// Why the last manifest of that name was not taken, if it was not.
+    pub async fn fault(&self, ledger: &LedgerId, batch: &str) -> Result<Option<FaultRecord>, StorageError> {
+        self.get(ledger, &fault_row(batch)).await
+    }
+
+    /// Writes down why a manifest was not taken.
+    pub(crate) async fn put_fault(&self, ledger: &LedgerId, fault: &FaultRecord) -> Result<(), StorageError> {
+        let item = self.item(ledger, &fault_row(&fault.batch), fault)?;
+        self.tables.put(&self.table, item, Condition::Always).await.map(|_| ())
+    }
+
+    /// Forgets it.
+    pub(crate) async fn drop_fault(&self, ledger: &LedgerId, batch: &str) -> Result<(), StorageError> {
+        self.tables.delete(&self.table, &key(ledger, &fault_row(batch)), Condition::Always).await.map(|_| ())
+    }
+
     /// A source's intervals for registration.
     pub async fn source(&self, ledger: &LedgerId, source: &str) -> Result<SourceRecord, StorageError> {
         Ok(self.get(ledger, &source_row(source)).await?.unwrap_or_default())
@@ -256,6 +287,25 @@ impl Book {
         }
     }
 
+    /// Every job behind `after` and before `job`, void ones too, the newest first. Each is found by the number that the
+    /// one behind it leaves off at, so none can be passed over.
+    pub(crate) async fn jobs_between(
+        &self,
+        ledger: &LedgerId,
+        after: JobNumber,
+        job: &Job,
+    ) -> Result<Vec<Job>, StorageError> {
+        let mut jobs: Vec<Job> = Vec::new();
+        loop {
+            let number = jobs.last().unwrap_or(job).predecessor();
+            if number <= after {
+                return Ok(jobs);
+            }
+            let between = self.job(ledger, number).await?;
+            jobs.push(between.ok_or_else(|| unreadable(format!("job {number} of ledger {ledger} is not there")))?);
+        }
+    }
+
     /// All rows whose sort key begins like this, in order.
     pub(crate) async fn all<T: DeserializeOwned>(
         &self,
@@ -307,6 +357,19 @@ impl Book {
         Ok(Write::Put { table: self.table.clone(), item: self.item(ledger, row, &record)?, condition })
     }
 
+    /// Changes attributes of a row by itself, if the condition holds. Whether it did.
+    pub(crate) async fn update(
+        &self,
+        ledger: &LedgerId,
+        row: &str,
+        set: Vec<(String, Value)>,
+        condition: Condition,
+    ) -> Result<bool, StorageError> {
+        let update = Update { set, ..Update::default() };
+        let outcome = self.tables.update(&self.table, &key(ledger, row), update, condition).await?;
+        Ok(outcome == Outcome::Written)
+    }
+
     /// Changes attributes of a row.
     pub(crate) fn change(
         &self,
@@ -319,7 +382,11 @@ impl Book {
         Write::Update { table: self.table.clone(), key: key(ledger, row), update, condition }
     }
 
-    async fn get<T: DeserializeOwned>(&self, ledger: &LedgerId, row: &str) -> Result<Option<T>, StorageError> {
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        ledger: &LedgerId,
+        row: &str,
+    ) -> Result<Option<T>, StorageError> {
         self.tables.get(&self.table, &key(ledger, row)).await?.map(from_item).transpose()
     }
 
@@ -355,6 +422,10 @@ pub(crate) const HEAD_ROW: &str = "head";
 
 pub(crate) fn batch_row(batch: &str) -> String {
     format!("batch#{batch}")
+}
+
+pub(crate) fn fault_row(batch: &str) -> String {
+    format!("fault#{batch}")
 }
 
 pub(crate) fn number_row(number: BatchSequence) -> String {

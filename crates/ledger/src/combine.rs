@@ -21,7 +21,7 @@ use crate::{
 /// The section of a stateless file that holds the artifacts.
 const ARTIFACTS: u32 = 0;
 /// The section that holds the keys alone, for the prefetcher.
-const KEYS: u32 = 1;
+pub(crate) const KEYS: u32 = 1;
 
 /// One partition's section of a reduced file, as it was read.
 #[derive(Debug, Clone, Copy)]

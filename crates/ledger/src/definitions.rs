@@ -21,6 +21,9 @@ use crate::{BatchSequence, Definition, Ledger, LedgerError, Rules, book::Book, m
 const CATALOGUE: &str = "ledgers";
 const VERSION: &str = "definition_version";
 
+/// Versions of definitions, ready to work by.
+type Known = HashMap<(LedgerId, u64), Arc<Ledger>>;
+
 /// The definitions of all ledgers.
 #[derive(Clone)]
 pub struct Definitions {
@@ -29,7 +32,7 @@ pub struct Definitions {
     book: Book,
     rules: Arc<Rules>,
     /// A version never changes, so what was read once is kept: a warm function works for few ledgers.
-    known: Arc<Mutex<HashMap<(LedgerId, u64), Arc<Ledger>>>>,
+    known: Arc<Mutex<Known>>,
 }
 
 /// What became of a definition that was put.

@@ -80,6 +80,15 @@ pub enum LedgerError {
     /// Sums cannot be added up.
     #[error(transparent)]
     Totals(#[from] money::Overflow),
+    /// An event does not say what such events say.
+    #[error("{what} cannot be read")]
+    Event {
+        /// What it is.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// A batch was refused, and its job with it: what was done of the job does not count.
     #[error("batch {batch} is refused: {reason}")]
     BatchRefused {
@@ -139,6 +148,7 @@ impl Classified for LedgerError {
             | Self::Definition { .. }
             | Self::DefinitionFixed { .. }
             | Self::DefinitionContended(_)
+            | Self::Event { .. }
             | Self::Totals(_) => ErrorClass::InvalidInput,
             Self::BatchRefused { .. } => ErrorClass::Conflict,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,

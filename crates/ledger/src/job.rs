@@ -268,8 +268,9 @@ impl Job {
         Ok(worth)
     }
 
-    /// A task of an attempt waits for the turn to do a stage. A turn that was granted and not taken up is kept for it;
-    /// one that was taken up is lost to the worker that had it: it will be granted again, under another fence.
+    /// A task of an attempt waits for the turn to do a stage. A turn that was granted to an earlier token, taken up or
+    /// not, is lost to whoever was told of it: it will be granted again, under another fence. Were it kept for the new
+    /// token, a worker that outlived its task could still claim it, and this task would never be told.
     pub fn ask(
         &mut self,
         stage: Stage,
@@ -285,8 +286,9 @@ impl Job {
         let turn = self.turn_mut(stage);
         match turn {
             // The task's question came twice, and was answered already.
-            Turn::Running { token: Some(told), .. } if told == token => return Ok(Claim::Held),
-            Turn::Granted { token: told, .. } => *told = Some(token.to_owned()),
+            Turn::Granted { token: Some(told), .. } | Turn::Running { token: Some(told), .. } if told == token => {
+                return Ok(Claim::Held);
+            }
             _ => *turn = Turn::Waiting { token: token.to_owned() },
         }
         self.sign_of_life(now, policy);
@@ -505,17 +507,27 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_that_nobody_waits_for_is_kept_for_the_next_token() {
-        let mut job = granted();
-        job.drop_token("token");
-        assert_eq!(job.answers(), []);
-        job.ask(Stage::Prefetch, 2, "new", at(1), &policy()).unwrap();
-        assert!(matches!(job.answers()[..], [("new", TurnAnswer::Granted { fence: 1, .. })]));
+    fn a_grant_that_nobody_took_up_is_made_anew_for_the_next_token() {
+        for told in [true, false] {
+            let mut job = granted();
+            if !told {
+                job.drop_token("token");
+                assert_eq!(job.answers(), []);
+            }
+            job.ask(Stage::Prefetch, 2, "new", at(1), &policy()).unwrap();
+            assert_eq!(job.turn(Stage::Prefetch), &Turn::Waiting { token: "new".to_owned() });
+            let outlived = job.claim(Stage::Prefetch, 2, 1, at(1), &policy());
+            assert!(matches!(outlived, Err(JobRefusal::Fenced { fence: 1, .. })), "the task that waits is to have it");
+            job.grant(Stage::Prefetch, 2, JobNumber::new(6), at(1), &policy());
+            assert!(matches!(job.answers()[..], [("new", TurnAnswer::Granted { fence: 2, .. })]));
+        }
     }
 
     #[test]
     fn a_question_that_comes_twice_takes_nothing_away_a_new_one_does() {
         let mut job = granted();
+        job.ask(Stage::Prefetch, 2, "token", at(1), &policy()).unwrap();
+        assert!(matches!(job.turn(Stage::Prefetch), Turn::Granted { fence: 1, .. }));
         job.claim(Stage::Prefetch, 2, 1, at(1), &policy()).unwrap();
         job.ask(Stage::Prefetch, 2, "token", at(2), &policy()).unwrap();
         assert!(matches!(job.turn(Stage::Prefetch), Turn::Running { fence: 1, .. }));

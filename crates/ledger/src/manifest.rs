@@ -113,6 +113,9 @@ pub enum ManifestError {
     /// It is no JSON, or not this shape.
     #[error("it cannot be read: {0}")]
     Unreadable(String),
+    /// It is longer than a manifest can be.
+    #[error("it has {0} bytes: a manifest has at most {MANIFEST_BYTES_MAX}")]
+    TooLong(u64),
     /// The source is no name.
     #[error("{0:?} is no name of a source: lower-case letters, digits, '-', '_' and '.'")]
     Source(String),

@@ -93,6 +93,122 @@ pub struct PartitionRequest {
     pub partition: Partition,
 }
 
+/// To batch-registrar: EventBridge's event of S3, as far as it is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "detail-type", content = "detail")]
+pub enum BatchArrival {
+    /// An object was written to the input bucket.
+    #[serde(rename = "Object Created")]
+    ObjectCreated(ObjectCreated),
+}
+
+/// The detail of S3's `Object Created` event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectCreated {
+    /// Where.
+    pub bucket: BucketName,
+    /// What.
+    pub object: CreatedObject,
+}
+
+/// The bucket of an S3 event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketName {
+    /// Its name.
+    pub name: String,
+}
+
+/// The object of an S3 event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CreatedObject {
+    /// Its key, not URL-encoded (EventBridge, unlike native S3 notifications, sends it plain).
+    pub key: String,
+    /// Its version, where the sender tells it; where not, the latest is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+}
+
+/// To backlog-manager: from the machines' states and the schedule, or from EventBridge, which also tells of executions
+/// that ended without reaching such a state (timed out, stopped).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ManageRequest {
+    /// An execution ended.
+    Ended(ExecutionEnded),
+    /// A state, or the schedule, says so.
+    Told(ManageAction),
+}
+
+/// What states and the schedule tell backlog-manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ManageAction {
+    /// A task waits for the turn to do a stage.
+    Ask {
+        /// The attempt at the job.
+        run: RunInput,
+        /// The stage.
+        stage: Stage,
+        /// The task's token.
+        token: String,
+    },
+    /// Something of a job has ended.
+    Finished {
+        /// The attempt at the job.
+        run: RunInput,
+        /// Why it failed; absent where it committed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<StateFailure>,
+    },
+    /// A minute has passed.
+    Tick {},
+}
+
+/// A failure as a state machine's `Catch` hands it over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StateFailure {
+    /// The error's name: an [`error_class::ErrorClass`] or one of Step Functions' own.
+    pub error: String,
+    /// For a Lambda's error a JSON text with `errorMessage`.
+    #[serde(default)]
+    pub cause: String,
+}
+
+/// EventBridge's `Step Functions Execution Status Change`, as far as it is used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutionEnded {
+    /// What it says.
+    pub detail: EndedExecution,
+}
+
+/// The detail of such an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndedExecution {
+    /// `FAILED`, `TIMED_OUT` or `ABORTED`.
+    pub status: String,
+    /// The execution's input: a [`RunInput`] as JSON text.
+    pub input: String,
+    /// The error's name, if there is one.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// The error's cause, if there is one.
+    #[serde(default)]
+    pub cause: Option<String>,
+}
+
+/// What backlog-manager answers: figures of all ledgers where it has looked at all of them, for the metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Managed {
+    /// Jobs that wait for an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_parked: Option<u64>,
+    /// Jobs that are at work or will be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs_live: Option<u64>,
+}
+
 /// What a worker answers when it is done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {}

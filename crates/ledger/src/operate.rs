@@ -14,7 +14,7 @@ use crate::{
     intervals::IntervalSet,
     job::{Job, JobRefusal, JobStatus},
     manifest::LedgerId,
-    policy::Terms,
+    policy::{JOB_BATCHES_MAX, Terms},
     turns::{TRIES, TurnError, Turns},
     watermark::{Completeness, Exception, SourceIntervals, completeness},
 };
@@ -37,7 +37,7 @@ pub enum OperateError {
         batch: String,
     },
     /// The batch is in no job yet.
-    #[error("batch {0:?} waits to be grouped into a job: it can be taken out once it is in one")]
+    #[error("more than {JOB_BATCHES_MAX} batches wait before batch {0:?}: take it out once fewer do")]
     NotGrouped(String),
     /// The batch is out already.
     #[error("batch {batch:?} is out already: {reason}")]
@@ -204,10 +204,24 @@ impl BacklogManager {
     /// Takes a batch out, for ever, while its job is not applied. Its neighbours in the job are let in again, under new
     /// numbers. Its interval stays open until a batch that `replaces` it is indexed, or an exception is signed.
     pub async fn skip(&self, terms: &Terms, batch: &str, reason: &str) -> Result<(), OperateError> {
-        let reason = cut(reason);
-        self.turns.out(&terms.ledger, batch, &BatchStatus::Skipped { reason }).await?;
+        let skipped = BatchStatus::Skipped { reason: cut(reason) };
+        let ledger = &terms.ledger;
+        match self.turns.out(ledger, batch, &skipped).await {
+            // It leaves by a job, so it first gets one.
+            Err(OperateError::NotGrouped(_)) if self.group_pending(terms, batch).await? => {
+                self.turns.out(ledger, batch, &skipped).await?;
+            }
+            out => out?,
+        }
         self.tick(terms).await?;
         Ok(())
+    }
+
+    async fn group_pending(&self, terms: &Terms, batch: &str) -> Result<bool, TurnError> {
+        match self.book().batch(&terms.ledger, batch).await?.and_then(|record| record.number) {
+            Some(number) => self.group_up_to(number, terms).await,
+            None => Ok(false),
+        }
     }
 
     /// Has a parked job tried again.
@@ -284,6 +298,7 @@ impl BacklogManager {
     }
 }
 
-fn cut(reason: &str) -> String {
+/// At most so much of a text that somebody gave.
+pub(crate) fn cut(reason: &str) -> String {
     reason.chars().take(REASON_CHARS_MAX).collect()
 }

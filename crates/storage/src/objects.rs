@@ -278,7 +278,11 @@ pub async fn read_all(mut stream: ByteStream, what: &Location, bytes_max: u64) -
                 reason: format!("is longer than the {bytes_max} bytes that are read into memory"),
             });
         }
-        whole.extend_from_slice(&piece);
+        match whole.is_empty() {
+            // What arrives in one piece is not copied.
+            true => whole = piece.into(),
+            false => whole.extend_from_slice(&piece),
+        }
     }
     Ok(whole.freeze())
 }

@@ -5,6 +5,7 @@
 //! are strongly consistent.
 
 mod check;
+mod evaluate;
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -13,6 +14,7 @@ pub use check::{
     ITEM_BYTES_MAX, PARTITION_BYTES_MAX, SORT_BYTES_MAX, TRANSACTION_WRITES_MAX, check_condition, check_item,
     check_transaction, check_update, item_bytes,
 };
+pub use evaluate::page_of;
 
 use crate::StorageError;
 

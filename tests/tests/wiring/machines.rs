@@ -6,8 +6,8 @@ use error_class::ErrorClass;
 use serde_json::Value;
 use tests::{
     Project,
-    cloudformation::{list, logical_id},
-    machine::{self, State, render},
+    cloudformation::list,
+    machine::{self, State},
 };
 
 use crate::{edit, finds, finds_nothing, place};
@@ -39,18 +39,10 @@ const PATIENCE_SECONDS: u64 = 90;
 /// How often a task asks again that waits for a token: as often as Step Functions lets it.
 const WITHOUT_END: u64 = 99_999_999;
 
-/// A machine as it is deployed.
-pub(crate) fn deployed(project: &Project, name: &str) -> Result<Value, String> {
-    let properties = &project.template["Resources"][logical_id(name)]["Properties"];
-    let text = project.machines.get(name).ok_or_else(|| format!("{name} has no definition"))?;
-    serde_json::from_str(&render(text, &project.template, &properties["DefinitionSubstitutions"]))
-        .map_err(|error| format!("{name} is no JSON once it is filled in: {error}"))
-}
-
 fn tasks(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for name in project.machines.keys() {
-        let definition = match deployed(project, name) {
+        let definition = match project.deployed(name) {
             Ok(definition) => definition,
             Err(fault) => return vec![fault],
         };
@@ -192,7 +184,7 @@ fn asks_without_end(task: &Value) -> bool {
 fn told(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for name in project.machines.keys() {
-        let definition = match deployed(project, name) {
+        let definition = match project.deployed(name) {
             Ok(definition) => definition,
             Err(fault) => return vec![fault],
         };

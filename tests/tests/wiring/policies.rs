@@ -9,11 +9,7 @@ use tests::{
     machine,
 };
 
-use crate::{
-    edit, finds, finds_nothing,
-    machines::{deployed, invoked},
-    place, remove,
-};
+use crate::{edit, finds, finds_nothing, machines::invoked, place, remove};
 
 /// Actions that AWS allows on `*` alone.
 const FORCED: [&str; 18] = [
@@ -148,7 +144,7 @@ type Needs = BTreeMap<&'static str, Option<BTreeSet<String>>>;
 fn machine_roles(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for name in project.machines.keys() {
-        let needed = match deployed(project, name).and_then(|definition| needs(project, name, &definition)) {
+        let needed = match project.deployed(name).and_then(|definition| needs(project, name, &definition)) {
             Ok(needed) => needed,
             Err(fault) => return vec![fault],
         };

@@ -12,6 +12,8 @@ pub const ORDER: &str = "turns are granted in order";
 pub const ONCE: &str = "a stage commits once";
 /// No job behind the cursor is open.
 pub const CURSOR: &str = "jobs up to the cursor are committed or void";
+/// An execution of the attempt that counts, once it waits, will be told: no worker can take away what it waits for.
+pub const TOLD: &str = "who waits is told";
 /// Every run ends with all jobs committed or void, and nothing waits.
 pub const ENDS: &str = "runs end with all jobs committed or void";
 
@@ -21,6 +23,7 @@ pub(super) fn all(budget: &Budget) -> Vec<Property<Turns>> {
         Property::always(ORDER, |_, state: &State| numbers(state).all(|number| in_order(state, number))),
         Property::always(ONCE, |_, state: &State| state.rows.iter().all(|row| row.commits <= 1)),
         Property::always(CURSOR, |_, state: &State| (1..=state.cursor).all(|number| over(state, number))),
+        Property::always(TOLD, |_, state: &State| state.executions.iter().all(|one| told(state, one))),
         Property::always(ENDS, ends),
         Property::sometimes("a zombie's commit is refused", |_, state: &State| {
             state.executions.iter().any(|one| outdated(state, one))
@@ -28,8 +31,8 @@ pub(super) fn all(budget: &Budget) -> Vec<Property<Turns>> {
         Property::sometimes("a grant outlives its token", |_, state: &State| {
             state.rows.iter().any(|row| row.turn == Turn::Granted && row.token.is_none())
         }),
-        Property::sometimes("one grant is called to two workers", |_, state: &State| {
-            numbers(state).any(|number| called(state, number) > 1)
+        Property::sometimes("a grant is lost to the worker that was called", |_, state: &State| {
+            state.executions.iter().any(|one| called_in_vain(state, one))
         }),
     ];
     if budget.voids > 0 {
@@ -71,9 +74,13 @@ fn outdated(state: &State, one: &Execution) -> bool {
     matches!(one.step, Step::Working(fence) if fence < state.row(one.job).fence)
 }
 
-/// How many workers have been called with the fence of a grant that nobody has claimed.
-fn called(state: &State, number: Number) -> usize {
-    let row = state.row(number);
-    let called = |one: &&Execution| one.job == number && one.step == Step::Called(row.fence);
-    if row.turn == Turn::Granted { state.executions.iter().filter(called).count() } else { 0 }
+fn told(state: &State, one: &Execution) -> bool {
+    let row = state.row(one.job);
+    one.step != Step::Waiting || one.token.attempt != row.attempt || row.awaits(*one)
+}
+
+/// Whether a worker is about to claim what has been asked for with a newer token.
+fn called_in_vain(state: &State, one: &Execution) -> bool {
+    let row = state.row(one.job);
+    one.step == Step::Called(row.fence) && row.turn == Turn::Waiting && one.token.attempt == row.attempt
 }

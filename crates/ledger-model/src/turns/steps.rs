@@ -88,7 +88,7 @@ impl Row {
     }
 
     /// Whether a waiting execution will be answered.
-    fn awaits(&self, execution: Execution) -> bool {
+    pub(super) fn awaits(&self, execution: Execution) -> bool {
         self.token == Some(execution.token) && matches!(self.turn, Turn::Waiting | Turn::Granted | Turn::Void)
     }
 }
@@ -109,16 +109,17 @@ impl State {
         self.executions.remove(&execution);
     }
 
-    /// Rule 14: only the current attempt registers tokens. A grant that is not claimed is kept for the new token; one
-    /// that is claimed is lost to its worker.
-    pub(super) fn register(&mut self, execution: Execution) {
+    /// Rule 14: only the current attempt registers tokens. A turn that was granted to an earlier token is granted anew:
+    /// whoever was told of it has lost it, and so has the manager that is about to tell.
+    pub(super) fn register(&mut self, execution: Execution, keeps_grant: bool) {
         let row = self.row_mut(execution.job);
         if row.over() || execution.token.attempt != row.attempt {
             return self.leave(execution);
         }
         row.token = Some(execution.token);
-        if row.turn == Turn::Running {
+        if row.turn == Turn::Running || row.turn == Turn::Granted && !keeps_grant {
             row.turn = Turn::Waiting;
+            row.calling = false;
         }
         self.move_to(execution, Step::Waiting);
     }

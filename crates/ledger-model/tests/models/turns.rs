@@ -3,7 +3,7 @@
 use crate::checks::{breaks, holds, runs_end};
 use ledger_model::turns::{
     Budget, Mutation, Turns,
-    invariants::{ENDS, HOLDER, ONCE},
+    invariants::{ENDS, HOLDER, ONCE, TOLD},
 };
 
 fn turns(jobs: u8, deaths: u8, voids: u8) -> Turns {
@@ -41,8 +41,13 @@ fn a_grant_that_is_not_sent_again_waits_for_ever() {
     breaks(broken(Mutation::GrantNotSentAgain), ENDS);
 }
 
-/// A worker that outlived its task may claim the grant that is kept for the next token, and commit. The task that waits
-/// with that token is not answered: it must time out, ask again, and be told that all is done.
+/// A worker that outlived its task claims the grant that is kept for the next token: whoever waits with that is not told.
+#[test]
+fn a_grant_that_is_kept_for_the_next_token_can_be_taken_from_it() {
+    breaks(broken(Mutation::GrantKept), TOLD);
+}
+
+/// An execution that was taken for dead is not told. It must time out, ask again, and hear that it was replaced.
 #[test]
 fn a_wait_without_timeout_may_never_end() {
     breaks(broken(Mutation::EndlessWait), ENDS);

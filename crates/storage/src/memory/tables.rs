@@ -1,24 +1,19 @@
 use std::{
-    cmp::Ordering,
     collections::{BTreeMap, HashMap},
     fmt,
     sync::Mutex,
 };
 
 use async_trait::async_trait;
-use serde_json::{Number, Value};
 
 use super::lock;
 use crate::{
     Condition, Item, Key, StorageError, Tables,
     tables::{
-        Cursor, Outcome, Page, Query, Transaction, Update, Write, check_condition, check_item, check_transaction,
-        check_update, item_bytes,
+        Outcome, Page, Query, Transaction, Update, Write, check_condition, check_item, check_transaction, check_update,
+        page_of,
     },
 };
-
-/// The most bytes of items in one page of a query: DynamoDB's bound.
-const PAGE_BYTES: usize = 1024 * 1024;
 
 /// Tables in memory. A table's first use decides whether its items have a sort key.
 #[derive(Default)]
@@ -98,10 +93,10 @@ impl Tables for MemoryTables {
         check_condition(&what, &condition)?;
         self.with(table, key, |found| {
             let current = found.items.get(key);
-            if !holds(&condition, current) {
+            if !condition.holds(current) {
                 return Ok(Outcome::Refused(current.cloned()));
             }
-            let updated = apply(table, key, &update, current)?;
+            let updated = update.applied(table, key, current)?;
             found.items.insert(key.clone(), updated);
             Ok(Outcome::Written)
         })
@@ -117,19 +112,8 @@ impl Tables for MemoryTables {
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StorageError> {
-        if query.limit == Some(0) {
-            let reason = "a query's limit is at least 1".to_owned();
-            return Err(StorageError::Invalid { what: query.table.clone(), reason });
-        }
         let tables = lock(&self.tables);
-        let items = tables.get(&query.table).into_iter().flat_map(|table| table.items.values());
-        let order = Order::of(query);
-        let mut found: Vec<&Item> = items.filter(|item| order.takes(query, item)).collect();
-        found.sort_by(|a, b| order.compare(a, b));
-        if let Some(Cursor(last)) = &query.from {
-            found.retain(|item| order.compare(item, last).is_gt());
-        }
-        Ok(order.page(found, query.limit.unwrap_or(usize::MAX)))
+        page_of(query, tables.get(&query.table).into_iter().flat_map(|table| table.items.values()))
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transaction, StorageError> {
@@ -142,13 +126,13 @@ impl Tables for MemoryTables {
             let table = tables.entry(name.to_owned()).or_default();
             table.check_shape(name, &key)?;
             let current = table.items.get(&key);
-            let held = holds(write.condition(), current);
+            let held = write.condition().holds(current);
             refused.push(!held);
             if held {
                 let name = name.to_owned();
                 let after = match write {
                     Write::Put { item, .. } => Some(item),
-                    Write::Update { update, .. } => Some(apply(&name, &key, &update, current)?),
+                    Write::Update { update, .. } => Some(update.applied(&name, &key, current)?),
                     Write::Delete { .. } => None,
                     Write::Check { .. } => continue,
                 };
@@ -181,113 +165,10 @@ impl Table {
 
     fn write(&mut self, key: Key, condition: &Condition, act: impl FnOnce(&mut BTreeMap<Key, Item>, Key)) -> Outcome {
         let current = self.items.get(&key);
-        if !holds(condition, current) {
+        if !condition.holds(current) {
             return Outcome::Refused(current.cloned());
         }
         act(&mut self.items, key);
         Outcome::Written
     }
-}
-
-/// Whether the condition holds of what stands at the key.
-fn holds(condition: &Condition, item: Option<&Item>) -> bool {
-    let attribute = |name: &String| item.and_then(|item| item.get(name));
-    match condition {
-        Condition::Always => true,
-        Condition::Absent => item.is_none(),
-        Condition::Present => item.is_some(),
-        Condition::Equals(name, value) => attribute(name) == Some(value),
-        Condition::Less(name, value) => match (attribute(name), value) {
-            (Some(Value::String(found)), Value::String(bound)) => found < bound,
-            (Some(Value::Number(found)), Value::Number(bound)) => integer(found) < integer(bound),
-            _ => false,
-        },
-        Condition::Lacks(name) => attribute(name).is_none(),
-        Condition::All(parts) => parts.iter().all(|part| holds(part, item)),
-        Condition::Any(parts) => parts.iter().any(|part| holds(part, item)),
-    }
-}
-
-/// The value of a number that has been checked to be a whole one of 64 bits.
-fn integer(number: &Number) -> i128 {
-    number.as_i128().unwrap_or_default()
-}
-
-/// The item after the update.
-fn apply(table: &str, key: &Key, update: &Update, current: Option<&Item>) -> Result<Item, StorageError> {
-    let mut item = current.cloned().unwrap_or_else(|| key.attributes());
-    for (name, value) in &update.set {
-        item.insert(name.clone(), value.clone());
-    }
-    for (name, addend) in &update.add {
-        let sum = match item.get(name) {
-            None => Some(i128::from(*addend)),
-            Some(Value::Number(number)) => Some(integer(number) + i128::from(*addend)),
-            Some(_) => None,
-        };
-        let number = sum.and_then(Number::from_i128).ok_or_else(|| StorageError::Invalid {
-            what: key.address(table),
-            reason: format!("adding {addend} to attribute {name} gives no whole number of 64 bits"),
-        })?;
-        item.insert(name.clone(), Value::Number(number));
-    }
-    for name in &update.remove {
-        item.shift_remove(name);
-    }
-    check_item(table, &item)?;
-    Ok(item)
-}
-
-/// Which attributes a query goes by: the table's own or an index's.
-struct Order {
-    partition: String,
-    sort: String,
-    descending: bool,
-}
-
-impl Order {
-    fn of(query: &Query) -> Self {
-        let (partition, sort) = match &query.index {
-            Some(index) => (format!("{index}_pk"), format!("{index}_sk")),
-            None => ("pk".to_owned(), "sk".to_owned()),
-        };
-        Self { partition, sort, descending: query.descending }
-    }
-
-    fn takes(&self, query: &Query, item: &Item) -> bool {
-        let sort = text(item, &self.sort);
-        text(item, &self.partition) == Some(&query.partition)
-            && (query.index.is_none() || sort.is_some())
-            && query.sort_prefix.as_ref().is_none_or(|prefix| sort.is_some_and(|sort| sort.starts_with(prefix)))
-    }
-
-    /// By sort key; those of an index are not unique, so the item's own key breaks the tie.
-    fn compare(&self, a: &Item, b: &Item) -> Ordering {
-        let key = |item| [text(item, &self.sort), text(item, "pk"), text(item, "sk")];
-        let order = key(a).cmp(&key(b));
-        if self.descending { order.reverse() } else { order }
-    }
-
-    fn page(&self, found: Vec<&Item>, limit: usize) -> Page {
-        let mut items = Vec::new();
-        let mut bytes = 0;
-        for item in found {
-            items.push(item.clone());
-            bytes += item_bytes(item);
-            if items.len() >= limit || bytes >= PAGE_BYTES {
-                let next = Some(Cursor(self.cursor(item)));
-                return Page { items, next };
-            }
-        }
-        Page { items, next: None }
-    }
-
-    fn cursor(&self, item: &Item) -> Item {
-        let keys = ["pk", "sk", &self.partition, &self.sort];
-        keys.into_iter().filter_map(|name| Some((name.to_owned(), item.get(name)?.clone()))).collect()
-    }
-}
-
-fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
-    item.get(name).and_then(Value::as_str)
 }

@@ -61,12 +61,11 @@ impl Key {
 /// Refuses an item with a bad key, a nameless attribute, a number outside `i64` and `u64`, or more than [`ITEM_BYTES_MAX`]; returns its key.
 pub fn check_item(table: &str, item: &Item) -> Result<Key, StorageError> {
     let key = Key::of_item(table, item)?;
-    for (name, value) in item {
-        check_value(&key.address(table), name, value)?;
-    }
+    let what = || key.address(table);
+    item.iter().try_for_each(|(name, value)| check_value(&what, name, value))?;
     let bytes = item_bytes(item);
     if bytes > ITEM_BYTES_MAX {
-        return Err(invalid(&key.address(table), format!("has {bytes} bytes, more than {ITEM_BYTES_MAX}")));
+        return Err(invalid(&what(), format!("has {bytes} bytes, more than {ITEM_BYTES_MAX}")));
     }
     Ok(key)
 }
@@ -85,7 +84,7 @@ pub fn check_update(table: &str, key: &Key, update: &Update) -> Result<(), Stora
             return Err(invalid(&what, format!("attribute {name} is changed twice")));
         }
     }
-    update.set.iter().try_for_each(|(name, value)| check_value(&what, name, value))
+    update.set.iter().try_for_each(|(name, value)| check_value(&|| what.clone(), name, value))
 }
 
 /// Refuses comparisons that no service can make.
@@ -93,7 +92,7 @@ pub fn check_condition(what: &str, condition: &Condition) -> Result<(), StorageE
     match condition {
         Condition::Less(_, Value::String(_)) => Ok(()),
         Condition::Less(name, value @ Value::Number(_)) | Condition::Equals(name, value) => {
-            check_value(what, name, value)
+            check_value(&|| what.to_owned(), name, value)
         }
         Condition::Less(name, value) => {
             Err(invalid(what, format!("attribute {name} can be smaller than a number or a text, not than {value}")))
@@ -167,13 +166,14 @@ fn value_bytes(value: &Value) -> usize {
     }
 }
 
-fn check_value(what: &str, name: &str, value: &Value) -> Result<(), StorageError> {
+/// `what` names the item, should it be refused: most are not, and to name them all would cost more than to check them.
+fn check_value(what: &dyn Fn() -> String, name: &str, value: &Value) -> Result<(), StorageError> {
     if name.is_empty() {
-        return Err(invalid(what, "an attribute has no name".to_owned()));
+        return Err(invalid(&what(), "an attribute has no name".to_owned()));
     }
     match value {
         Value::Number(number) if !is_integer(number) => {
-            Err(invalid(what, format!("attribute {name} is {number}, which is no whole number of 64 bits")))
+            Err(invalid(&what(), format!("attribute {name} is {number}, which is no whole number of 64 bits")))
         }
         Value::Array(values) => values.iter().try_for_each(|value| check_value(what, name, value)),
         Value::Object(map) => map.iter().try_for_each(|(name, value)| check_value(what, name, value)),

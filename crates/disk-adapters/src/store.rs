@@ -1,0 +1,177 @@
+//! Rows by key: those of the database, and those that were written since it was last committed to.
+
+use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
+
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableHandle};
+use storage::{Key, StorageError};
+
+/// What is written gathers up to so many bytes, before it is committed in the order of its keys: a page of the database
+/// then takes many changes at once.
+const PENDING_BYTES_MAX: usize = 128 << 20;
+/// What an entry takes beside the bytes of its key and row, roughly.
+const ENTRY_BYTES: usize = 128;
+
+/// By `pk` and `sk`, which is empty in tables without one: the row.
+type Rows = ReadOnlyTable<(&'static [u8], &'static [u8]), &'static [u8]>;
+
+const fn definition(table: &str) -> TableDefinition<'_, (&'static [u8], &'static [u8]), &'static [u8]> {
+    TableDefinition::new(table)
+}
+
+fn row_key(key: &Key) -> (&[u8], &[u8]) {
+    (key.partition.as_bytes(), key.sort.as_deref().unwrap_or_default().as_bytes())
+}
+
+/// What is committed: stays as it is for whoever holds it.
+pub(crate) struct Committed {
+    path: PathBuf,
+    tables: HashMap<String, Rows>,
+}
+
+impl Committed {
+    fn read(database: &Database, path: PathBuf) -> Result<Self, StorageError> {
+        let open = || -> Result<HashMap<String, Rows>, redb::Error> {
+            let reading = database.begin_read()?;
+            let names = reading.list_tables()?.map(|table| table.name().to_owned());
+            names.map(|name| Ok((name.clone(), reading.open_table(definition(&name))?))).collect()
+        };
+        let tables = open().map_err(|error| failed(error, path.display()))?;
+        Ok(Self { path, tables })
+    }
+
+    pub(crate) fn get(&self, table: &str, key: &Key) -> Result<Option<Box<[u8]>>, StorageError> {
+        let Some(rows) = self.tables.get(table) else { return Ok(None) };
+        let row = rows.get(row_key(key)).map_err(|error| failed(error.into(), self.path.display()))?;
+        Ok(row.map(|row| row.value().into()))
+    }
+
+    /// Whether the items of a table have a sort key, as its first shows. `None` where there is none.
+    fn is_sorted(&self, table: &str) -> Result<Option<bool>, StorageError> {
+        let Some(rows) = self.tables.get(table) else { return Ok(None) };
+        let first = rows.first().map_err(|error| failed(error.into(), self.path.display()))?;
+        Ok(first.map(|(key, _)| !key.value().1.is_empty()))
+    }
+
+    /// Gives `take` the keys and rows of a table from `first` on, until it says that it has enough.
+    pub(crate) fn each(
+        &self,
+        table: &str,
+        first: (&[u8], &[u8]),
+        mut take: impl FnMut((&[u8], &[u8]), &[u8]) -> Result<bool, StorageError>,
+    ) -> Result<(), StorageError> {
+        let failed = |error: redb::StorageError| failed(error.into(), self.path.display());
+        let Some(rows) = self.tables.get(table) else { return Ok(()) };
+        for row in rows.range(first..).map_err(failed)? {
+            let (key, row) = row.map_err(failed)?;
+            if !take(key.value(), row.value())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The rows that are written to a table, or deleted from it, since.
+#[derive(Default)]
+struct Pending {
+    sorted: Option<bool>,
+    rows: HashMap<Key, Option<Box<[u8]>>>,
+}
+
+/// All tables.
+pub(crate) struct Store {
+    committed: Arc<Committed>,
+    pending: HashMap<String, Pending>,
+    pending_bytes: usize,
+    database: Database,
+}
+
+impl Store {
+    pub(crate) fn new(database: Database, path: PathBuf) -> Result<Self, StorageError> {
+        let committed = Arc::new(Committed::read(&database, path)?);
+        Ok(Self { committed, pending: HashMap::new(), pending_bytes: 0, database })
+    }
+
+    pub(crate) fn committed(&self) -> &Arc<Committed> {
+        &self.committed
+    }
+
+    /// What is not committed yet at a key: a row, or that it is deleted.
+    pub(crate) fn pending(&self, table: &str, key: &Key) -> Option<&Option<Box<[u8]>>> {
+        self.pending.get(table)?.rows.get(key)
+    }
+
+    pub(crate) fn get(&self, table: &str, key: &Key) -> Result<Option<Box<[u8]>>, StorageError> {
+        match self.pending(table, key) {
+            Some(row) => Ok(row.clone()),
+            None => self.committed.get(table, key),
+        }
+    }
+
+    /// Refuses keys that are bad, or of another shape than the table's first.
+    pub(crate) fn check_key(&mut self, table: &str, key: &Key) -> Result<(), StorageError> {
+        key.check(table)?;
+        let sorted = match self.pending.get(table).and_then(|pending| pending.sorted) {
+            Some(sorted) => sorted,
+            None => {
+                let sorted = self.committed.is_sorted(table)?.unwrap_or(key.sort.is_some());
+                *self.pending.entry(table.to_owned()).or_default().sorted.insert(sorted)
+            }
+        };
+        if sorted == key.sort.is_some() {
+            return Ok(());
+        }
+        let reason = format!("items of this table have {} sort key", if sorted { "a" } else { "no" });
+        Err(StorageError::Invalid { what: key.address(table), reason })
+    }
+
+    /// Writes a row, or deletes it.
+    pub(crate) fn set(&mut self, table: &str, key: Key, row: Option<Box<[u8]>>) {
+        let key_bytes = key.partition.len() + key.sort.as_ref().map_or(0, String::len);
+        self.pending_bytes += ENTRY_BYTES + key_bytes + row.as_ref().map_or(0, |row| row.len());
+        match self.pending.get_mut(table) {
+            Some(pending) => pending.rows.insert(key, row),
+            None => self.pending.entry(table.to_owned()).or_default().rows.insert(key, row),
+        };
+    }
+
+    /// Commits if much has gathered. Between two writes that belong together it is not asked.
+    pub(crate) fn commit_if_full(&mut self) -> Result<(), StorageError> {
+        if self.pending_bytes >= PENDING_BYTES_MAX { self.commit() } else { Ok(()) }
+    }
+
+    /// Commits what has gathered.
+    pub(crate) fn commit(&mut self) -> Result<(), StorageError> {
+        if self.pending_bytes == 0 {
+            return Ok(());
+        }
+        let path = self.committed.path.clone();
+        self.write_pending().map_err(|error| failed(error, path.display()))?;
+        for pending in self.pending.values_mut() {
+            pending.rows = HashMap::new();
+        }
+        self.pending_bytes = 0;
+        self.committed = Arc::new(Committed::read(&self.database, path)?);
+        Ok(())
+    }
+
+    fn write_pending(&self) -> Result<(), redb::Error> {
+        let transaction = self.database.begin_write()?;
+        for (table, pending) in self.pending.iter().filter(|(_, pending)| !pending.rows.is_empty()) {
+            let mut changes: Vec<_> = pending.rows.iter().collect();
+            changes.sort_unstable_by_key(|(key, _)| *key);
+            let mut rows = transaction.open_table(definition(table))?;
+            for (key, row) in changes {
+                match row {
+                    Some(row) => drop(rows.insert(row_key(key), &**row)?),
+                    None => drop(rows.remove(row_key(key))?),
+                }
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+pub(crate) fn failed(error: redb::Error, what: impl fmt::Display) -> StorageError {
+    StorageError::Unavailable { what: what.to_string(), source: error.into() }
+}

@@ -1,0 +1,234 @@
+use std::{
+    fmt,
+    fs::{self, File},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use redb::{Database, backends::FileBackend};
+use storage::{
+    Condition, Item, Key, StorageError, Tables,
+    tables::{
+        Outcome, Page, Query, Transaction, Update, Write, check_condition, check_item, check_transaction, check_update,
+        page_of,
+    },
+};
+
+use crate::{
+    lock,
+    store::{self, Store},
+    unsynced::Unsynced,
+};
+
+/// Of the database's pages in this process; all others are in the system's page cache.
+const CACHE_BYTES: usize = 128 << 20;
+
+/// Tables in one file, `<folder>/tables.redb`. They need not be made: they are there, and empty, when first asked. A
+/// table's first item decides whether its items have a sort key.
+///
+/// Writes gather in memory and are committed together, in one transaction: when they have become many, for a query, by
+/// [`flush`](Self::flush), and when this is dropped. Readers always see them. A killed process loses the latest, but
+/// never an earlier one than any that it keeps.
+///
+/// A query reads its whole partition, and one of an index the whole table: neither is for large ones.
+pub struct DiskTables {
+    path: PathBuf,
+    store: Mutex<Store>,
+}
+
+impl DiskTables {
+    /// The tables in `folder`, which is made if it is not there. One process at a time: a second is refused.
+    pub fn new(folder: impl Into<PathBuf>) -> Result<Self, StorageError> {
+        let folder = folder.into();
+        let path = folder.join("tables.redb");
+        let open = || -> Result<Database, redb::Error> {
+            fs::create_dir_all(&folder)?;
+            let file = File::options().read(true).write(true).create(true).truncate(false).open(&path)?;
+            let backend = Unsynced(FileBackend::new(file)?);
+            Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
+        };
+        let database = open().map_err(|error| store::failed(error, path.display()))?;
+        let store = Mutex::new(Store::new(database, path.clone())?);
+        Ok(Self { path, store })
+    }
+
+    /// Commits what has gathered.
+    pub fn flush(&self) -> Result<(), StorageError> {
+        lock(&self.store).commit()
+    }
+
+    /// Puts or deletes what `after` makes of the item that stands there, if the condition holds of it.
+    fn change(
+        &self,
+        table: &str,
+        key: Key,
+        condition: &Condition,
+        after: impl FnOnce(Option<&Item>) -> Result<Option<Box<[u8]>>, StorageError>,
+    ) -> Result<Outcome, StorageError> {
+        // Most items are not among the latest: they are looked for while others write.
+        let seen = Arc::clone(lock(&self.store).committed());
+        let row = seen.get(table, &key)?;
+        let mut store = lock(&self.store);
+        store.check_key(table, &key)?;
+        let row = match store.pending(table, &key) {
+            Some(row) => row.clone(),
+            None if Arc::ptr_eq(&seen, store.committed()) => row,
+            None => store.get(table, &key)?,
+        };
+        let current = row.map(|row| decode(table, &key, &row)).transpose()?;
+        if !condition.holds(current.as_ref()) {
+            return Ok(Outcome::Refused(current));
+        }
+        let row = after(current.as_ref())?;
+        store.set(table, key, row);
+        store.commit_if_full()?;
+        Ok(Outcome::Written)
+    }
+}
+
+impl fmt::Debug for DiskTables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DiskTables").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Drop for DiskTables {
+    fn drop(&mut self) {
+        // Who must know calls `flush` before.
+        let _ = self.flush();
+    }
+}
+
+#[async_trait]
+impl Tables for DiskTables {
+    async fn get(&self, table: &str, key: &Key) -> Result<Option<Item>, StorageError> {
+        let found = self.get_many(table, std::slice::from_ref(key)).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
+    async fn get_many(&self, table: &str, keys: &[Key]) -> Result<Vec<Option<Item>>, StorageError> {
+        let mut pending = Vec::with_capacity(keys.len());
+        let committed = {
+            let mut store = lock(&self.store);
+            keys.iter().try_for_each(|key| store.check_key(table, key))?;
+            pending.extend(keys.iter().map(|key| store.pending(table, key).cloned()));
+            Arc::clone(store.committed())
+        };
+        let row = |(key, pending): (&Key, Option<Option<Box<[u8]>>>)| {
+            let row = pending.map_or_else(|| committed.get(table, key), Ok)?;
+            row.map(|row| decode(table, key, &row)).transpose()
+        };
+        keys.iter().zip(pending).map(row).collect()
+    }
+
+    async fn put(&self, table: &str, item: Item, condition: Condition) -> Result<Outcome, StorageError> {
+        let key = check_item(table, &item)?;
+        check_condition(&key.address(table), &condition)?;
+        let row = encode(table, &key, item)?;
+        self.change(table, key, &condition, |_| Ok(Some(row)))
+    }
+
+    async fn put_many(&self, table: &str, items: Vec<Item>) -> Result<(), StorageError> {
+        let mut rows = Vec::with_capacity(items.len());
+        for item in items {
+            let key = check_item(table, &item)?;
+            rows.push((encode(table, &key, item)?, key));
+        }
+        let mut store = lock(&self.store);
+        rows.iter().try_for_each(|(_, key)| store.check_key(table, key))?;
+        rows.into_iter().for_each(|(row, key)| store.set(table, key, Some(row)));
+        store.commit_if_full()
+    }
+
+    async fn update(
+        &self,
+        table: &str,
+        key: &Key,
+        update: Update,
+        condition: Condition,
+    ) -> Result<Outcome, StorageError> {
+        check_update(table, key, &update)?;
+        check_condition(&key.address(table), &condition)?;
+        self.change(table, key.clone(), &condition, |current| {
+            Ok(Some(encode(table, key, update.applied(table, key, current)?)?))
+        })
+    }
+
+    async fn delete(&self, table: &str, key: &Key, condition: Condition) -> Result<Outcome, StorageError> {
+        check_condition(&key.address(table), &condition)?;
+        self.change(table, key.clone(), &condition, |_| Ok(None))
+    }
+
+    async fn query(&self, query: &Query) -> Result<Page, StorageError> {
+        let committed = {
+            let mut store = lock(&self.store);
+            store.commit()?;
+            Arc::clone(store.committed())
+        };
+        let partition = query.partition.as_bytes();
+        let first = query.index.is_none().then(|| (partition, query.sort_prefix.as_deref().unwrap_or("").as_bytes()));
+        let mut items = Vec::new();
+        committed.each(&query.table, first.unwrap_or_default(), |(pk, sk), row| {
+            let within = first.is_none() || pk == partition;
+            if within {
+                items.push(decode(&query.table, &key_of(&query.table, pk, sk)?, row)?);
+            }
+            Ok(within)
+        })?;
+        page_of(query, items.into_iter())
+    }
+
+    async fn transact(&self, writes: Vec<Write>) -> Result<Transaction, StorageError> {
+        check_transaction(&writes)?;
+        let mut store = lock(&self.store);
+        let mut refused = Vec::with_capacity(writes.len());
+        let mut changes = Vec::with_capacity(writes.len());
+        for write in writes {
+            let (name, key) = write.target()?;
+            store.check_key(name, &key)?;
+            let current = store.get(name, &key)?.map(|row| decode(name, &key, &row)).transpose()?;
+            let held = write.condition().holds(current.as_ref());
+            refused.push(!held);
+            if held {
+                let name = name.to_owned();
+                let after = match write {
+                    Write::Put { item, .. } => Some(item),
+                    Write::Update { update, .. } => Some(update.applied(&name, &key, current.as_ref())?),
+                    Write::Delete { .. } => None,
+                    Write::Check { .. } => continue,
+                };
+                let row = after.map(|item| encode(&name, &key, item)).transpose()?;
+                changes.push((name, key, row));
+            }
+        }
+        if refused.contains(&true) {
+            return Ok(Transaction::Refused(refused));
+        }
+        changes.into_iter().for_each(|(name, key, row)| store.set(&name, key, row));
+        store.commit_if_full()?;
+        Ok(Transaction::Written)
+    }
+}
+
+fn key_of(table: &str, pk: &[u8], sk: &[u8]) -> Result<Key, StorageError> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|error| unreadable(table, &error));
+    Ok(Key { partition: text(pk)?, sort: if sk.is_empty() { None } else { Some(text(sk)?) } })
+}
+
+/// A row is the item as JSON, without its key.
+fn encode(table: &str, key: &Key, mut item: Item) -> Result<Box<[u8]>, StorageError> {
+    item.swap_remove("pk");
+    item.swap_remove("sk");
+    serde_json::to_vec(&item).map(Vec::into_boxed_slice).map_err(|error| unreadable(&key.address(table), &error))
+}
+
+fn decode(table: &str, key: &Key, row: &[u8]) -> Result<Item, StorageError> {
+    let mut item: Item = serde_json::from_slice(row).map_err(|error| unreadable(&key.address(table), &error))?;
+    item.extend(key.attributes());
+    Ok(item)
+}
+
+fn unreadable(what: &str, error: &impl fmt::Display) -> StorageError {
+    StorageError::Invalid { what: what.to_owned(), reason: error.to_string() }
+}

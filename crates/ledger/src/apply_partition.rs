@@ -1,0 +1,266 @@
+//! state-engine: one partition of a job, merged with what its artifacts were → part-files.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use environment::{ConfigError, parsed, text};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
+use storage::{Clock, Objects, Tables};
+use tracing::info;
+
+use crate::{
+    JobNumber, Partition,
+    apply::{Applied, Apply, ApplyJob, Overlay},
+    combine::{EventConflict, Stateless},
+    commits::{AppliedPartition, ApplyManifest, CombinedPartition, PartWritten, PrefetchedPartition, Written},
+    error::LedgerError,
+    job::Job,
+    layout::{attempt, combined_key, job_folder, partition_key},
+    messages::{Done, PartitionRequest, RunInput},
+    part_file::{PartBytes, PartFile, Sidecar},
+    stage::{Stage, Turn},
+    workplace::{Entered, Workplace, attempt_place},
+};
+
+/// What state-engine is configured by.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The bucket of what steps hand on.
+    pub work_bucket: String,
+    /// The bucket of part-files.
+    pub data_bucket: String,
+    /// The table of the book.
+    pub ledgers_table: String,
+    /// A part-file ends with the first artifact that brings it to so many bytes.
+    pub part_bytes_max: usize,
+}
+
+impl Config {
+    /// Reads `WORK_BUCKET`, `DATA_BUCKET`, `LEDGERS_TABLE` and `PART_BYTES_MAX`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            work_bucket: text("WORK_BUCKET")?,
+            data_bucket: text("DATA_BUCKET")?,
+            ledgers_table: text("LEDGERS_TABLE")?,
+            part_bytes_max: parsed("PART_BYTES_MAX")?,
+        })
+    }
+}
+
+/// Objects of overlays read at once.
+const READS_AT_ONCE: usize = 8;
+
+/// Makes the new versions of one partition's artifacts.
+///
+/// Running it again, late or twice at once is harmless: it is a function of what is committed, each attempt writes under
+/// a path of its own, and the first commit counts, for ever. One that comes so late that the job has been indexed finds
+/// its own work in the index, and stops.
+pub struct StateEngine {
+    workplace: Workplace,
+    part_bytes_max: usize,
+}
+
+/// What a job between the snapshot and this one has written of a partition, as it was read.
+struct OverlayBytes {
+    job: JobNumber,
+    /// Sidecars and part-files.
+    parts: Vec<(Bytes, Bytes)>,
+}
+
+impl StateEngine {
+    /// A state engine that reads and writes `objects`.
+    pub fn new(objects: Arc<dyn Objects>, tables: Arc<dyn Tables>, clock: Arc<dyn Clock>, config: Config) -> Self {
+        let Config { work_bucket, data_bucket, ledgers_table, part_bytes_max } = &config;
+        Self {
+            workplace: Workplace::new(objects, tables, clock, ledgers_table, work_bucket, data_bucket),
+            part_bytes_max: *part_bytes_max,
+        }
+    }
+
+    /// Handles one partition.
+    pub async fn apply(&self, request: PartitionRequest) -> Result<Done, LedgerError> {
+        let PartitionRequest { run, partition } = &request;
+        let entered = self.workplace.enter(run).await?;
+        let at = self.workplace.data(partition_key(&run.ledger, run.job, Stage::Apply, *partition));
+        if entered.job.is_committed(Stage::Apply) || self.workplace.find::<AppliedPartition>(&at).await?.is_some() {
+            return Ok(Done {});
+        }
+        let applied = self.make(run, *partition, &entered).await?;
+        let artifacts = applied.artifacts();
+        let AppliedPartition { created, overlaid, .. } = applied;
+        self.workplace.commit(&at, applied).await?;
+        info!(ledger = %run.ledger, job = %run.job, %partition, artifacts, created, overlaid, "partition applied");
+        Ok(Done {})
+    }
+
+    async fn make(
+        &self,
+        run: &RunInput,
+        partition: Partition,
+        entered: &Entered,
+    ) -> Result<AppliedPartition, LedgerError> {
+        let workplace = &self.workplace;
+        let combined: CombinedPartition =
+            workplace.read(run, &workplace.work(combined_key(&run.ledger, run.job, partition))).await?;
+        let prefetched_at = workplace.work(partition_key(&run.ledger, run.job, Stage::Prefetch, partition));
+        let prefetched: PrefetchedPartition = workplace.read(run, &prefetched_at).await?;
+        let (stateless_at, versions_at) = (workplace.work(&combined.file.key), workplace.work(&prefetched.file.key));
+        let (stateless_bytes, versions) =
+            futures::try_join!(workplace.whole(&stateless_at), workplace.whole(&versions_at))?;
+        let corrupt = |source| LedgerError::File { file: stateless_at.to_string(), source };
+        let stateless = Stateless::open(&stateless_bytes).map_err(corrupt)?;
+        let overlays = self.overlays(run, partition, &entered.job, &stateless).await?;
+
+        let folder = attempt_place(run, &format!("{}/{}", Stage::Apply, partition.padded()));
+        let told = ApplyJob {
+            batches: run.batches,
+            snapshot: snapshot(run, &entered.job)?,
+            bits: run.partition_bits,
+            partition,
+            folder: &folder,
+            part_bytes_max: self.part_bytes_max,
+        };
+        let parts: Vec<Vec<PartBytes<'_>>> = overlays
+            .iter()
+            .map(|overlay| overlay.parts.iter().map(|(sidecar, lines)| PartBytes { sidecar, lines }).collect())
+            .collect();
+        let overlays: Vec<Overlay<'_>> =
+            overlays.iter().zip(&parts).map(|(overlay, parts)| Overlay { job: overlay.job, parts }).collect();
+        let mut apply = Apply::new(&entered.ledger, told, &stateless, &versions, &overlays)?;
+        let mut written = Vec::new();
+        while let Some(part) = apply.next_part()? {
+            written.push(self.write(part).await?);
+            workplace.turns.renew(&run.who(), entered.policy()).await?;
+        }
+        let applied = apply.finish()?;
+        let rejects = self.write_rejects(run, &applied.rejected).await?;
+        Ok(committed(partition, written, rejects, applied))
+    }
+
+    /// What every job between the snapshot and this one that is not void has written of the partition's keys. All of
+    /// them have committed apply, or this one's turn would not have come.
+    async fn overlays(
+        &self,
+        run: &RunInput,
+        partition: Partition,
+        job: &Job,
+        stateless: &Stateless<'_>,
+    ) -> Result<Vec<OverlayBytes>, LedgerError> {
+        let mut overlays = Vec::new();
+        for between in self.workplace.book.jobs_between(&run.ledger, snapshot(run, job)?, job).await? {
+            if between.is_void() {
+                continue;
+            }
+            let number = between.number();
+            let Turn::Committed(commit) = between.turn(Stage::Apply) else {
+                return Err(LedgerError::StepMissing { what: format!("apply of job {number}"), job: run.job });
+            };
+            let manifest: ApplyManifest = self.workplace.read(run, &self.workplace.data(&commit.manifest)).await?;
+            if partition.at(run.partition_bits, manifest.partition_bits).is_none() {
+                let what = format!("job {number} in at most {} partition bits", run.partition_bits);
+                return Err(LedgerError::StepMissing { what, job: run.job });
+            }
+            let parts = stream::iter(manifest.parts(partition, run.partition_bits))
+                .map(|part| self.overlay_part(part, stateless))
+                .buffered(READS_AT_ONCE)
+                .try_collect()
+                .await?;
+            overlays.push(OverlayBytes { job: number, parts });
+        }
+        Ok(overlays)
+    }
+
+    /// A part-file's sidecar, and its lines where one of them is of a key that is to be merged.
+    async fn overlay_part(&self, part: &PartWritten, stateless: &Stateless<'_>) -> Result<(Bytes, Bytes), LedgerError> {
+        let at = self.workplace.data(&part.sidecar.key);
+        let sidecar = self.workplace.whole(&at).await?;
+        let corrupt = |source| LedgerError::File { file: at.to_string(), source };
+        if !touches(&sidecar, stateless).map_err(corrupt)? {
+            return Ok((sidecar, Bytes::new()));
+        }
+        let lines = self.workplace.whole(&self.workplace.data(&part.lines.key)).await?;
+        Ok((sidecar, lines))
+    }
+
+    async fn write(&self, part: PartFile) -> Result<PartWritten, LedgerError> {
+        let workplace = &self.workplace;
+        if let Some((file, lines)) = part.side {
+            workplace.put(&workplace.data(file), lines, JSON_LINES).await?;
+        }
+        let (lines_at, sidecar_at) = (workplace.data(part.file), workplace.data(part.sidecar_file));
+        let lines = workplace.put(&lines_at, part.lines, JSON_LINES);
+        let sidecar = workplace.put(&sidecar_at, part.sidecar, "application/octet-stream");
+        let (lines, sidecar) = futures::try_join!(lines, sidecar)?;
+        Ok(PartWritten { lines, sidecar, artifacts: part.artifacts })
+    }
+
+    async fn write_rejects(&self, run: &RunInput, rejected: &[EventConflict]) -> Result<Option<Written>, LedgerError> {
+        if rejected.is_empty() {
+            return Ok(None);
+        }
+        let folder = job_folder(&run.ledger, run.job);
+        let at = self.workplace.data(format!("{folder}/rejects/{}/{}.jsonl", Stage::Apply, attempt()));
+        let mut lines = Vec::new();
+        for EventConflict { key, event_id, rejected, kept: _ } in rejected {
+            let line = json!({
+                "rule": "conflict",
+                "key": key,
+                "event_id": event_id,
+                "batch": rejected.batch,
+                "object": rejected.object,
+                "row": rejected.row,
+            });
+            lines.extend_from_slice(line.to_string().as_bytes());
+            lines.push(b'\n');
+        }
+        self.workplace.put(&at, lines, JSON_LINES).await.map(Some)
+    }
+}
+
+const JSON_LINES: &str = "application/jsonl";
+
+/// Whether a sidecar names one of the keys. Both are in order.
+fn touches(sidecar: &[u8], stateless: &Stateless<'_>) -> Result<bool, crate::Corrupt> {
+    let mut keys = stateless.keys();
+    let mut key = keys.next().transpose()?;
+    for entry in Sidecar::open(sidecar)? {
+        let entry = entry?;
+        while key.is_some_and(|key| key < entry.key) {
+            key = keys.next().transpose()?;
+        }
+        if key == Some(entry.key) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn snapshot(run: &RunInput, job: &Job) -> Result<JobNumber, LedgerError> {
+    let missing = || LedgerError::StepMissing { what: "the grant of prefetch".to_owned(), job: run.job };
+    job.snapshot.ok_or_else(missing)
+}
+
+fn committed(
+    partition: Partition,
+    parts: Vec<PartWritten>,
+    rejects: Option<Written>,
+    applied: Applied,
+) -> AppliedPartition {
+    let Applied { created, open, reconciled, breaks, overlaid, .. } = applied;
+    let Applied { totals_in, totals_applied, duplicates, conflicts, .. } = applied;
+    AppliedPartition {
+        partition,
+        parts,
+        created,
+        open,
+        reconciled,
+        breaks,
+        overlaid,
+        totals_in,
+        totals_applied,
+        duplicates,
+        conflicts,
+        rejects,
+    }
+}

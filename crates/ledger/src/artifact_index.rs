@@ -1,0 +1,106 @@
+//! The index: where the current version of each artifact is, in the table `artifacts`.
+//!
+//! | pk | item |
+//! |---|---|
+//! | `<tenant>#<ledger>#<key>` | [`IndexEntry`]: `file`, `offset`, `length`, `sequence` |
+//!
+//! Items have no expiry and are never deleted: an artifact that the index has forgotten would begin anew.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use storage::{Condition, Item, Key, StorageError, Tables, tables::Outcome};
+
+use crate::{
+    error::LedgerError, index_entry::IndexEntry, layout::artifact_key, manifest::LedgerId, sequence::BatchSequence,
+};
+
+/// The attribute that puts are conditional on.
+const SEQUENCE: &str = "sequence";
+
+/// The index of all ledgers.
+#[derive(Clone)]
+pub(crate) struct ArtifactIndex {
+    tables: Arc<dyn Tables>,
+    table: String,
+}
+
+/// What became of a put.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IndexPut {
+    /// The entry stands; perhaps since an earlier try.
+    Confirmed,
+    /// A later version stands, or this one at another place. That is right only where index of the job is committed:
+    /// then jobs behind it may have been indexed, and files compacted. Otherwise an update has been lost.
+    Overtaken(BatchSequence),
+}
+
+impl ArtifactIndex {
+    /// The index kept in `table`.
+    pub(crate) fn new(tables: Arc<dyn Tables>, table: impl Into<String>) -> Self {
+        Self { tables, table: table.into() }
+    }
+
+    /// The entries of the keys, in their order, read consistently; `None` where there is no such artifact. A key that
+    /// was not answered is an error.
+    pub(crate) async fn get_many(
+        &self,
+        ledger: &LedgerId,
+        keys: &[&str],
+    ) -> Result<Vec<Option<IndexEntry>>, StorageError> {
+        let rows: Vec<Key> = keys.iter().map(|key| Key::of(artifact_key(ledger, key))).collect();
+        let items = self.tables.get_many(&self.table, &rows).await?;
+        if items.len() != keys.len() {
+            return Err(self.unreadable(format!("{} items were answered for {} keys", items.len(), keys.len())));
+        }
+        items.into_iter().map(|item| item.map(|item| self.entry(item)).transpose()).collect()
+    }
+
+    /// Lets the index name a new version, computed from the one of sequence `previous`, in whose place it is put: there,
+    /// or nowhere.
+    pub(crate) async fn put(
+        &self,
+        ledger: &LedgerId,
+        key: &str,
+        entry: &IndexEntry,
+        previous: Option<BatchSequence>,
+    ) -> Result<IndexPut, LedgerError> {
+        let condition = match previous {
+            None => Condition::Absent,
+            Some(previous) => Condition::Equals(SEQUENCE.to_owned(), previous.get().into()),
+        };
+        let standing = match self.tables.put(&self.table, self.item(ledger, key, entry)?, condition).await? {
+            Outcome::Written => return Ok(IndexPut::Confirmed),
+            Outcome::Refused(standing) => standing.map(|item| self.entry(item)).transpose()?,
+        };
+        match standing {
+            Some(standing) if standing == *entry => Ok(IndexPut::Confirmed),
+            Some(standing) if standing.sequence >= entry.sequence => Ok(IndexPut::Overtaken(standing.sequence)),
+            standing => Err(LedgerError::LostUpdate {
+                key: key.to_owned(),
+                expected: previous.unwrap_or_default(),
+                found: standing.map_or(BatchSequence::ZERO, |standing| standing.sequence),
+            }),
+        }
+    }
+
+    fn item(&self, ledger: &LedgerId, key: &str, entry: &IndexEntry) -> Result<Item, StorageError> {
+        match serde_json::to_value(entry) {
+            Ok(Value::Object(mut item)) => {
+                item.insert("pk".to_owned(), artifact_key(ledger, key).into());
+                Ok(item)
+            }
+            Ok(other) => Err(self.unreadable(format!("{other} is no item"))),
+            Err(error) => Err(self.unreadable(error.to_string())),
+        }
+    }
+
+    fn entry(&self, mut item: Item) -> Result<IndexEntry, StorageError> {
+        item.shift_remove("pk");
+        serde_json::from_value(Value::Object(item)).map_err(|error| self.unreadable(error.to_string()))
+    }
+
+    fn unreadable(&self, reason: String) -> StorageError {
+        StorageError::Invalid { what: format!("an item of table {}", self.table), reason }
+    }
+}

@@ -1,0 +1,144 @@
+//! prefetcher: the keys of one partition → the versions that the index names.
+
+use std::sync::Arc;
+
+use environment::{ConfigError, text};
+use futures::{StreamExt, TryStreamExt, stream};
+use storage::{Cache, Clock, Objects, Tables, objects::read_range};
+use tracing::info;
+
+use crate::{
+    artifacts::{Artifacts, Found},
+    codec::Corrupt,
+    combine::{KEYS, read_keys},
+    commits::{CombinedPartition, PrefetchedPartition},
+    error::LedgerError,
+    layout::{combined_key, partition_key},
+    messages::{Done, PartitionRequest, RunInput},
+    prefetched::PrefetchedWriter,
+    stage::Stage,
+    versions::FetchFigures,
+    workplace::{Entered, Workplace, attempt_place},
+};
+
+/// What prefetcher is configured by.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The bucket of what steps hand on.
+    pub work_bucket: String,
+    /// The bucket of part-files.
+    pub data_bucket: String,
+    /// The table of the book.
+    pub ledgers_table: String,
+    /// The table of the index.
+    pub artifacts_table: String,
+}
+
+impl Config {
+    /// Reads `WORK_BUCKET`, `DATA_BUCKET`, `LEDGERS_TABLE` and `ARTIFACTS_TABLE`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            work_bucket: text("WORK_BUCKET")?,
+            data_bucket: text("DATA_BUCKET")?,
+            ledgers_table: text("LEDGERS_TABLE")?,
+            artifacts_table: text("ARTIFACTS_TABLE")?,
+        })
+    }
+}
+
+/// Keys that are looked up together: in one stretch of keys, neighbours in a part-file are read at once.
+const KEYS_A_STRETCH: usize = 8_192;
+/// Stretches under way at once: one is looked up while another is read.
+const STRETCHES_AT_ONCE: usize = 2;
+
+/// Fetches what a job is to be merged with.
+///
+/// Running it again, late or twice at once is harmless: it changes nothing but the file that it writes, which is under a
+/// path of its own, and the first commit counts. Whatever it finds is at least as new as the snapshot, and what is newer
+/// apply finds in the overlays too. Once prefetch is committed it does nothing, so it cannot run behind apply.
+pub struct Prefetcher {
+    workplace: Workplace,
+    artifacts: Artifacts,
+}
+
+impl Prefetcher {
+    /// A prefetcher that looks artifacts up in `tables`, `cache` and `objects`, in this order.
+    pub fn new(
+        objects: Arc<dyn Objects>,
+        tables: Arc<dyn Tables>,
+        cache: Arc<dyn Cache>,
+        clock: Arc<dyn Clock>,
+        config: Config,
+    ) -> Self {
+        let Config { work_bucket, data_bucket, ledgers_table, artifacts_table } = &config;
+        Self {
+            artifacts: Artifacts::new(objects.clone(), tables.clone(), cache, artifacts_table, data_bucket),
+            workplace: Workplace::new(objects, tables, clock, ledgers_table, work_bucket, data_bucket),
+        }
+    }
+
+    /// Handles one partition.
+    pub async fn prefetch(&self, request: PartitionRequest) -> Result<Done, LedgerError> {
+        let PartitionRequest { run, partition } = &request;
+        let entered = self.workplace.enter(run).await?;
+        let at = self.workplace.work(partition_key(&run.ledger, run.job, Stage::Prefetch, *partition));
+        if entered.job.is_committed(Stage::Prefetch) || self.workplace.find::<PrefetchedPartition>(&at).await?.is_some()
+        {
+            return Ok(Done {});
+        }
+        if entered.job.snapshot.is_none() {
+            return Err(LedgerError::StepMissing { what: "the grant of prefetch".to_owned(), job: run.job });
+        }
+        let combined_at = self.workplace.work(combined_key(&run.ledger, run.job, *partition));
+        let combined: CombinedPartition = self.workplace.read(run, &combined_at).await?;
+        let (file, found, figures) = self.gather(run, &combined, &entered).await?;
+        let place = self
+            .workplace
+            .work(format!("{}.versions", attempt_place(run, &format!("{}/{}", Stage::Prefetch, partition.padded()))));
+        let FetchFigures { cached, reads, bytes_read } = figures;
+        let keys = combined.artifacts;
+        let file = self.workplace.put(&place, file, "application/octet-stream").await?;
+        info!(ledger = %run.ledger, job = %run.job, %partition, keys, found, cached, reads, bytes_read, "partition prefetched");
+        let commit = PrefetchedPartition { partition: *partition, file, keys, found, cached, reads, bytes_read };
+        self.workplace.commit(&at, commit).await?;
+        Ok(Done {})
+    }
+
+    /// The prefetched file, and how many artifacts are in it.
+    async fn gather(
+        &self,
+        run: &RunInput,
+        combined: &CombinedPartition,
+        entered: &Entered,
+    ) -> Result<(Vec<u8>, u64, FetchFigures), LedgerError> {
+        let at = self.workplace.work(&combined.file.key);
+        let corrupt = |source| LedgerError::File { file: at.to_string(), source };
+        let missing = || corrupt(Corrupt::new("stateless file", "it has no list of keys"));
+        let section = combined.sections.iter().find(|section| section.number == KEYS).ok_or_else(missing)?;
+        let bytes = match section.length {
+            0 => bytes::Bytes::new(),
+            _ => read_range(&*self.workplace.objects, &at, None, section.range()).await?,
+        };
+        let keys: Vec<&str> =
+            read_keys(section, &bytes).map_err(corrupt)?.collect::<Result<_, _>>().map_err(corrupt)?;
+        if keys.len() as u64 != combined.artifacts {
+            return Err(corrupt(Corrupt::new("stateless file", "it has another number of keys than its commit says")));
+        }
+        let (mut writer, mut found, mut figures) = (PrefetchedWriter::default(), 0, FetchFigures::default());
+        let mut stretches = stream::iter(keys.chunks(KEYS_A_STRETCH))
+            .map(|keys| async move {
+                self.workplace.turns.renew(&run.who(), entered.policy()).await?;
+                Ok::<_, LedgerError>((keys, self.artifacts.get_many(&run.ledger, keys).await?))
+            })
+            .buffered(STRETCHES_AT_ONCE);
+        while let Some((keys, (versions, fetched))) = stretches.try_next().await? {
+            figures.add(fetched);
+            for (key, version) in keys.iter().zip(&versions) {
+                found += u64::from(version.is_some());
+                writer.push(key, version.as_ref().map(|Found { entry, line }| (entry, &**line)));
+            }
+        }
+        drop(stretches);
+        Ok((writer.finish(), found, figures))
+    }
+}

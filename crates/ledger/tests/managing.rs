@@ -1,0 +1,393 @@
+//! batch-registrar and backlog-manager: what senders get wrong is told and not retried, and who asks is answered.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking, their helpers too")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use error_class::{Classified, ErrorClass};
+use ledger::{
+    BatchSequence, Definition, JobNumber, LedgerError, Rules,
+    backlog::{BacklogManager, Config},
+    book::{BatchStatus, Book, FaultRecord},
+    definitions::Definitions,
+    job::{Job, JobStatus, Run},
+    manage::Manager,
+    manifest::LedgerId,
+    messages::{Managed, RunInput},
+    registrar::{self, BatchRegistrar},
+    stage::Turn,
+};
+use serde_json::{Value, json};
+use storage::{
+    Location, Objects, StorageError, Tables,
+    memory::{Fault, Faulty, ManualClock, MemoryObjects, MemoryTables, MemoryWorkflows, Operation},
+    objects::PutOptions,
+};
+
+struct World {
+    clock: Arc<ManualClock>,
+    objects: Arc<MemoryObjects>,
+    tables: Arc<dyn Tables>,
+    workflows: Arc<MemoryWorkflows>,
+    registrar: BatchRegistrar,
+    manager: Manager,
+}
+
+fn config() -> Config {
+    Config {
+        stateless_machine: "stateless".to_owned(),
+        stateful_machine: "stateful".to_owned(),
+        ledgers_table: "ledgers".to_owned(),
+    }
+}
+
+fn ledger() -> LedgerId {
+    LedgerId::new("acme", "orders").unwrap()
+}
+
+fn definition(name: &str) -> Definition {
+    let definition = json!({
+        "name": name,
+        "sources": { "shop": "1970-01-01T00:00:00Z" },
+        "events": { "format": "csv", "fields": [
+            { "name": "id" }, { "name": "event" }, { "name": "time", "type": "datetime" }] },
+        "artifactKey": ["id"], "eventId": "event", "eventTime": "time",
+    });
+    Definition::from_json(&definition.to_string()).unwrap()
+}
+
+fn manifest(source: &str, day: u8) -> Value {
+    json!({
+        "source": source,
+        "interval": { "from": format!("2026-01-{day:02}T00:00:00Z"), "to": format!("2026-01-{:02}T00:00:00Z", day + 1) },
+        "objects": [{ "key": "events.csv", "records": 1 }],
+        "totals": { "records": 1 },
+    })
+}
+
+impl World {
+    async fn new() -> Self {
+        let world = Self::on(Arc::new(MemoryTables::default()));
+        world.put("orders").await;
+        world
+    }
+
+    fn on(tables: Arc<dyn Tables>) -> Self {
+        let clock = Arc::new(ManualClock::default());
+        let objects = Arc::new(MemoryObjects::new(clock.clone()));
+        let workflows = Arc::new(MemoryWorkflows::default());
+        let settings = registrar::Config { data_bucket: "data".to_owned(), backlog: config() };
+        Self {
+            registrar: BatchRegistrar::new(objects.clone(), tables.clone(), workflows.clone(), clock.clone(), settings),
+            manager: Manager::new(tables.clone(), workflows.clone(), clock.clone(), config()),
+            clock,
+            objects,
+            tables,
+            workflows,
+        }
+    }
+
+    async fn put(&self, name: &str) {
+        let definitions = Definitions::new(self.tables.clone(), "ledgers", Rules::default());
+        definitions.put("acme", &definition(name)).await.unwrap();
+    }
+
+    fn book(&self) -> Book {
+        Book::new(self.tables.clone(), "ledgers")
+    }
+
+    fn backlog(&self) -> BacklogManager {
+        BacklogManager::new(self.tables.clone(), self.workflows.clone(), self.clock.clone(), config())
+    }
+
+    /// Uploads a batch of the ledger. The event of its manifest, as AWS sends it.
+    async fn upload(&self, ledger: &str, batch: &str, manifest: impl ToString) -> Value {
+        let folder = format!("acme/batches/{ledger}/{batch}");
+        let put = |file: &str, body: String| {
+            let at = Location::new("input", format!("{folder}/{file}"));
+            async move { self.objects.put(&at, Bytes::from(body), PutOptions::default()).await.unwrap() }
+        };
+        put("events.csv", "id\n".to_owned()).await;
+        let version = put("manifest.json", manifest.to_string()).await.written().unwrap().version;
+        let key = format!("{folder}/manifest.json");
+        event(&key, version)
+    }
+
+    async fn deliver(&self, event: &Value) -> Result<(), LedgerError> {
+        self.registrar.register(serde_json::from_value(event.clone()).unwrap()).await.map(|_| ())
+    }
+
+    async fn send(&self, batch: &str, manifest: impl ToString) {
+        let event = self.upload("orders", batch, manifest).await;
+        self.deliver(&event).await.unwrap();
+    }
+
+    async fn fault(&self, batch: &str) -> Option<FaultRecord> {
+        self.book().fault(&ledger(), batch).await.unwrap()
+    }
+
+    async fn numbers(&self) -> Vec<String> {
+        let numbered = self.book().numbered(&ledger(), BatchSequence::FIRST, BatchSequence::new(99)).await.unwrap();
+        numbered.into_iter().map(|batch| batch.batch).collect()
+    }
+
+    async fn job(&self, number: u64) -> Job {
+        self.book().job(&ledger(), JobNumber::new(number)).await.unwrap().unwrap()
+    }
+
+    async fn tell(&self, request: Value) -> Result<Managed, LedgerError> {
+        self.manager.handle(serde_json::from_value(request).unwrap()).await
+    }
+
+    /// The input of the last execution that was started.
+    fn run(&self) -> RunInput {
+        serde_json::from_str(&self.workflows.executions().last().unwrap().input).unwrap()
+    }
+
+    /// A job of one batch whose stateless half is done.
+    async fn combined(&self) -> RunInput {
+        self.send("b1", manifest("shop", 1)).await;
+        let backlog = self.backlog();
+        let result = ledger::turns::StageResult {
+            manifest: "combined".to_owned(),
+            expected: money::ControlTotals::default(),
+            found: money::ControlTotals::default(),
+            figures: ledger::steps::Figures::default(),
+        };
+        let policy = ledger::policy::Policy::default();
+        backlog.turns().commit_stateless(&self.run().who(), &result, &policy).await.unwrap();
+        self.tell(json!({ "action": "tick" })).await.unwrap();
+        self.run()
+    }
+}
+
+fn event(key: &str, version: Option<String>) -> Value {
+    let mut event = json!({
+        "version": "0", "detail-type": "Object Created", "source": "aws.s3",
+        "detail": { "bucket": { "name": "input" }, "object": { "key": key, "size": 1, "sequencer": "0" } },
+    });
+    if let Some(version) = version {
+        event["detail"]["object"]["version-id"] = version.into();
+    }
+    event
+}
+
+#[tokio::test]
+async fn a_batch_is_registered_and_its_job_started() {
+    let world = World::new().await;
+    let event = world.upload("orders", "b1", manifest("shop", 1)).await;
+    world.deliver(&event).await.unwrap();
+    world.deliver(&event).await.unwrap();
+    assert_eq!(world.numbers().await, ["b1"]);
+    let executions = world.workflows.executions();
+    assert_eq!((executions.len(), executions[0].machine.as_str()), (1, "stateless"));
+    assert_eq!((world.run().job, world.run().attempt), (JobNumber::new(1), 1));
+}
+
+#[tokio::test]
+async fn an_event_without_a_version_takes_the_latest() {
+    let world = World::new().await;
+    let mut event = world.upload("orders", "b1", manifest("shop", 1)).await;
+    event["detail"]["object"].as_object_mut().unwrap().remove("version-id").unwrap();
+    world.deliver(&event).await.unwrap();
+    assert_eq!(world.numbers().await, ["b1"]);
+}
+
+#[tokio::test]
+async fn what_is_no_manifest_or_gone_is_left_alone() {
+    let world = World::new().await;
+    for key in
+        ["acme/batches/orders/b1/events.csv", "batches/orders/UP/manifest.json", "acme/batches/orders/no/manifest.json"]
+    {
+        world.deliver(&event(key, None)).await.unwrap();
+    }
+    let event = world.upload("orders", "b1", manifest("shop", 1)).await;
+    let at = Location::new("input", "acme/batches/orders/b1/manifest.json");
+    world.objects.delete(&at, event["detail"]["object"]["version-id"].as_str()).await.unwrap();
+    world.deliver(&event).await.unwrap();
+    assert!(world.numbers().await.is_empty());
+    assert_eq!(world.fault("b1").await, None);
+}
+
+#[tokio::test]
+async fn what_the_sender_got_wrong_is_told_until_it_is_right() {
+    let world = World::new().await;
+    world.send("b1", manifest("shop", 1)).await;
+    let no_object = {
+        let mut manifest = manifest("shop", 3);
+        manifest["objects"][0]["key"] = "none.csv".into();
+        manifest
+    };
+    for (batch, wrong, said) in [
+        ("b2", manifest("bank", 2).to_string(), "has no source \"bank\""),
+        ("b3", manifest("shop", 1).to_string(), "has closed a part already"),
+        ("b4", "{".to_owned(), "cannot be read: EOF"),
+        ("b5", no_object.to_string(), "none.csv, which does not exist"),
+        ("b6", format!("{}{}", manifest("shop", 4), " ".repeat(1024 * 1024)), "a manifest has at most 1048576"),
+    ] {
+        world.send(batch, wrong).await;
+        let fault = world.fault(batch).await.unwrap();
+        assert!(fault.reason.contains(said), "{batch}: {}", fault.reason);
+    }
+    assert_eq!(world.numbers().await, ["b1"]);
+    world.clock.advance(std::time::Duration::from_secs(60));
+    world.send("b2", manifest("shop", 2)).await;
+    assert_eq!((world.numbers().await.len(), world.fault("b2").await), (2, None));
+}
+
+#[tokio::test]
+async fn an_unknown_ledger_is_told_and_taken_once_it_is_known() {
+    let world = World::on(Arc::new(MemoryTables::default()));
+    let event = world.upload("orders", "b1", manifest("shop", 1)).await;
+    world.deliver(&event).await.unwrap();
+    let reason = world.fault("b1").await.unwrap().reason;
+    assert!(reason.contains("tieout ledger put"), "{reason}");
+    world.put("orders").await;
+    world.deliver(&event).await.unwrap();
+    assert_eq!((world.numbers().await.len(), world.fault("b1").await), (1, None));
+}
+
+/// A wrong manifest whose event comes late does not speak against the right one that has been taken since; another one
+/// that is uploaded later does.
+#[tokio::test]
+async fn a_fault_is_of_the_latest_manifest() {
+    let world = World::new().await;
+    let minute = std::time::Duration::from_secs(60);
+    let wrong = world.upload("orders", "b1", manifest("bank", 1)).await;
+    world.clock.advance(minute);
+    world.send("b1", manifest("shop", 1)).await;
+    world.deliver(&wrong).await.unwrap();
+    assert_eq!(world.fault("b1").await, None);
+    world.clock.advance(minute);
+    world.send("b1", manifest("shop", 2)).await;
+    let fault = world.fault("b1").await.unwrap();
+    assert!(fault.reason.contains("was registered with another manifest"), "{}", fault.reason);
+    assert_eq!(world.numbers().await, ["b1"]);
+}
+
+#[tokio::test]
+async fn what_a_store_got_wrong_is_tried_again_and_not_told() {
+    let tables = Arc::new(MemoryTables::default());
+    World::on(tables.clone()).put("orders").await;
+    let faulty = Faulty::new(tables, |call: &Operation| {
+        let error = StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
+        (call.name == "transact").then_some(Fault::Refused(error))
+    });
+    let world = World::on(Arc::new(faulty));
+    let event = world.upload("orders", "b1", manifest("shop", 1)).await;
+    assert_eq!(world.deliver(&event).await.unwrap_err().class(), ErrorClass::Unavailable);
+    assert_eq!(world.fault("b1").await, None);
+}
+
+#[tokio::test]
+async fn an_asking_task_gets_its_turn() {
+    let world = World::new().await;
+    let run = world.combined().await;
+    world.workflows.wait("t1");
+    world.tell(json!({ "action": "ask", "run": run, "stage": "prefetch", "token": "t1" })).await.unwrap();
+    let answers = world.workflows.answers();
+    let answer: Value = serde_json::from_str(&answers[0].output).unwrap();
+    assert_eq!(answer, json!({ "turn": "granted", "attempt": 2, "fence": 1, "snapshot": 0 }));
+}
+
+#[tokio::test]
+async fn a_task_that_will_never_get_a_turn_is_told_to_end() {
+    let world = World::new().await;
+    let run = world.combined().await;
+    let fail = |run: &RunInput, error: &str| json!({ "action": "finished", "run": run, "failure": { "Error": error, "Cause": "{\"errorMessage\":\"poison\"}" } });
+    world.tell(fail(&run, "WorkerLost")).await.unwrap();
+    assert_eq!(world.run().attempt, 3);
+    world.tell(fail(&world.run(), "Bug")).await.unwrap();
+    let parked = world.job(1).await;
+    assert!(matches!(&parked.status, JobStatus::Parked(failure) if failure.message == "poison"), "{parked:?}");
+    // One was replaced, the other's job is parked.
+    for (token, run) in [("old", run), ("parked", world.run())] {
+        world.workflows.wait(token);
+        world.tell(json!({ "action": "ask", "run": run, "stage": "prefetch", "token": token })).await.unwrap();
+        let answered = world.workflows.answers().pop().unwrap();
+        assert_eq!((answered.token.as_str(), answered.output.as_str()), (token, r#"{"turn":"void"}"#));
+    }
+    assert_eq!(world.job(1).await.prefetch, Turn::Idle);
+    let managed = world.tell(json!({ "action": "tick" })).await.unwrap();
+    assert_eq!((managed.jobs_parked, managed.jobs_live), (Some(1), Some(0)));
+}
+
+#[tokio::test]
+async fn an_attempt_that_ends_because_another_has_its_place_has_not_failed() {
+    let world = World::new().await;
+    let run = world.combined().await;
+    let failure = json!({ "Error": "Conflict", "Cause": "" });
+    world.tell(json!({ "action": "finished", "run": run, "failure": failure })).await.unwrap();
+    world.tell(json!({ "action": "finished", "run": run })).await.unwrap();
+    assert_eq!((world.job(1).await.attempt, world.job(1).await.failures), (2, 0));
+}
+
+#[tokio::test]
+async fn an_execution_that_ended_in_silence_fails_its_attempt_once() {
+    let world = World::new().await;
+    let run = world.combined().await;
+    let ended = json!({
+        "detail-type": "Step Functions Execution Status Change", "source": "aws.states",
+        "detail": { "status": "TIMED_OUT", "input": json!(run).to_string(), "error": null, "cause": null },
+    });
+    world.tell(ended.clone()).await.unwrap();
+    world.tell(ended).await.unwrap();
+    let job = world.job(1).await;
+    assert_eq!((job.attempt, job.failures, job.run), (3, 1, Run::Starting));
+    assert_eq!(job.last_failure.unwrap().class, ErrorClass::WorkerLost);
+    let foreign = json!({ "detail": { "status": "FAILED", "input": "{}" } });
+    assert_eq!(world.tell(foreign).await.unwrap_err().class(), ErrorClass::InvalidInput);
+}
+
+/// A ledger whose book cannot be read does not keep another from being moved on.
+#[tokio::test]
+async fn a_failing_ledger_does_not_hold_up_the_others() {
+    let tables = Arc::new(MemoryTables::default());
+    let whole = World::on(tables.clone());
+    for name in ["broken", "orders"] {
+        whole.put(name).await;
+    }
+    whole.send("b1", manifest("shop", 1)).await;
+    let faulty = Faulty::new(tables, |call: &Operation| {
+        let error = StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
+        (call.name == "get" && call.what.contains("acme#broken")).then_some(Fault::Refused(error))
+    });
+    let world = World::on(Arc::new(faulty));
+    let error = world.tell(json!({ "action": "tick" })).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unavailable);
+    assert_eq!(world.workflows.executions().len(), 1, "orders was moved on");
+}
+
+#[tokio::test]
+async fn requests_that_are_none_are_refused() {
+    for wrong in [json!({ "action": "tock" }), json!({}), json!({ "action": "ask" })] {
+        assert!(serde_json::from_value::<ledger::messages::ManageRequest>(wrong).is_err());
+    }
+}
+
+/// Batches gather while as many jobs are live as may be: one of them is taken out all the same, by a job of its own.
+#[tokio::test]
+async fn a_batch_that_waits_to_be_grouped_can_be_skipped() {
+    let world = World::new().await;
+    let definitions = Definitions::new(world.tables.clone(), "ledgers", Rules::default());
+    let mut narrow = definition("orders");
+    narrow.policy.grouping.live_jobs_max = 1;
+    definitions.put("acme", &narrow).await.unwrap();
+    for day in 1..=4 {
+        world.send(&format!("b{day}"), manifest("shop", day)).await;
+    }
+    let numbered = world.book().numbered(&ledger(), BatchSequence::FIRST, BatchSequence::new(4)).await.unwrap();
+    assert_eq!(numbered[2].job, None, "it waits");
+    let terms = definitions.terms(&ledger()).await.unwrap();
+    for _ in 0..2 {
+        world.backlog().skip(&terms, "b3", "sent in error").await.unwrap();
+    }
+    let record = |batch: &'static str| {
+        let book = world.book();
+        async move { book.batch(&ledger(), batch).await.unwrap().unwrap() }
+    };
+    assert_eq!(record("b3").await.status, BatchStatus::Skipped { reason: "sent in error".to_owned() });
+    assert_eq!(record("b2").await.number, Some(BatchSequence::new(5)), "it was let in again");
+    assert_eq!(record("b4").await.number, Some(BatchSequence::new(4)));
+    assert!(world.job(3).await.is_void());
+}
