@@ -133,7 +133,7 @@ fn unknown_errors(state: &State<'_>) -> Vec<String> {
 fn retries(project: &Project) -> Vec<String> {
     let mut machines = Vec::new();
     for name in project.machines.keys() {
-        match deployed(project, name) {
+        match project.deployed(name) {
             Ok(definition) => machines.push((name, definition)),
             Err(fault) => return vec![fault],
         }
