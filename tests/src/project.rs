@@ -128,15 +128,16 @@ fn variables(root: &Path, main: &str) -> Result<BTreeSet<String>, Box<dyn Error>
 
 /// The variables that a module's `Config` reads: itself, in the module that it takes `Config` from
 /// (`pub use crate::backlog::Config;`), and in those whose `from_env` it calls: of another module's `Config`
-/// (`backlog::Config::from_env()`), or of a type of its own name (`Places::from_env()`).
+/// (`backlog::Config::from_env()`), or of a type of its own name (`Places::from_env()`, `Places as Config`).
 fn read_by(folder: &Path, module: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
     let text = source(folder, module)?;
     let mut read = names(&text)?;
     for other in Regex::new(r"\b(\w+)::Config(?:;|::from_env\(\))")?.captures_iter(&text) {
         read.extend(read_by(folder, &other[1])?);
     }
-    for other in Regex::new(r"[^:\w](\w+)::from_env\(\)")?.captures_iter(&text) {
-        let of_type = Regex::new(&format!(r"(?s)\nimpl {} \{{\n.*?\n\}}\n", &other[1]))?;
+    for other in Regex::new(r"[^:\w](\w+)::from_env\(\)|(\w+) as Config;")?.captures_iter(&text) {
+        let other = other.get(1).or_else(|| other.get(2)).map_or("", |name| name.as_str());
+        let of_type = Regex::new(&format!(r"(?s)\nimpl {other} \{{\n.*?\n\}}\n"))?;
         for (_, path) in files(folder, ".rs")? {
             read.extend(names(of_type.find(&fs::read_to_string(path)?).map_or("", |found| found.as_str()))?);
         }
