@@ -7,14 +7,9 @@ use std::{
 };
 
 use ledger::{
-    Definition, Rules, apply_partition, backlog,
-    backlog::BacklogManager,
-    combine_partition, coordinate,
-    definitions::Definitions,
-    index, index_worker, manage,
-    manifest::LedgerId,
-    operate::OperateError,
-    prefetch, reduce_range, registrar, split,
+    Definition, Rules, apply_partition, backlog, backlog::BacklogManager, combine_partition, coordinate,
+    definitions::Definitions, index, index_worker, manage, manifest::LedgerId, operate::OperateError, prefetch,
+    reduce_range, registrar, split,
 };
 use serde_json::json;
 use storage::{
@@ -37,7 +32,7 @@ use crate::{
     reader::Reader,
     sabotage::{NoOverlays, Sabotage, WatchedTables},
     scheduler::{Budget, Scene, SceneClock},
-    sender::{POISONS, Parcel, Shape, can_take},
+    sender::{AGAIN, POISONS, Parcel, Shape, can_take},
 };
 
 pub(crate) const INPUT: &str = "input";
@@ -236,9 +231,8 @@ impl Installation {
             let book = self.book().everything();
             for out in book.out() {
                 if replaced.insert(out.to_owned()) {
-                    let parcel = parcels.iter().find(|parcel| parcel.batch.name == out).unwrap();
                     self.scene.saw("a batch was out and replaced");
-                    self.scene.begin(false, self.clone().send(parcel.mended()));
+                    self.scene.begin(false, self.clone().send(parcel(&parcels, out).mended()));
                 }
             }
             if let Some(job) = book.parked() {
@@ -254,6 +248,14 @@ impl Installation {
                 }
             }
         }
+    }
+}
+
+/// What was sent under this name: one of the parcels, or what was sent in its place.
+fn parcel(parcels: &[Parcel], name: &str) -> Parcel {
+    match parcels.iter().find(|parcel| parcel.batch.name == name) {
+        Some(parcel) => parcel.clone(),
+        None => parcel(parcels, name.strip_suffix(AGAIN).unwrap()).mended(),
     }
 }
 
@@ -279,13 +281,8 @@ impl Ports {
         };
         let mut all = Functions::default();
         let config = registrar::Config { data_bucket: data_bucket.clone(), backlog: backlog_config() };
-        let worker = registrar::BatchRegistrar::new(
-            objects.clone(),
-            tables.clone(),
-            workflows.clone(),
-            clock.clone(),
-            config,
-        );
+        let worker =
+            registrar::BatchRegistrar::new(objects.clone(), tables.clone(), workflows.clone(), clock.clone(), config);
         all.add("BatchRegistrar", worker, |worker, request| async move { worker.register(request).await });
         let worker = manage::Manager::new(tables.clone(), workflows, clock.clone(), backlog_config());
         all.add("BacklogManager", worker, |worker, request| async move { worker.handle(request).await });
@@ -304,8 +301,7 @@ impl Ports {
             ledgers_table: ledgers_table.clone(),
             artifacts_table: artifacts_table.clone(),
         };
-        let worker =
-            prefetch::Prefetcher::new(objects.clone(), tables.clone(), cache.clone(), clock.clone(), config);
+        let worker = prefetch::Prefetcher::new(objects.clone(), tables.clone(), cache.clone(), clock.clone(), config);
         all.add("Prefetcher", worker, |worker, request| async move { worker.prefetch(request).await });
         let config = apply_partition::Config {
             work_bucket: work_bucket.clone(),

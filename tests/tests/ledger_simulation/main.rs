@@ -30,7 +30,7 @@ use tests::events::oracle::Keep;
 
 use self::{
     installation::{Installation, Setting},
-    reader::Seen,
+    reader::{Everything, Seen},
     sabotage::Sabotage,
     scheduler::Scheduler,
     sender::Parcel,
@@ -56,7 +56,7 @@ fn simulate(seed: u64, sabotage: Option<Sabotage>) -> Situations {
         }
         let all = installation.book().everything();
         seen.check(&all, &installation.scene);
-        let sent = sent(&setting, &installation);
+        let sent = sent(&setting, &all);
         let known = sent.iter().all(|parcel| all.batches.iter().any(|record| record.batch == parcel.batch.name));
         if known && all.is_settled() && installation.cloud.workers() == 0 {
             let keep = match setting.definition.event_lines.keep {
@@ -95,18 +95,16 @@ fn begin(installation: &Installation, setting: &Setting) {
     }
 }
 
-/// What was sent, as far as the operator has got.
-fn sent(setting: &Setting, installation: &Installation) -> Vec<Parcel> {
-    let all = installation.book().everything();
-    let mut sent = setting.parcels.clone();
-    let replaced = |parcel: &&Parcel| {
-        let name = &parcel.batch.name;
-        all.batches.iter().any(|record| record.batch == *name && record.replaced_by.is_some())
+/// What was sent: each batch, and what was registered in its place.
+fn sent(setting: &Setting, all: &Everything) -> Vec<Parcel> {
+    let replaced = |parcel: &Parcel| {
+        let mut records = all.batches.iter().filter(|record| record.batch == parcel.batch.name);
+        records.any(|record| record.replaced_by.is_some())
     };
-    sent.extend(setting.parcels.iter().filter(replaced).map(Parcel::mended));
-    // A replacement can be taken out as well.
-    sent.extend(setting.parcels.iter().map(Parcel::mended).filter(|parcel| replaced(&parcel)).map(|parcel| parcel.mended()));
-    sent
+    let line = |parcel: &Parcel| {
+        std::iter::successors(Some(parcel.clone()), |parcel| replaced(parcel).then(|| parcel.mended()))
+    };
+    setting.parcels.iter().flat_map(line).collect()
 }
 
 /// Runs seeds, side by side; the least that failed, and what all of them ran into.
@@ -127,9 +125,8 @@ fn run(seeds: &[u64], sabotage: Option<Sabotage>) -> (Option<u64>, BTreeMap<&'st
         (failed, situations)
     };
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..thread::available_parallelism().map_or(2, usize::from).min(8))
-            .map(|_| scope.spawn(worker))
-            .collect();
+        let threads: Vec<_> =
+            (0..thread::available_parallelism().map_or(2, usize::from).min(8)).map(|_| scope.spawn(worker)).collect();
         let mut all = (None, BTreeMap::new());
         for ended in threads {
             let (failed, situations) = ended.join().unwrap();

@@ -4,7 +4,6 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
 use storage::{
     ByteRange, Cache, Condition, Item, Key, Location, ObjectInfo, Objects, StorageError, Tables, Workflows,
     memory::{Fault, Faulty, MemoryCache, Operation},

@@ -197,7 +197,8 @@ impl Future for Sleep {
             Some(timer) => timer,
             None => {
                 state.timers_set += 1;
-                *self.timer.insert((self.until, state.timers_set))
+                let timer = (self.until, state.timers_set);
+                *self.timer.insert(timer)
             }
         };
         state.timers.insert(timer, context.waker().clone());

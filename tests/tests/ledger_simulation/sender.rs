@@ -40,6 +40,9 @@ pub(crate) struct Parcel {
     pub(crate) replaces: Option<String>,
 }
 
+/// What the name of a batch that replaces another ends in.
+pub(crate) const AGAIN: &str = "-again";
+
 /// How files of events are written.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
@@ -53,12 +56,10 @@ impl Parcel {
         let mut batch = self.batch.clone();
         let mut known = BTreeSet::new();
         for file in &mut batch.files {
-            file.retain(|row| {
-                row.fault.is_none() && known.insert((row.event.order.clone(), row.event.id.clone()))
-            });
+            file.retain(|row| row.fault.is_none() && known.insert((row.event.order.clone(), row.event.id.clone())));
         }
         let replaces = Some(batch.name.clone());
-        batch.name.push_str("-again");
+        batch.name.push_str(AGAIN);
         Self { batch, poison: None, replaces }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ledger::{
-    IndexEntry, JobNumber,
+    BatchSequence, IndexEntry, JobNumber,
     book::BatchStatus,
     commits::{ApplyManifest, ReducedJob, StatelessManifest},
     job::Job,
@@ -42,8 +42,9 @@ impl<'a> Verdict<'a> {
             oracle.take(record.number.unwrap().get(), batch(sent, &record.batch));
         }
         let prefix = artifact_key(&Installation::id(), "");
-        let entry = |item: storage::Item| {
-            let key = item["pk"].as_str().unwrap().strip_prefix(&prefix).unwrap().to_owned();
+        let entry = |mut item: storage::Item| {
+            let key = item.shift_remove("pk").unwrap();
+            let key = key.as_str().unwrap().strip_prefix(&prefix).unwrap().to_owned();
             (key, serde_json::from_value(Value::Object(item)).unwrap())
         };
         let index = installation.tables.items(ARTIFACTS).into_iter().map(entry).collect();
@@ -101,7 +102,8 @@ impl<'a> Verdict<'a> {
             .batches_of(key)
             .into_iter()
             .map(|batch| {
-                let job = self.all.jobs.iter().find(|job| !job.is_void() && job.batches.contains(batch.into()));
+                let job =
+                    self.all.jobs.iter().find(|job| !job.is_void() && job.batches.contains(BatchSequence::new(batch)));
                 job.unwrap().number().get()
             })
             .collect();
@@ -139,10 +141,8 @@ impl<'a> Verdict<'a> {
             rejected: sum.rejected + one.rejected,
         });
         let number = job.number();
-        let reduced: ReducedJob =
-            self.document(WORK, &reduced_key(&Installation::id(), number)).await;
-        let stateless: StatelessManifest =
-            self.document(WORK, &job.stateless.as_ref().unwrap().manifest).await;
+        let reduced: ReducedJob = self.document(WORK, &reduced_key(&Installation::id(), number)).await;
+        let stateless: StatelessManifest = self.document(WORK, &job.stateless.as_ref().unwrap().manifest).await;
         let Turn::Committed(applied) = job.turn(Stage::Apply) else { panic!("job {number} is not applied") };
         let applied: ApplyManifest = self.document(DATA, &applied.manifest).await;
         let sum = |of: &mut dyn Iterator<Item = &ControlTotals>| of.map(ControlTotals::records).sum::<u64>();
