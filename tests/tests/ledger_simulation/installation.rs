@@ -68,11 +68,11 @@ impl Setting {
         let calm = dice.below(8) == 0;
         let mut draw = |most: u64| if calm { 0 } else { dice.below(most) };
         let budget = Budget {
-            faults: draw(40),
-            crashes: draw(6),
-            delays: draw(8),
-            mishaps: draw(5),
-            aborts: draw(3),
+            faults: draw(50),
+            crashes: draw(10),
+            delays: draw(14),
+            mishaps: draw(8),
+            aborts: draw(4),
             cache: draw(6),
             whims: draw(3),
         };
@@ -134,7 +134,10 @@ fn ledger_definition(shape: Shape, dice: &mut Dice) -> Definition {
     document["partitionBits"] = dice.below(3).into();
     document["onReject"] = dice.pick(&["continue", "continue", "continue", "refuse"]).into();
     document["onStuck"] = dice.pick(&["wait", "pass"]).into();
-    document["policy"] = json!({ "grouping": { "eventsBase": 20, "eventsMax": 60, "liveJobsMax": 5 } });
+    document["policy"] = json!({
+        "grouping": { "eventsBase": 20, "eventsMax": 60, "liveJobsMax": 5 },
+        "retry": { "failuresMax": dice.pick(&[0, 1, 5]) },
+    });
     Definition::from_json(&document.to_string()).unwrap()
 }
 
@@ -210,10 +213,10 @@ impl Installation {
         while self.definitions.put("default", &definition).await.is_err() {}
     }
 
-    /// Every minute.
+    /// Every few minutes: every minute, less some that are lost.
     pub(crate) async fn tick(self) {
         loop {
-            self.scene.sleep(Duration::from_secs(60)).await;
+            self.scene.sleep(Duration::from_secs(60 * (1 + self.scene.below(6)))).await;
             let ticked = self.clone();
             self.scene.begin(false, async move {
                 let _ = ticked.cloud.deliver("BacklogManager", json!({ "action": "tick" })).await;
@@ -226,7 +229,7 @@ impl Installation {
     pub(crate) async fn operate(self, parcels: Vec<Parcel>) {
         let mut replaced = BTreeSet::new();
         loop {
-            self.scene.sleep(Duration::from_secs(100 + self.scene.below(600))).await;
+            self.scene.sleep(Duration::from_secs(300 + self.scene.below(1500))).await;
             let Ok(terms) = self.definitions.terms(&Self::id()).await else { continue };
             let book = self.book().everything();
             for out in book.out() {

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use ledger::{
     BatchSequence, JobNumber,
@@ -17,9 +18,13 @@ use ledger::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use storage::memory::MemoryTables;
+use storage::{Key, Tables, memory::MemoryTables};
 
-use crate::{installation::LEDGERS, scheduler::Scene, sender::opens_at};
+use crate::{
+    installation::{Installation, LEDGERS},
+    scheduler::Scene,
+    sender::opens_at,
+};
 
 /// Reads the table without faults, at once.
 pub(crate) struct Reader(pub(crate) Arc<MemoryTables>);
@@ -59,8 +64,9 @@ impl Reader {
 
     /// Whether a batch has been registered or refused.
     pub(crate) fn knows(&self, batch: &str) -> bool {
-        let row = format!("batch#{batch}");
-        self.0.items(LEDGERS).iter().any(|item| item["sk"] == row.as_str())
+        let id = Installation::id();
+        let key = Key::sorted(format!("{}#{}", id.tenant, id.ledger), format!("batch#{batch}"));
+        self.0.get(LEDGERS, &key).now_or_never().unwrap().unwrap().is_some()
     }
 }
 

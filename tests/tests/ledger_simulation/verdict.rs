@@ -8,7 +8,8 @@ use ledger::{
     book::BatchStatus,
     commits::{ApplyManifest, ReducedJob, StatelessManifest},
     job::Job,
-    layout::{artifact_key, reduced_key},
+    layout::{artifact_key, job_folder, reduced_key},
+    messages::IndexTask,
     stage::{Stage, Turn},
 };
 use money::ControlTotals;
@@ -178,9 +179,17 @@ impl<'a> Verdict<'a> {
         if newer > overlaid {
             scene.saw("a prefetched version was newer than the snapshot");
         }
-        let bits = |job: &Job| job.partition_bits;
-        if applied.partition_bits > bits(&self.all.jobs[0]) {
+        if applied.partition_bits > self.all.jobs[0].partition_bits {
             scene.saw("partitions were doubled");
+        }
+        let mut parts = Vec::new();
+        let plans = format!("{}/index/", job_folder(&Installation::id(), job.number()));
+        for plan in self.installation.objects.list(WORK, &plans, None).await.unwrap() {
+            let tasks: Vec<IndexTask> = self.document(WORK, &plan.key).await;
+            parts.push(tasks.iter().map(|task| task.parts.len()).sum::<usize>());
+        }
+        if parts.iter().any(|count| (1..*parts.iter().max().unwrap()).contains(count)) {
+            scene.saw("index went on behind its cursors");
         }
     }
 
