@@ -1,17 +1,18 @@
 //! A ledger in one process: batches are sent, jobs made of them, and the real handlers do the stateless half.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use error_class::ErrorClass;
 use ledger::{
     BatchSequence, Definition, LedgerError, Partition, Places, Rules,
-    backlog::{self, BacklogManager},
+    backlog::{self, BacklogManager, StepFinished},
     book::{BatchStatus, Book},
     combine_partition::Combiner,
     commits::StatelessManifest,
     coordinate::StageCoordinator,
     definitions::Definitions,
-    job::Job,
+    job::{Failure, Job},
     manifest::{LedgerId, ManifestKey},
     messages::{
         EventChunk, JobSplit, PartitionRequest, Partitions, ReduceRequest, RunInput, SplitRequest, StageReply,
@@ -182,6 +183,32 @@ impl World {
         listed.into_iter().map(|listed| listed.key).filter(|key| key.contains(part)).collect()
     }
 
+    /// Deletes what stands at a key, behind everybody's back.
+    pub(crate) async fn delete(&self, bucket: &str, key: &str) {
+        self.objects.delete(&Location::new(bucket, key), None).await.unwrap();
+    }
+
+    /// The documents that were committed so far, with their keys.
+    pub(crate) async fn committed(&self) -> Vec<(String, Bytes)> {
+        let mut committed = Vec::new();
+        for key in self.keys(WORK, ".json").await {
+            let number = key.rsplit_once('/').map_or("", |(_, name)| name).trim_end_matches(".json");
+            if number.len() < 32 && !key.contains("/reduced/") {
+                committed.push((key.clone(), self.bytes(WORK, &key).await));
+            }
+        }
+        committed
+    }
+
+    /// The attempt fails, and the job is tried again at once. The input of the new one.
+    pub(crate) async fn fail(&self, run: &RunInput) -> RunInput {
+        let failure = Failure { class: ErrorClass::WorkerLost, message: "lost".to_owned() };
+        let finished = StepFinished { who: run.who(), failure: Some(failure) };
+        self.manager().on_step_finished(&finished, &self.terms).await.unwrap();
+        self.clock.advance(Duration::from_secs(600));
+        self.run().await
+    }
+
     /// Uploads the objects and registers the manifest; no job is made yet.
     pub(crate) async fn send(&self, batch: &str, objects: &[(&str, &[u8])], manifest: &Value) {
         let at = ManifestKey { ledger: ledger(), batch: batch.to_owned() };
@@ -248,6 +275,10 @@ impl World {
         let list: Vec<Partition> = self.document(&partitions.bucket, &partitions.partitions).await;
         assert_eq!(list.len() as u64, partitions.count);
         list
+    }
+
+    pub(crate) async fn split(&self, handlers: &Handlers, run: &RunInput) -> JobSplit {
+        handlers.splitter.split(SplitRequest { run: run.clone() }).await.unwrap()
     }
 
     /// Splits and reduces.
