@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use environment::{ConfigError, text};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use storage::{Cache, Clock, Objects, Tables, objects::read_range};
 use tracing::info;
 
@@ -18,7 +18,7 @@ use crate::{
     prefetched::PrefetchedWriter,
     stage::Stage,
     versions::FetchFigures,
-    workplace::{Entered, Workplace, attempt_place},
+    workplace::{Entered, Pulse, Workplace, attempt_place},
 };
 
 /// What prefetcher is configured by.
@@ -124,13 +124,11 @@ impl Prefetcher {
         if keys.len() as u64 != combined.artifacts {
             return Err(corrupt(Corrupt::new("stateless file", "it has another number of keys than its commit says")));
         }
+        let pulse = self.workplace.pulse(run, entered.policy());
         let (mut writer, mut found, mut figures) = (PrefetchedWriter::default(), 0, FetchFigures::default());
-        let mut stretches = stream::iter(keys.chunks(KEYS_A_STRETCH))
-            .map(|keys| async move {
-                self.workplace.turns.renew(&run.who(), entered.policy()).await?;
-                Ok::<_, LedgerError>((keys, self.artifacts.get_many(&run.ledger, keys).await?))
-            })
-            .buffered(STRETCHES_AT_ONCE);
+        let stretches: Vec<_> =
+            keys.chunks(KEYS_A_STRETCH).map(|keys| self.stretch(run, keys, &pulse).boxed()).collect();
+        let mut stretches = stream::iter(stretches).buffered(STRETCHES_AT_ONCE);
         while let Some((keys, (versions, fetched))) = stretches.try_next().await? {
             figures.add(fetched);
             for (key, version) in keys.iter().zip(&versions) {
@@ -140,5 +138,16 @@ impl Prefetcher {
         }
         drop(stretches);
         Ok((writer.finish(), found, figures))
+    }
+
+    /// The current versions of some keys.
+    async fn stretch<'k>(
+        &self,
+        run: &RunInput,
+        keys: &'k [&'k str],
+        pulse: &Pulse<'_>,
+    ) -> Result<(&'k [&'k str], (Vec<Option<Found>>, FetchFigures)), LedgerError> {
+        pulse.beat().await?;
+        Ok((keys, self.artifacts.get_many(&run.ledger, keys).await?))
     }
 }
