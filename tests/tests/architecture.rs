@@ -34,7 +34,7 @@ const LIBRARIES: [(&str, &[&str]); 12] = [
     // A pipeline's line is PIPELINE; this one has no functions yet.
     ("ledger", &PIPELINE),
     ("ledger-model", &[]),
-    ("cli", &["aws-adapters", "error-class", "intake", "money", "records", "report", "storage"]),
+    ("cli", &["aws-adapters", "error-class", "intake", "ledger", "money", "records", "report", "storage"]),
 ];
 const PIPELINE: [&str; 6] = ["environment", "error-class", "money", "records", "report", "storage"];
 /// And its own pipeline.
