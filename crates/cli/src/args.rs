@@ -9,11 +9,7 @@ use intake::{
     messages::RunId,
 };
 
-use crate::{
-    artifact::ArtifactCommand,
-    batch::args::BatchCommand,
-    ledgers::args::LedgerCommand,
-};
+use crate::{artifact::ArtifactCommand, batch::args::BatchCommand, ledgers::args::LedgerCommand};
 
 /// Financial files in; clean, enriched files and up-to-date artifacts out, with every row and every cent accounted for.
 #[derive(Debug, Parser)]

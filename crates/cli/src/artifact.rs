@@ -1,10 +1,7 @@
 //! `tieout artifact`.
 
 use clap::Subcommand;
-use ledger::{
-    artifacts::Found,
-    policy::Terms,
-};
+use ledger::{artifacts::Found, policy::Terms};
 use report::text;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -54,7 +51,7 @@ pub(crate) async fn perform(command: ArtifactCommand, at: &Installation, output:
         return print(&all);
     }
     if output.json {
-        return json(raw(&found)?);
+        return json(&raw(&found)?);
     }
     let pretty = serde_json::to_string_pretty(&value(&found)?).map_err(unreadable)?;
     print(&(pretty + "\n"))

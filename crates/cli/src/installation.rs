@@ -169,7 +169,8 @@ mod tests {
         assert_eq!(names.work_bucket, "tieout-work-000000000000-eu-central-1");
         assert_eq!(names.table("runs"), "tieout-runs");
         let machine = |region| Names::of("tieout", "000000000000", region).machine("stateless");
-        for (region, partition) in [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")] {
+        for (region, partition) in [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+        {
             let arn = format!("arn:{partition}:states:{region}:000000000000:stateMachine:tieout-stateless");
             assert_eq!(machine(region), arn);
         }

@@ -5,7 +5,6 @@ pub(crate) mod view;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use error_class::chain;
 use jiff::Timestamp;
 use ledger::{
     Definition, Interval,
@@ -61,7 +60,8 @@ async fn put(file: &Path, at: &Installation, output: Output) -> Result<(), Failu
         PutDefinition::New(version) => (version, true),
         PutDefinition::Unchanged(version) => (version, false),
     };
-    let submit = text::command(&at.tenant, &format!("batch submit {} --from <time> --to <time> <files>", definition.name));
+    let submit =
+        text::command(&at.tenant, &format!("batch submit {} --from <time> --to <time> <files>", definition.name));
     output.tell(&InForce { ledger: &definition.name, version, changed }, |put| {
         let already = if changed { "" } else { ", as before" };
         format!("ledger {} is in force, version {version}{already}: {submit}\n", put.ledger)
@@ -155,11 +155,17 @@ async fn sign(
     let terms = at.terms(ledger).await?;
     if !terms.sources.contains_key(source) {
         let sources: Vec<_> = terms.sources.keys().map(String::as_str).collect();
-        return Err(Failure::misuse(format!("ledger {ledger} has no source {source:?}: it has {}", sources.join(", "))));
+        return Err(Failure::misuse(format!(
+            "ledger {ledger} has no source {source:?}: it has {}",
+            sources.join(", ")
+        )));
     }
     at.backlog().sign(&terms, source, exception).await?;
     output.tell(exception, |signed| {
         let (from, to) = (text::time(signed.interval.from()), text::time(signed.interval.to()));
-        format!("{source} counts as complete from {from} to {to}, signed by {}\n", text::visible(&signed.signed_by, 100))
+        format!(
+            "{source} counts as complete from {from} to {to}, signed by {}\n",
+            text::visible(&signed.signed_by, 100)
+        )
     })
 }

@@ -116,7 +116,9 @@ impl Counting<'_> {
             if bytes.last().is_some_and(|last| *last != b'\n') {
                 let rest = reader.by_ref().take(RANGE_BYTES_MAX).read_until(b'\n', &mut bytes).map_err(fault)?;
                 if rest as u64 == RANGE_BYTES_MAX {
-                    return Err(self.wrong(format!("a line behind byte {offset} is longer than {RANGE_BYTES_MAX} bytes")));
+                    return Err(
+                        self.wrong(format!("a line behind byte {offset} is longer than {RANGE_BYTES_MAX} bytes"))
+                    );
                 }
             }
             if bytes.is_empty() {
@@ -208,7 +210,6 @@ mod tests {
                        b,3,2026-01-03T08:00:00Z,4.00\n";
     const TOTALS: &str = "3 records\namount in EUR: 7.75 in 3 amounts";
 
-    /// Gzip and Zstandard of [`CSV`], each as its own tool writes it.
     #[test]
     fn every_record_counts_whatever_becomes_of_it() {
         let counted = counted(&ledger(json!({ "format": "csv" }), "continue"), CSV.as_bytes()).unwrap();
@@ -222,12 +223,18 @@ mod tests {
         let mut lines = String::new();
         for row in 0..400_000 {
             csv.push_str(&format!("a,{row},2026-01-01T08:00:00Z,0.01{:>20}\n", ""));
-            lines.push_str(&format!("{{\"id\":\"a\",\"event\":{row},\"time\":\"2026-01-01T08:00:00Z\",\"amount\":0.01}}\n"));
+            lines.push_str(&format!(
+                "{{\"id\":\"a\",\"event\":{row},\"time\":\"2026-01-01T08:00:00Z\",\"amount\":0.01}}\n"
+            ));
         }
         assert!(csv.len() as u64 > RANGE_BYTES && lines.len() as u64 > RANGE_BYTES);
         for (format, content) in [("csv", csv), ("jsonLines", lines)] {
             let counted = counted(&ledger(json!({ "format": format }), "continue"), content.as_bytes()).unwrap();
-            assert_eq!(counted.totals.to_string(), "400,000 records\namount in EUR: 4000.00 in 400,000 amounts".replace(',', ""), "{format}");
+            assert_eq!(
+                counted.totals.to_string(),
+                "400000 records\namount in EUR: 4000.00 in 400000 amounts",
+                "{format}"
+            );
         }
     }
 

@@ -48,8 +48,10 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
     tell_rejects(&counted);
     let totals = totals(&counted, command.totals.as_deref())?;
     let objects = files.iter().zip(&counted);
-    let object =
-        |((name, _), counted): (&(String, PathBuf), &Counted)| BatchObject { key: name.clone(), records: counted.totals.records() };
+    let object = |((name, _), counted): (&(String, PathBuf), &Counted)| BatchObject {
+        key: name.clone(),
+        records: counted.totals.records(),
+    };
     let manifest = BatchManifest {
         source,
         interval,
@@ -64,7 +66,12 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
     let uploaded = send(&key, &manifest, &files, at).await?;
 
     if !command.wait {
-        let sent = Sent { batch: &key.batch, ledger: &key.ledger.ledger, manifest: Location::new(&at.names.input_bucket, key.key()).to_string(), totals: &manifest.totals };
+        let sent = Sent {
+            batch: &key.batch,
+            ledger: &key.ledger.ledger,
+            manifest: Location::new(&at.names.input_bucket, key.key()).to_string(),
+            totals: &manifest.totals,
+        };
         let show = text::command(&at.tenant, &format!("batch show {} {}", key.ledger.ledger, key.batch));
         return output.tell(&sent, |sent| {
             format!("batch {} of {} is uploaded: {show}\n", sent.batch, text::records(sent.totals.records()))
@@ -94,9 +101,7 @@ fn source(definition: &Definition, named: Option<&str>) -> Result<String, Failur
             Err(Failure::misuse(format!("ledger {} has no source {named:?}: it has {}", definition.name, all())))
         }
         (None, Some(only), None) => Ok(only.clone()),
-        (None, _, _) => {
-            Err(Failure::misuse(format!("say whose events these are with --source, one of {}", all())))
-        }
+        (None, _, _) => Err(Failure::misuse(format!("say whose events these are with --source, one of {}", all()))),
     }
 }
 
@@ -144,7 +149,10 @@ fn totals(counted: &[Counted], sender: Option<&Path>) -> Result<ControlTotals, F
         differences => {
             let each: Vec<_> = differences.iter().map(|difference| format!("\n  {difference}")).collect();
             let path = shown(path);
-            Err(Failure::misuse(format!("the files do not tie out with {path} (left: it, right: they):{}", each.concat())))
+            Err(Failure::misuse(format!(
+                "the files do not tie out with {path} (left: it, right: they):{}",
+                each.concat()
+            )))
         }
     }
 }

@@ -118,14 +118,19 @@ impl JobView {
     /// Its line where it stands alone.
     pub(crate) fn line(&self) -> String {
         let attempt = if self.attempt > 1 { format!(", attempt {}", self.attempt) } else { String::new() };
-        let state = if self.turns.get(Stage::Index.as_str()) == Some(&DONE) { "indexed".to_owned() } else { format!("{}, {}", self.step, self.state()) };
+        let state = if self.turns.get(Stage::Index.as_str()) == Some(&DONE) {
+            "indexed".to_owned()
+        } else {
+            format!("{}, {}", self.step, self.state())
+        };
         format!("{}, of batches {}: {state}{attempt}", self.job, self.batches)
     }
 
     /// Its line in a table.
     fn row(&self) -> Vec<String> {
         let turn = self.turns.get(self.step).map(|turn| format!(" ({turn})")).unwrap_or_default();
-        let lease = if self.status == "live" && self.resting_until.is_none() { short(self.lease_until) } else { String::new() };
+        let lease =
+            if self.status == "live" && self.resting_until.is_none() { short(self.lease_until) } else { String::new() };
         let failure = self.failure.as_ref().filter(|_| self.failures > 0 || self.status == "parked").map(failure);
         vec![
             self.job.to_string(),
@@ -252,8 +257,9 @@ impl LedgerView {
         if self.jobs.is_empty() {
             return String::new();
         }
-        let header =
-            ["job", "batches", "step", "state", "attempt", "events", "lease until", "failure"].map(str::to_owned).to_vec();
+        let header = ["job", "batches", "step", "state", "attempt", "events", "lease until", "failure"]
+            .map(str::to_owned)
+            .to_vec();
         columns(&std::iter::once(header).chain(self.jobs.iter().map(JobView::row)).collect::<Vec<_>>(), &[0, 4, 5])
     }
 
