@@ -66,6 +66,11 @@ fn what_the_code_reads_is_found() {
     };
     assert!(of("splitter").is_superset(&BTreeSet::from(["WORK_BUCKET", "DEFAULT_DELIMITER", "MAIL_TO"])));
     assert!(of("chunk-processor").is_superset(&BTreeSet::from(["REDIS_HOST", "REDIS_PASSWORD"])));
+    // Read by a `Config` of another module, by one that is another module's own, and by a type with another name.
+    let machines = BTreeSet::from(["LEDGERS_TABLE", "STATELESS_MACHINE_ARN", "STATEFUL_MACHINE_ARN"]);
+    assert!(of("batch-registrar").is_superset(&machines) && of("batch-registrar").contains("DATA_BUCKET"));
+    assert_eq!(of("backlog-manager"), machines);
+    assert_eq!(of("reducer"), BTreeSet::from(["WORK_BUCKET", "DATA_BUCKET", "LEDGERS_TABLE"]));
     assert!(of("emailer").contains("LINK_ROLE_ARN"));
     assert!(!of("merger").contains("LINK_ROLE_ARN"));
 }
