@@ -33,11 +33,11 @@ Describe a feed, load what its rows are enriched from, send a file through, and 
   tieout run output default-0123456789abcdef0123456789abcdef --to clean.csv
   tieout run report default-0123456789abcdef0123456789abcdef --to report.html
 
-Describe a ledger, send it the events of a day, and look at what is known of one order:
+Describe a ledger, send it the events of half a year, and look at what is known of one order:
 
   tieout ledger put examples/ledger/ledger.json
-  tieout batch submit orders shop.csv --source shop --from 2024-05-01 --to 2024-05-02 --wait
-  tieout artifact get orders A-1
+  tieout batch submit orders examples/ledger/events/shop-2016-h1.csv --source shop --from 2016-01-01 --to 2016-07-01 --wait
+  tieout artifact get orders 155314338
   tieout ledger show orders
 
 Results go to standard output, progress and errors to standard error.
