@@ -217,7 +217,7 @@ mod tests {
         let mut csv = "id,event,time,amount\n".to_owned();
         let mut lines = String::new();
         for row in 0..400_000 {
-            csv.push_str(&format!("a,{row},2026-01-01T08:00:00Z,0.01{:>20}\n", ""));
+            csv.push_str(&format!("a,{row:020},2026-01-01T08:00:00Z,0.01\n"));
             lines.push_str(&format!(
                 "{{\"id\":\"a\",\"event\":{row},\"time\":\"2026-01-01T08:00:00Z\",\"amount\":0.01}}\n"
             ));
