@@ -69,10 +69,10 @@ pub(crate) fn read<'a>(
     Lines { records: writer.into_bytes(), places, faults }
 }
 
-/// Cuts JSON lines into ranges, in one pass over their bytes: the same lines that [`read`] sees, and what it takes for
-/// empty passed over.
+/// Cuts JSON lines into ranges, in one pass over their bytes: the same lines that [`reduce`](crate::reduce) sees, and
+/// what it takes for empty passed over.
 #[derive(Debug)]
-pub(crate) struct LineSplitter {
+pub struct LineSplitter {
     plan: SplitPlan,
     /// The first bytes, until there are enough to see a byte order mark; `None` from then on.
     lead: Option<Vec<u8>>,
@@ -89,7 +89,7 @@ pub(crate) struct LineSplitter {
 
 impl LineSplitter {
     /// A splitter at the beginning of an input.
-    pub(crate) fn new(plan: SplitPlan) -> Self {
+    pub fn new(plan: SplitPlan) -> Self {
         Self {
             plan,
             lead: Some(Vec::with_capacity(3)),
@@ -104,7 +104,7 @@ impl LineSplitter {
     }
 
     /// Scans the next block.
-    pub(crate) fn push(&mut self, block: &[u8]) -> Result<(), StructureError> {
+    pub fn push(&mut self, block: &[u8]) -> Result<(), StructureError> {
         let Some(lead) = &mut self.lead else { return self.scan(block) };
         let (more, rest) = block.split_at(block.len().min(3 - lead.len()));
         lead.extend_from_slice(more);
@@ -116,7 +116,7 @@ impl LineSplitter {
     }
 
     /// Ends the input.
-    pub(crate) fn finish(mut self) -> Result<Split, StructureError> {
+    pub fn finish(mut self) -> Result<Split, StructureError> {
         self.begin()?;
         self.close_range(self.position)?;
         Ok(Split { header: None, ranges: self.done, records: self.records, bytes: self.position })
@@ -299,5 +299,55 @@ mod tests {
         for ((_, fault), says) in faults.iter().zip(says) {
             assert!(fault.contains(says), "{fault:?} {says}");
         }
+    }
+
+    fn cut(text: &str, target: u64, block: usize) -> Result<Split, StructureError> {
+        let plan = SplitPlan { chunk: ChunkSize::ByBytes(target), chunk_bytes_max: 90, chunks_max: 20 };
+        let mut splitter = LineSplitter::new(plan);
+        text.as_bytes().chunks(block).try_for_each(|block| splitter.push(block))?;
+        splitter.finish()
+    }
+
+    /// Splitter and reader see the same lines, however the input comes and is cut.
+    #[test]
+    fn ranges_hold_the_lines_that_are_read() {
+        let text = "\u{feff} \t\n{\"id\":1}\n\n{\"id\":\r2}\r\n\x0c\n[]\nno\n   {\"id\":3}  \n \n{\"id\":4}";
+        let format =
+            Format::new(&records::Dialect { header: false, ..Default::default() }, Default::default()).unwrap();
+        let places = |bytes: &str, at| {
+            let lines = read(bytes.as_bytes(), &["id"], &format, 70, at);
+            let faults = lines.faults.iter().map(|(place, _)| (place.row, place.offset));
+            let mut places: Vec<_> = lines.places.iter().map(|place| (place.row, place.offset)).chain(faults).collect();
+            places.sort_unstable();
+            places
+        };
+        let all = places(text.get(3..).unwrap(), (3, 1));
+        assert_eq!(all.len(), 6);
+        for (target, block) in [(1, 1), (1, 100), (12, 7), (1000, 2)] {
+            let split = cut(text, target, block).unwrap();
+            assert_eq!((split.records, split.bytes), (6, text.len() as u64));
+            let mut seen = Vec::new();
+            for range in &split.ranges {
+                let bounds = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+                let of_range = places(text.get(bounds).unwrap(), (range.start, range.first_row));
+                assert_eq!(of_range.len() as u64, range.records);
+                seen.extend(of_range);
+            }
+            assert_eq!(seen, all);
+            assert_eq!(split.ranges.len(), if target == 1 { 6 } else { split.ranges.len() });
+        }
+        for nothing in ["", "\u{feff}", " \n\n", "\n"] {
+            let split = cut(nothing, 1, 1).unwrap();
+            assert_eq!((split.records, split.ranges.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_cut_is_refused() {
+        let long = format!("{{}}\n{{\"id\":\"{}\"}}", "x".repeat(90));
+        assert_eq!(cut(&long, 1, 7), Err(StructureError::RecordTooLong { row: 2, offset: 3, limit: 90 }));
+        let many = "{}\n".repeat(21);
+        assert_eq!(cut(&many, 1, 7), Err(StructureError::TooManyChunks { limit: 20 }));
+        assert_eq!(cut(&many, 60, 7).unwrap().ranges.len(), 2);
     }
 }
