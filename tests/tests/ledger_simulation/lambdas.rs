@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -72,7 +72,7 @@ struct Inner {
     /// By ARN.
     machines: &'static BTreeMap<&'static str, Machine>,
     /// Two warm instances of each; they are made after this, because some of them start executions.
-    instances: OnceLock<[Functions; 2]>,
+    instances: Mutex<Option<[Functions; 2]>>,
     executions: Mutex<BTreeSet<String>>,
     waiting: Mutex<BTreeMap<String, oneshot::Sender<Value>>>,
     running: Mutex<u64>,
@@ -88,7 +88,7 @@ impl Cloud {
             scene: scene.clone(),
             objects,
             machines,
-            instances: OnceLock::new(),
+            instances: Mutex::default(),
             executions: Mutex::default(),
             waiting: Mutex::default(),
             running: Mutex::default(),
@@ -96,7 +96,12 @@ impl Cloud {
     }
 
     pub(crate) fn deploy(&self, instances: [Functions; 2]) {
-        assert!(self.0.instances.set(instances).is_ok(), "deployed once");
+        *lock(&self.0.instances) = Some(instances);
+    }
+
+    /// Takes the functions away, which hold on to this as this does to them.
+    pub(crate) fn close(&self) {
+        lock(&self.0.instances).take();
     }
 
     /// How many workers are at work, those that nobody waits for among them.
@@ -107,8 +112,8 @@ impl Cloud {
     /// A worker begins; what it says at the end, if anybody still listens, and nothing if it dies.
     fn begin(&self, function: &str, payload: Value) -> oneshot::Receiver<Result<Value, Failure>> {
         let scene = self.0.scene.clone();
-        let instance = self.0.instances.get().map(|instances| &instances[scene.below(2) as usize]);
-        let handler = instance.and_then(|functions| functions.0.get(function)).cloned();
+        let instance = scene.below(2) as usize;
+        let handler = lock(&self.0.instances).as_ref().and_then(|all| all[instance].0.get(function).cloned());
         let handler = handler.unwrap_or_else(|| panic!("{function} is not deployed"));
         let (tell, told) = oneshot::channel();
         let at_work = AtWork::new(self.clone());

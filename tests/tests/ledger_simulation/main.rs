@@ -81,6 +81,7 @@ fn simulate(seed: u64, sabotage: Option<Sabotage>) -> Course {
     let setting = Setting::draw(seed);
     let installation = Installation::new(seed, &setting, sabotage);
     let mut scheduler = Scheduler::new(installation.scene.clone());
+    let _closes = Closes(&installation);
     begin(&installation, &setting);
     let mut seen = Seen::default();
     loop {
@@ -102,6 +103,15 @@ fn simulate(seed: u64, sabotage: Option<Sabotage>) -> Course {
             return Course { situations: scene.situations(), steps: scene.steps(), ended_at: scene.clock().now() };
         }
         assert!(installation.scene.steps() < STEPS_MAX, "no end: {all:#?}");
+    }
+}
+
+/// Lets go of an installation, however its simulation ends.
+struct Closes<'a>(&'a Installation);
+
+impl Drop for Closes<'_> {
+    fn drop(&mut self) {
+        self.0.cloud.close();
     }
 }
 
@@ -146,8 +156,7 @@ fn run(seeds: &[u64], sabotage: Option<Sabotage>) -> (Option<u64>, BTreeMap<&'st
     let next = AtomicU64::new(0);
     let worker = || {
         let (mut failed, mut situations) = (None, BTreeMap::<_, u32>::new());
-        loop {
-            let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize).copied() else { break };
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize).copied() {
             match catch_unwind(AssertUnwindSafe(|| simulate(seed, sabotage))) {
                 Ok(course) => {
                     course.situations.into_iter().for_each(|situation| *situations.entry(situation).or_default() += 1);
