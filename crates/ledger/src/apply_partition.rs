@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use environment::{ConfigError, parsed, text};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use serde_json::json;
 use storage::{Clock, Objects, Tables};
 use tracing::info;
@@ -161,11 +161,9 @@ impl StateEngine {
                 let what = format!("job {number} in at most {} partition bits", run.partition_bits);
                 return Err(LedgerError::StepMissing { what, job: run.job });
             }
-            let parts = stream::iter(manifest.parts(partition, run.partition_bits))
-                .map(|part| self.overlay_part(part, stateless))
-                .buffered(READS_AT_ONCE)
-                .try_collect()
-                .await?;
+            let parts = manifest.parts(partition, run.partition_bits).iter();
+            let parts: Vec<_> = parts.map(|part| self.overlay_part(part, stateless).boxed()).collect();
+            let parts = stream::iter(parts).buffered(READS_AT_ONCE).try_collect().await?;
             overlays.push(OverlayBytes { job: number, parts });
         }
         Ok(overlays)

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use environment::{ConfigError, parsed, text};
 use error_class::{Classified, ErrorClass};
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use jiff::Timestamp;
 use storage::{ByteRange, Cache, Clock, Objects, Tables, objects::read_range};
 use tracing::{info, warn};
@@ -227,10 +227,8 @@ impl IndexWorker {
         let (mut idle, mut pause) = (0, PAUSE_FIRST);
         loop {
             let asked = pending.len();
-            let (run, at_once) = (shift.run, shift.at_once);
-            let mut puts = stream::iter(pending)
-                .map(|entry| async move { (entry, self.put(run, sidecar, entry).await) })
-                .buffer_unordered(at_once);
+            let puts: Vec<_> = pending.into_iter().map(|entry| self.put(shift.run, sidecar, entry).boxed()).collect();
+            let mut puts = stream::iter(puts).buffer_unordered(shift.at_once);
             let (mut left, mut passing) = (Vec::new(), None);
             while let Some((entry, put)) = puts.next().await {
                 match put {
@@ -249,7 +247,11 @@ impl IndexWorker {
                 shift.at_once = (shift.at_once + PUTS_AT_ONCE / 16).min(PUTS_AT_ONCE);
                 return Ok(Progress::On);
             };
-            idle = if left.len() < asked { 0 } else { idle + 1 };
+            if left.len() < asked {
+                (idle, pause) = (0, PAUSE_FIRST);
+            } else {
+                idle += 1;
+            }
             if idle >= IDLE_TRIES {
                 return Err(error);
             }
@@ -264,7 +266,16 @@ impl IndexWorker {
         }
     }
 
-    async fn put(
+    async fn put<'e>(
+        &self,
+        run: &RunInput,
+        sidecar: &Sidecar<'_>,
+        entry: &'e SidecarEntry<'e>,
+    ) -> (&'e SidecarEntry<'e>, Result<Progress, LedgerError>) {
+        (entry, self.try_put(run, sidecar, entry).await)
+    }
+
+    async fn try_put(
         &self,
         run: &RunInput,
         sidecar: &Sidecar<'_>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use environment::{ConfigError, text};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use storage::{Cache, Clock, Objects, Tables, objects::read_range};
 use tracing::info;
 
@@ -125,12 +125,9 @@ impl Prefetcher {
             return Err(corrupt(Corrupt::new("stateless file", "it has another number of keys than its commit says")));
         }
         let (mut writer, mut found, mut figures) = (PrefetchedWriter::default(), 0, FetchFigures::default());
-        let mut stretches = stream::iter(keys.chunks(KEYS_A_STRETCH))
-            .map(|keys| async move {
-                self.workplace.turns.renew(&run.who(), entered.policy()).await?;
-                Ok::<_, LedgerError>((keys, self.artifacts.get_many(&run.ledger, keys).await?))
-            })
-            .buffered(STRETCHES_AT_ONCE);
+        let stretches: Vec<_> =
+            keys.chunks(KEYS_A_STRETCH).map(|keys| self.stretch(run, keys, entered).boxed()).collect();
+        let mut stretches = stream::iter(stretches).buffered(STRETCHES_AT_ONCE);
         while let Some((keys, (versions, fetched))) = stretches.try_next().await? {
             figures.add(fetched);
             for (key, version) in keys.iter().zip(&versions) {
@@ -140,5 +137,16 @@ impl Prefetcher {
         }
         drop(stretches);
         Ok((writer.finish(), found, figures))
+    }
+
+    /// The current versions of some keys.
+    async fn stretch<'k>(
+        &self,
+        run: &RunInput,
+        keys: &'k [&'k str],
+        entered: &Entered,
+    ) -> Result<(&'k [&'k str], (Vec<Option<Found>>, FetchFigures)), LedgerError> {
+        self.workplace.turns.renew(&run.who(), entered.policy()).await?;
+        Ok((keys, self.artifacts.get_many(&run.ledger, keys).await?))
     }
 }
