@@ -171,7 +171,7 @@ impl IndexWorker {
             return Ok(Progress::On);
         }
         let at = self.workplace.data(&written.sidecar.key);
-        let bytes = self.workplace.whole(&at).await?;
+        let bytes = self.workplace.written(&at, written.sidecar.bytes).await?;
         let corrupt = |source| LedgerError::File { file: at.to_string(), source };
         let sidecar = Sidecar::open(&bytes).map_err(corrupt)?;
         let entries: Vec<SidecarEntry<'_>> = sidecar.clone().collect::<Result<_, _>>().map_err(corrupt)?;

@@ -18,7 +18,7 @@ use crate::{
     prefetched::PrefetchedWriter,
     stage::Stage,
     versions::FetchFigures,
-    workplace::{Entered, Workplace, attempt_place},
+    workplace::{Entered, Pulse, Workplace, attempt_place},
 };
 
 /// What prefetcher is configured by.
@@ -124,9 +124,10 @@ impl Prefetcher {
         if keys.len() as u64 != combined.artifacts {
             return Err(corrupt(Corrupt::new("stateless file", "it has another number of keys than its commit says")));
         }
+        let pulse = self.workplace.pulse(run, entered.policy());
         let (mut writer, mut found, mut figures) = (PrefetchedWriter::default(), 0, FetchFigures::default());
         let stretches: Vec<_> =
-            keys.chunks(KEYS_A_STRETCH).map(|keys| self.stretch(run, keys, entered).boxed()).collect();
+            keys.chunks(KEYS_A_STRETCH).map(|keys| self.stretch(run, keys, &pulse).boxed()).collect();
         let mut stretches = stream::iter(stretches).buffered(STRETCHES_AT_ONCE);
         while let Some((keys, (versions, fetched))) = stretches.try_next().await? {
             figures.add(fetched);
@@ -144,9 +145,9 @@ impl Prefetcher {
         &self,
         run: &RunInput,
         keys: &'k [&'k str],
-        entered: &Entered,
+        pulse: &Pulse<'_>,
     ) -> Result<(&'k [&'k str], (Vec<Option<Found>>, FetchFigures)), LedgerError> {
-        self.workplace.turns.renew(&run.who(), entered.policy()).await?;
+        pulse.beat().await?;
         Ok((keys, self.artifacts.get_many(&run.ledger, keys).await?))
     }
 }

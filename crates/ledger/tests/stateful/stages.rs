@@ -369,9 +369,10 @@ async fn a_version_of_the_job_itself_ends_the_attempt() {
         let entry = IndexEntry { sequence: run.batches.lo(), ..entry.clone() };
         writer.push(key, (key == "k000").then_some((&entry, line.as_bytes())));
     }
-    let file = Written { key: "acme/zombie.versions".to_owned(), bytes: 0 };
+    let bytes = writer.finish();
+    let file = Written { key: "acme/zombie.versions".to_owned(), bytes: bytes.len() as u64 };
     let at = Location::new("work", &file.key);
-    world.objects.put(&at, Bytes::from(writer.finish()), PutOptions::default()).await.unwrap();
+    world.objects.put(&at, Bytes::from(bytes), PutOptions::default()).await.unwrap();
     let keys = keys.len() as u64;
     let partition = request.partition;
     let commit = PrefetchedPartition { partition, file, keys, found: 1, cached: 0, reads: 0, bytes_read: 0 };
