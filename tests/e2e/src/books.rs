@@ -65,6 +65,11 @@ impl Default for Shape {
     }
 }
 
+/// Changes a definition: each batch is a job of its own.
+pub fn one_by_one(definition: &mut Value) {
+    definition["policy"]["grouping"] = json!({ "batchesMax": 1 });
+}
+
 /// A ledger, and what was sent to it.
 pub struct Books {
     /// The ledger.
