@@ -29,7 +29,6 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 const TRIES: usize = 4;
 /// A ledger in which nothing has happened for so long hangs on a worker that is held: an undisturbed step takes less.
 const STUCK: Duration = Duration::from_millis(2_500);
-
 /// Four batches over the same orders.
 fn plan() -> Plan {
     Plan { events: 2_000, artifacts: 150, batches: 4, duplicates: 2, conflicts: 2, rejects: 2, ..Plan::default() }
@@ -205,39 +204,44 @@ async fn without_a_cache_nothing_is_wrong() {
     let _alone = ALONE.lock().await;
     let stack = Stack::connect().await;
     let mut books = Books::open(&stack, "cacheless", Shape::default(), one_by_one).await;
-    let plan = Plan { events: 6_000, batches: 12, ..plan() };
-    for (index, batch) in plan.batches().enumerate() {
-        books.send(&batch).await;
-        match index {
-            3 => {
-                books
-                    .until("it is at work", async |books: &Books| {
-                        (books.book.head(&books.id).await.unwrap().indexed > JobNumber::ZERO).then_some(())
-                    })
-                    .await;
-                python("from local import services; services.terminate('valkey')").well();
-            }
-            7 => {
-                books.settled().await;
-                python("from local import settings, stack; stack.start_services(settings.current())").well();
-                // A cache that failed is left alone for some seconds.
-                sleep(Duration::from_secs(6)).await;
-            }
-            _ => {}
-        }
+    let plan = Plan { events: 15_000, batches: 30, ..plan() };
+    let batches: Vec<Batch> = plan.batches().collect();
+    let (before, rest) = batches.split_at(4);
+    let (without, after) = rest.split_at(4);
+    for batch in before {
+        books.send(batch).await;
+    }
+    let some = async |books: &Books| {
+        let head = books.book.head(&books.id).await.unwrap();
+        (head.indexed > JobNumber::ZERO).then_some(())
+    };
+    books.until("something is indexed", some).await;
+    python("from local import services; services.terminate('valkey')").well();
+    for batch in without {
+        books.send(batch).await;
     }
     books.agree().await;
-    let cached = |step: &StepRecord| step.figures.get("cached").and_then(Value::as_u64).unwrap_or_default();
+    assert_eq!(cached(&books, 7..=8).await, 0, "a cache that was down has answered");
+
+    python("from local import settings, stack; stack.start_services(settings.current())").well();
+    // Each worker that finds its connection broken leaves the cache alone for some seconds.
+    for (number, batch) in (9..).zip(after) {
+        books.send(batch).await;
+        books.settled().await;
+        if cached(&books, number..=number).await > 0 {
+            books.agree().await;
+            return;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+    panic!("the cache is not used again");
+}
+
+/// How many artifacts the prefetchers of these jobs have found in the cache.
+async fn cached(books: &Books, jobs: std::ops::RangeInclusive<u64>) -> u64 {
     let steps = books.steps().await;
-    let prefetch = |numbers: std::ops::RangeInclusive<u64>| {
-        steps
-            .iter()
-            .filter(|step| step.step == "prefetch" && numbers.contains(&step.job.get()))
-            .map(cached)
-            .sum::<u64>()
-    };
-    assert_eq!(prefetch(6..=8), 0, "a cache that was down has answered");
-    assert!(prefetch(11..=12) > 0, "the cache was not filled again");
+    let of_jobs = steps.iter().filter(|step| step.step == "prefetch" && jobs.contains(&step.job.get()));
+    of_jobs.filter_map(|step| step.figures.get("cached").and_then(Value::as_u64)).sum()
 }
 
 /// Registered all at once and in any order, batches get dense numbers, and the artifacts do not care.
