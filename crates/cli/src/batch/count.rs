@@ -3,17 +3,18 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom},
+    io::{Cursor, Read, Seek, SeekFrom},
     path::Path,
 };
 
 use error_class::chain;
 use indicatif::ProgressBar;
 use ledger::{
-    BatchSequence, EventCompression, EventFormat, EventRange, Interval, Ledger, PartitionBits, ReduceError, reduce,
+    BatchSequence, EventCompression, EventFormat, EventRange, Interval, Ledger, LineSplitter, PartitionBits,
+    ReduceError, UNPACKED_BYTES_MAX, reduce,
 };
 use money::ControlTotals;
-use records::{ChunkSize, Header, Packing, SplitPlan, Splitter, Unpacker};
+use records::{ChunkSize, Header, Packing, Split, SplitPlan, Splitter, Unpacker};
 
 use crate::{
     error::{Failure, shown},
@@ -25,9 +26,9 @@ use crate::{
 const RANGE_BYTES: u64 = 16 << 20;
 /// The longest range: its last record may be long.
 const RANGE_BYTES_MAX: u64 = 64 << 20;
-/// The longest packed file, unpacked.
-const UNPACKED_BYTES_MAX: u64 = 2 << 30;
 const BLOCK_BYTES: usize = 1 << 20;
+/// What files of gzip and Zstandard begin with.
+const PACKED: [&[u8]; 2] = [b"\x1F\x8B", b"\x28\xB5\x2F\xFD"];
 
 /// What is in a file of events.
 #[derive(Debug, Default)]
@@ -75,23 +76,15 @@ impl Counting<'_> {
         unpacker.finish().map_err(|error| self.wrong(chain(&error)))
     }
 
-    fn all(&mut self, file: &mut (impl Read + Seek)) -> Result<(), Failure> {
-        match self.ledger.definition().events.format {
-            EventFormat::Csv => self.csv(file),
-            EventFormat::JsonLines => self.lines(file),
-        }
-    }
-
     /// Once through the file to tell its records apart, and once to read them.
-    fn csv(&mut self, file: &mut (impl Read + Seek)) -> Result<(), Failure> {
-        let chunk = ChunkSize::ByBytes(RANGE_BYTES);
-        let plan = SplitPlan { chunk, chunk_bytes_max: RANGE_BYTES_MAX, chunks_max: u64::MAX };
-        let mut splitter = Splitter::new(self.ledger.format(), plan);
-        let mut block = vec![0; BLOCK_BYTES];
-        while let piece @ [_, ..] = self.read(file, &mut block)? {
-            splitter.push(piece).map_err(|error| self.wrong(chain(&error)))?;
+    fn all(&mut self, file: &mut (impl Read + Seek)) -> Result<(), Failure> {
+        let mut first = [0; 4];
+        let read = self.read(file, &mut first)?;
+        if PACKED.iter().any(|magic| read.starts_with(magic)) {
+            let says = "says nothing of it: unpack it first, or put a definition with events.compression in force";
+            return Err(self.wrong(format!("it is packed, and the ledger's definition {says}")));
         }
-        let split = splitter.finish().map_err(|error| self.wrong(chain(&error)))?;
+        let split = self.split(file).map_err(|error| self.wrong(error))?;
         let header = match split.header {
             Some(at) => {
                 let bytes = self.range(file, at.start, at.end)?;
@@ -106,27 +99,29 @@ impl Counting<'_> {
         Ok(())
     }
 
-    fn lines(&mut self, file: &mut impl Read) -> Result<(), Failure> {
-        let mut reader = BufReader::with_capacity(BLOCK_BYTES, file);
-        let mut offset = 0;
+    fn split(&self, file: &mut (impl Read + Seek)) -> Result<Split, String> {
+        let chunk = ChunkSize::ByBytes(RANGE_BYTES);
+        let plan = SplitPlan { chunk, chunk_bytes_max: RANGE_BYTES_MAX, chunks_max: u64::MAX };
+        let format = self.ledger.definition().events.format;
+        let (mut records, mut lines) = (Splitter::new(self.ledger.format(), plan), LineSplitter::new(plan));
+        let mut block = vec![0; BLOCK_BYTES];
+        let io = |error: std::io::Error| error.to_string();
+        file.seek(SeekFrom::Start(0)).map_err(io)?;
         loop {
-            let mut bytes = Vec::new();
-            let fault = |error| Failure::file(self.path, &error);
-            reader.by_ref().take(RANGE_BYTES).read_to_end(&mut bytes).map_err(fault)?;
-            if bytes.last().is_some_and(|last| *last != b'\n') {
-                let rest = reader.by_ref().take(RANGE_BYTES_MAX).read_until(b'\n', &mut bytes).map_err(fault)?;
-                if rest as u64 == RANGE_BYTES_MAX {
-                    return Err(
-                        self.wrong(format!("a line behind byte {offset} is longer than {RANGE_BYTES_MAX} bytes"))
-                    );
-                }
-            }
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            self.take(&bytes, offset, self.counted.totals.records() + 1, None)?;
-            offset += bytes.len() as u64;
+            let read = file.read(&mut block).map_err(io)?;
+            let piece = block.get(..read).unwrap_or_default();
+            let done = match format {
+                _ if piece.is_empty() => break,
+                EventFormat::Csv => records.push(piece),
+                EventFormat::JsonLines => lines.push(piece),
+            };
+            done.map_err(|error| chain(&error))?;
         }
+        let split = match format {
+            EventFormat::Csv => records.finish(),
+            EventFormat::JsonLines => lines.finish(),
+        };
+        split.map_err(|error| chain(&error))
     }
 
     fn take(&mut self, bytes: &[u8], offset: u64, first_row: u64, header: Option<&Header>) -> Result<(), Failure> {
@@ -222,7 +217,7 @@ mod tests {
         let mut csv = "id,event,time,amount\n".to_owned();
         let mut lines = String::new();
         for row in 0..400_000 {
-            csv.push_str(&format!("a,{row},2026-01-01T08:00:00Z,0.01{:>20}\n", ""));
+            csv.push_str(&format!("a,{row:020},2026-01-01T08:00:00Z,0.01\n"));
             lines.push_str(&format!(
                 "{{\"id\":\"a\",\"event\":{row},\"time\":\"2026-01-01T08:00:00Z\",\"amount\":0.01}}\n"
             ));
@@ -246,6 +241,8 @@ mod tests {
         assert!(!told.contains("batch 1"), "{told}");
         let told = counted(&refusing, b"id,event,time\n").map(|_| ());
         assert!(told.is_ok() || told.unwrap_err().contains("amount"));
+        let told = counted(&refusing, b"\x1F\x8B\x08\0 packed").unwrap_err();
+        assert!(told.contains("it is packed"), "{told}");
         let gzip = ledger(json!({ "format": "csv", "compression": "gzip" }), "continue");
         let told = counted(&gzip, CSV.as_bytes()).unwrap_err();
         assert!(told.contains("damaged"), "{told}");

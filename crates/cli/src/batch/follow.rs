@@ -14,11 +14,11 @@ use storage::StorageError;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    batch::view::{BatchView, figures, step_status},
+    batch::view::{BatchView, figures, in_order, step_status},
     error::Failure,
     follow::{interrupt, passes},
     ledgers::view::failure,
-    output::{json, note},
+    output::note,
 };
 
 /// How long a batch may take to appear in the book before a person is told why that could be.
@@ -46,7 +46,13 @@ pub(crate) async fn look(book: &Book, ledger: &LedgerId, batch: &str) -> Result<
         return Ok(fault.map(|fault| BatchView::not_taken(ledger, &fault)));
     };
     let view = book.view(ledger).await?;
-    Ok(Some(BatchView::of(ledger, &record, fault.as_ref(), &view)))
+    let mut batch = BatchView::of(ledger, &record, fault.as_ref(), &view);
+    if let (None, Some(number)) = (batch.job, batch.number) {
+        // Of jobs behind the cursor the view knows nothing.
+        let numbered = book.numbered(ledger, number, number).await?.pop();
+        batch.job = numbered.and_then(|numbered| numbered.job).map(|job| job.get());
+    }
+    Ok(Some(batch))
 }
 
 /// A batch and the steps of its job, as they were at one time.
@@ -57,13 +63,12 @@ struct Seen {
 }
 
 /// Follows an upload until it is in its ledger or cannot get there by itself, for at most `patience`, and until the
-/// caller interrupts. What happens is told: to people a line each on standard error, else an object each.
+/// caller interrupts. What happens is told, a line each on standard error.
 pub(crate) async fn follow(
     book: &Book,
     steps: &Steps,
     upload: &Upload,
     patience: Duration,
-    objects: bool,
 ) -> Result<BatchView, Failure> {
     let words = format!("batch show {} {}", upload.ledger.ledger, upload.batch);
     let show = text::command(&upload.ledger.tenant, &words);
@@ -71,7 +76,7 @@ pub(crate) async fn follow(
         // The interrupt first: from the first look on, one is heard.
         biased;
         () = interrupt() => Err(Failure::Interrupted(format!("the batch goes on: {show}"))),
-        ended = until_ended(book, steps, upload, patience, objects, &show) => ended,
+        ended = until_ended(book, steps, upload, patience, &show) => ended,
     }
 }
 
@@ -80,7 +85,6 @@ async fn until_ended(
     steps: &Steps,
     upload: &Upload,
     patience: Duration,
-    objects: bool,
     show: &str,
 ) -> Result<BatchView, Failure> {
     let begun = Instant::now();
@@ -90,7 +94,7 @@ async fn until_ended(
         match look_at(book, steps, upload).await {
             Ok(now) => {
                 failed_looks = 0;
-                tell(&seen, &now, objects)?;
+                changes(&seen, &now).iter().for_each(|line| note(line));
                 seen = now;
             }
             Err(error) if passes(&error) && failed_looks < FAILED_LOOKS_MAX => {
@@ -122,22 +126,12 @@ async fn look_at(book: &Book, steps: &Steps, upload: &Upload) -> Result<Seen, St
         (_, Some(fault)) => BatchView::not_taken(ledger, &fault),
         (_, None) => BatchView::uploaded(ledger, batch),
     };
-    let steps = match batch.job {
+    let mut steps = match batch.job {
         Some(job) => steps.of_job(ledger, ledger::JobNumber::new(job)).await?,
         None => Vec::new(),
     };
+    in_order(&mut steps);
     Ok(Seen { batch, steps })
-}
-
-fn tell(before: &Seen, after: &Seen, objects: bool) -> Result<(), Failure> {
-    if objects {
-        if before != after {
-            json(&serde_json::json!({ "progress": after.batch, "steps": after.steps }))?;
-        }
-        return Ok(());
-    }
-    changes(before, after).iter().for_each(|line| note(line));
-    Ok(())
 }
 
 /// What happened between two looks, a line each.
@@ -225,6 +219,14 @@ mod tests {
             self.put("fault#b1", fault).await;
         }
 
+        async fn numbered(&self) {
+            let numbered = json!({
+                "number": 1, "batch": "b1", "source": "shop", "correction": false, "events": 1, "bytes": 1, "pinned": "p",
+                "interval": { "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" }, "job": 1,
+            });
+            self.put("number#000000000001", numbered).await;
+        }
+
         async fn head(&self, indexed: u64) {
             let head = json!({
                 "next": 2, "grouped": indexed, "prefetched": indexed, "applied": indexed, "indexed": indexed, "fence": 0,
@@ -234,7 +236,7 @@ mod tests {
 
         async fn follow(&self, fault_before: Option<Timestamp>) -> Result<BatchView, Failure> {
             let upload = Upload { ledger: ledger(), batch: "b1".into(), digest: "mine".into(), fault_before };
-            until_ended(&self.book, &self.steps, &upload, SHORT, false, "tieout batch show orders b1").await
+            until_ended(&self.book, &self.steps, &upload, SHORT, "tieout batch show orders b1").await
         }
     }
 
@@ -244,11 +246,12 @@ mod tests {
         let work = async {
             sleep(PAUSE / 2).await;
             place.registered("mine").await;
+            place.numbered().await;
             place.head(1).await;
         };
         let (ended, ()) = tokio::join!(place.follow(None), work);
         let ended = ended.unwrap();
-        assert_eq!((ended.status, ended.number), ("indexed", Some(BatchSequence::FIRST)));
+        assert_eq!((ended.status, ended.number, ended.job), ("indexed", Some(BatchSequence::FIRST), Some(1)));
     }
 
     #[tokio::test]

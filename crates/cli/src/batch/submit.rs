@@ -78,7 +78,7 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
         });
     }
     let patience = Duration::from_secs(command.timeout);
-    let ended = follow(&at.book(), &at.steps(), &uploaded, patience, output.json).await?;
+    let ended = follow(&at.book(), &at.steps(), &uploaded, patience).await?;
     output.tell(&ended, |ended: &BatchView| ended.text() + &ended.what_next())?;
     if ended.status == "indexed" { Ok(()) } else { Err(Failure::Run) }
 }
