@@ -99,7 +99,7 @@ def asked(*arguments: str, known: bool = True) -> Any:
 
 
 def follow(ledger: str, batches: int) -> int:
-    """Waits until so many batches are indexed, and tells what is at work meanwhile; how many were so at once, at most."""
+    """Waits until so many batches are indexed, and tells what is at work meanwhile. The most that was so at once."""
     begun, most, before = time.monotonic(), 0, ""
     while True:
         shown = asked("ledger", "show", ledger)

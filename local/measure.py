@@ -55,10 +55,8 @@ def index(name: str, batch: ledger.Batch) -> tuple[float, float]:
         raise Stop(f"batch {batch['batch']} could not be submitted")
     uploaded = datetime.now(UTC)
     while (shown := ledger.asked("batch", "show", name, batch["batch"], known=False))["status"] != "indexed":
-        if (
-            shown["status"] in ("parked", "refused", "not_taken")
-            or datetime.now(UTC).timestamp() > began.timestamp() + 300
-        ):
+        late = (datetime.now(UTC) - began).total_seconds() > ledger.PATIENCE_SECONDS
+        if late or shown["status"] in ("parked", "refused", "not_taken"):
             raise Stop(f"batch {batch['batch']} is not indexed: {json.dumps(shown, indent=2)}")
         time.sleep(0.2)
     ended = max(datetime.fromisoformat(step["ended_at"]) for step in shown["steps"] if step["step"] == "index")

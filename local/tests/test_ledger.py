@@ -71,9 +71,12 @@ class Words(unittest.TestCase):
 
     def test_an_artifact_that_stands_otherwise_is_refused(self) -> None:
         found = artifact("open", "1", "")
-        with mock.patch.object(ledger, "asked", return_value=found), mock.patch.object(ledger, "say"):
-            with self.assertRaisesRegex(Stop, "should be break, and is open"):
-                ledger.expect("orders", "1", "break")
+        with (
+            mock.patch.object(ledger, "asked", return_value=found),
+            mock.patch.object(ledger, "say"),
+            self.assertRaisesRegex(Stop, "should be break, and is open"),
+        ):
+            ledger.expect("orders", "1", "break")
 
     def test_the_order_of_the_first_event_is_found(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
