@@ -141,15 +141,7 @@ pub enum FileError {
     Columns(#[from] FeedError),
     /// A compressed file cannot be decompressed.
     #[error("the file cannot be decompressed")]
-    Compression(#[source] std::io::Error),
-    /// A compressed file is larger than fits.
-    #[error(
-        "the file is longer than {limit} bytes when decompressed, the bound for compressed files: upload it as plain CSV"
-    )]
-    TooLarge {
-        /// The bound.
-        limit: u64,
-    },
+    Compression(#[from] records::UnpackError),
     /// The feed publishes only files without rejects.
     #[error(
         "{rejected} of {records} records were rejected, and the feed publishes only files without rejects (onReject: fail)"

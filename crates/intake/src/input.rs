@@ -1,10 +1,8 @@
 //! Reading an input object: what it is, in parallel blocks, or decompressed.
 
-use std::io::Write;
-
 use bytes::Bytes;
-use flate2::write::MultiGzDecoder;
 use futures::{Stream, TryStreamExt};
+use records::{Packing, Unpacker};
 use storage::{
     ByteRange, Location, ObjectInfo, Objects, StorageError,
     objects::{self, read_range},
@@ -49,24 +47,14 @@ impl<'a> InputObject<'a> {
 
     /// All of it, decompressed into memory.
     pub(crate) async fn decompressed(&self) -> Result<Bytes, IntakeError> {
-        let mut decoder = MultiGzDecoder::new(Bounded { bytes: Vec::new() });
+        let mut unpacker = Unpacker::new(Packing::Gzip, DECOMPRESSED_BYTES_MAX);
         let unreadable = |error| self.unreadable(error);
         let mut stream = self.objects.read(&self.at, self.version, None).await.map_err(unreadable)?;
         while let Some(piece) = stream.try_next().await.map_err(unreadable)? {
-            decoder.write_all(&piece).map_err(|error| self.fault(error))?;
+            unpacker.push(&piece).map_err(|error| self.wrong(error))?;
         }
-        // `finish` checks the length and checksum at the end: a file that was cut off does not pass for a short one.
-        let whole = decoder.finish().map_err(|error| self.fault(error))?;
-        Ok(whole.bytes.into())
-    }
-
-    fn fault(&self, error: std::io::Error) -> IntakeError {
-        let source = if error.kind() == std::io::ErrorKind::FileTooLarge {
-            FileError::TooLarge { limit: DECOMPRESSED_BYTES_MAX }
-        } else {
-            FileError::Compression(error)
-        };
-        self.wrong(source)
+        let whole = unpacker.finish().map_err(|error| self.wrong(error))?;
+        Ok(whole.into())
     }
 
     /// What is not there any more was taken away by its sender; anything else is the store's fault.
@@ -80,25 +68,6 @@ impl<'a> InputObject<'a> {
     /// The error that says what is wrong with this file.
     pub(crate) fn wrong(&self, source: impl Into<FileError>) -> IntakeError {
         IntakeError::File { file: self.at.key.clone(), source: source.into() }
-    }
-}
-
-/// A buffer that refuses to outgrow its bound: a small file can decompress to a very large one.
-struct Bounded {
-    bytes: Vec<u8>,
-}
-
-impl Write for Bounded {
-    fn write(&mut self, piece: &[u8]) -> std::io::Result<usize> {
-        if (self.bytes.len() + piece.len()) as u64 > DECOMPRESSED_BYTES_MAX {
-            return Err(std::io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(piece);
-        Ok(piece.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
     }
 }
 

@@ -204,7 +204,7 @@ pub struct ApplyManifest {
     pub job: JobNumber,
     /// How many partitions it was cut into.
     pub partition_bits: PartitionBits,
-    /// The partitions with new versions, in order.
+    /// The partitions that had events, in order; one whose events were all taken before has no part-files.
     pub partitions: Vec<AppliedPartition>,
 }
 

@@ -5,7 +5,7 @@ use storage::{StorageError, documents::DocumentError};
 
 use crate::{
     ApplyError, BatchSequence, CombineError, Corrupt, DefinitionError, JobNumber, ReduceError, job::JobRefusal,
-    manifest::LedgerId, operate::OperateError, register::RegisterError, turns::TurnError,
+    manifest::LedgerId, operate::OperateError, register::RegisterError, stage::Stage, turns::TurnError,
 };
 
 /// Why a function did not do what it was asked.
@@ -105,6 +105,9 @@ pub enum LedgerError {
         /// The job.
         job: JobNumber,
     },
+    /// A stage that somebody else begins and ends.
+    #[error("stage-coordinator neither begins nor ends {0}")]
+    NotCoordinated(Stage),
     /// Two independent counts or sums of the same records differ.
     #[error("{boundary}: {difference}")]
     ControlTotalMismatch {
@@ -152,9 +155,11 @@ impl Classified for LedgerError {
             | Self::Totals(_) => ErrorClass::InvalidInput,
             Self::BatchRefused { .. } => ErrorClass::Conflict,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
-            Self::UnknownVersion { .. } | Self::File { .. } | Self::StepMissing { .. } | Self::LostUpdate { .. } => {
-                ErrorClass::Bug
-            }
+            Self::UnknownVersion { .. }
+            | Self::NotCoordinated(_)
+            | Self::File { .. }
+            | Self::StepMissing { .. }
+            | Self::LostUpdate { .. } => ErrorClass::Bug,
         }
     }
 }

@@ -241,7 +241,7 @@ impl Job {
         runs && !waits && self.lease_until <= now
     }
 
-    fn check_attempt(&self, attempt: u32) -> Result<(), JobRefusal> {
+    pub(crate) fn check_attempt(&self, attempt: u32) -> Result<(), JobRefusal> {
         let job = self.number();
         match self.status {
             JobStatus::Void { .. } => Err(JobRefusal::Void(job)),

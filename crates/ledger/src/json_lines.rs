@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt};
 
 use memchr::memchr;
-use records::{Format, LineEnd, Writer};
+use records::{ChunkSize, Encoding, Format, LineEnd, RecordRange, Split, SplitPlan, StructureError, Writer};
 use serde::{
     Deserialize, Deserializer,
     de::{self, MapAccess, Visitor},
@@ -67,6 +67,130 @@ pub(crate) fn read<'a>(
         faults.extend(fault.map(|fault| (place, fault)));
     }
     Lines { records: writer.into_bytes(), places, faults }
+}
+
+/// Cuts JSON lines into ranges, in one pass over their bytes: the same lines that [`read`] sees, and what it takes for
+/// empty passed over.
+#[derive(Debug)]
+pub(crate) struct LineSplitter {
+    plan: SplitPlan,
+    /// The first bytes, until there are enough to see a byte order mark; `None` from then on.
+    lead: Option<Vec<u8>>,
+    position: u64,
+    /// Where the present line begins, and whether there is anything in it.
+    line: u64,
+    is_record: bool,
+    current: Option<RecordRange>,
+    /// Where the bytes begin that no range covers yet.
+    uncovered: u64,
+    done: Vec<RecordRange>,
+    records: u64,
+}
+
+impl LineSplitter {
+    /// A splitter at the beginning of an input.
+    pub(crate) fn new(plan: SplitPlan) -> Self {
+        Self {
+            plan,
+            lead: Some(Vec::with_capacity(3)),
+            position: 0,
+            line: 0,
+            is_record: false,
+            current: None,
+            uncovered: 0,
+            done: Vec::new(),
+            records: 0,
+        }
+    }
+
+    /// Scans the next block.
+    pub(crate) fn push(&mut self, block: &[u8]) -> Result<(), StructureError> {
+        let Some(lead) = &mut self.lead else { return self.scan(block) };
+        let (more, rest) = block.split_at(block.len().min(3 - lead.len()));
+        lead.extend_from_slice(more);
+        if lead.len() < 3 {
+            return Ok(());
+        }
+        self.begin()?;
+        self.scan(rest)
+    }
+
+    /// Ends the input.
+    pub(crate) fn finish(mut self) -> Result<Split, StructureError> {
+        self.begin()?;
+        self.close_range(self.position)?;
+        Ok(Split { header: None, ranges: self.done, records: self.records, bytes: self.position })
+    }
+
+    /// Looks for a byte order mark, then scans what else has been held back.
+    fn begin(&mut self) -> Result<(), StructureError> {
+        let Some(lead) = self.lead.take() else { return Ok(()) };
+        match lead.as_slice() {
+            [0xEF, 0xBB, 0xBF] => {
+                (self.position, self.line, self.uncovered) = (3, 3, 3);
+                Ok(())
+            }
+            [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
+                Err(StructureError::WrongEncoding { found: "utf-16", declared: Encoding::Utf8 })
+            }
+            other => self.scan(other),
+        }
+    }
+
+    fn scan(&mut self, mut rest: &[u8]) -> Result<(), StructureError> {
+        while !rest.is_empty() {
+            let end = memchr(b'\n', rest);
+            let (piece, behind) = rest.split_at_checked(end.map_or(rest.len(), |end| end + 1)).unwrap_or((rest, &[]));
+            if !self.is_record && piece.iter().any(|byte| !byte.is_ascii_whitespace()) {
+                self.is_record = true;
+                self.record_begins()?;
+            }
+            self.position += piece.len() as u64;
+            if self.position - self.line > self.plan.chunk_bytes_max {
+                let limit = usize::try_from(self.plan.chunk_bytes_max).unwrap_or(usize::MAX);
+                return Err(StructureError::RecordTooLong { row: self.records, offset: self.line, limit });
+            }
+            if end.is_some() {
+                (self.line, self.is_record) = (self.position, false);
+            }
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    fn record_begins(&mut self) -> Result<(), StructureError> {
+        let is_full = |range: RecordRange| {
+            let bytes = self.line - range.start;
+            bytes >= self.plan.chunk_bytes_max
+                || match self.plan.chunk {
+                    ChunkSize::ByBytes(target) => bytes >= target,
+                    ChunkSize::ByRecords(target) => range.records >= target,
+                }
+        };
+        if self.current.is_some_and(is_full) {
+            self.close_range(self.line)?;
+        }
+        self.records += 1;
+        match &mut self.current {
+            Some(range) => range.records += 1,
+            None => {
+                let (index, start) = (self.done.len() as u64, self.uncovered);
+                self.current = Some(RecordRange { index, start, end: 0, records: 1, first_row: self.records });
+            }
+        }
+        Ok(())
+    }
+
+    fn close_range(&mut self, end: u64) -> Result<(), StructureError> {
+        if let Some(range) = self.current.take() {
+            if self.done.len() as u64 >= self.plan.chunks_max {
+                return Err(StructureError::TooManyChunks { limit: self.plan.chunks_max });
+            }
+            self.done.push(RecordRange { end, ..range });
+            self.uncovered = end;
+        }
+        Ok(())
+    }
 }
 
 /// The cells of the named members of an object; absent ones and null are empty.

@@ -15,12 +15,23 @@ use crate::{
     job::{Job, JobRefusal, JobStatus},
     manifest::LedgerId,
     policy::{JOB_BATCHES_MAX, Terms},
-    turns::{TRIES, TurnError, Turns},
+    turns::{Attempt, TRIES, TurnError, Turns},
     watermark::{Completeness, Exception, SourceIntervals, completeness},
 };
 
 /// What becomes of batches of a job that is taken out, by their numbers. Those not named are let in again.
 pub type Verdicts = BTreeMap<BatchSequence, BatchStatus>;
+
+/// Who takes batches out of a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Taker {
+    /// A worker of this attempt, who found that they are not what they say.
+    Worker(u32),
+    /// A person.
+    Operator,
+    /// The rule that others may pass a parked job.
+    Policy,
+}
 
 /// Why an operator's wish is not granted.
 #[derive(Debug, thiserror::Error)]
@@ -78,10 +89,17 @@ const REASON_CHARS_MAX: usize = 1_000;
 
 /// Taking batches out of their jobs.
 impl Turns {
-    /// Takes a batch out because its events are not what its manifest says. Its neighbours in the job are let in again,
-    /// under new numbers; the backlog manager is called after this. Doing so again changes nothing.
-    pub async fn refuse(&self, ledger: &LedgerId, batch: &str, reason: &str) -> Result<(), OperateError> {
-        self.out(ledger, batch, &BatchStatus::Refused { reason: cut(reason) }).await
+    /// Takes batches of the job out because their events are not what their manifests say, each for its reason. Their
+    /// neighbours in the job are let in again, under new numbers; the backlog manager is called after this. Only the
+    /// current attempt is heard; whoever comes later is told that the job is void.
+    pub async fn refuse(&self, who: &Attempt, reasons: &BTreeMap<BatchSequence, String>) -> Result<(), TurnError> {
+        let refused = |reason: &String| BatchStatus::Refused { reason: cut(reason) };
+        let verdicts = reasons.iter().map(|(batch, reason)| (*batch, refused(reason))).collect();
+        self.take_out(&who.ledger, who.job, "a batch of it was refused", &verdicts, Taker::Worker(who.attempt)).await?;
+        for batch in reasons.keys() {
+            warn!(ledger = %who.ledger, job = %who.job, %batch, "batch refused");
+        }
+        Ok(())
     }
 
     async fn out(&self, ledger: &LedgerId, batch: &str, status: &BatchStatus) -> Result<(), OperateError> {
@@ -99,7 +117,7 @@ impl Turns {
             let numbered = self.book.numbered(ledger, number, number).await?.pop().ok_or_else(unknown)?;
             let job = numbered.job.ok_or_else(|| OperateError::NotGrouped(batch.to_owned()))?;
             let verdicts = Verdicts::from([(number, status.clone())]);
-            match self.take_out(ledger, job, "a batch of it was taken out", &verdicts, 0).await {
+            match self.take_out(ledger, job, "a batch of it was taken out", &verdicts, Taker::Operator).await {
                 // It has just been let in again under another number.
                 Err(TurnError::Refused(JobRefusal::Void(_))) => {}
                 Err(error) => return Err(error.into()),
@@ -111,7 +129,8 @@ impl Turns {
 
     /// A parked job lets others by: all of its batches are let in again, behind them.
     pub(crate) async fn pass(&self, ledger: &LedgerId, job: JobNumber) -> Result<(), TurnError> {
-        match self.take_out(ledger, job, "it was parked, and others were let by", &Verdicts::new(), 1).await {
+        match self.take_out(ledger, job, "it was parked, and others were let by", &Verdicts::new(), Taker::Policy).await
+        {
             // Somebody else has just done something about it.
             Err(TurnError::Refused(_)) => Ok(()),
             taken => taken,
@@ -126,13 +145,16 @@ impl Turns {
         number: JobNumber,
         reason: &str,
         verdicts: &Verdicts,
-        passes: u32,
+        taker: Taker,
     ) -> Result<(), TurnError> {
+        let passes = u32::from(taker == Taker::Policy);
         for _ in 0..TRIES {
             let unknown = || TurnError::UnknownJob { ledger: ledger.clone(), job: number };
             let job = self.book.job(ledger, number).await?.ok_or_else(unknown)?;
-            if passes > 0 && !matches!(job.status, JobStatus::Parked(_)) {
-                return Ok(());
+            match taker {
+                Taker::Worker(attempt) => job.check_attempt(attempt)?,
+                Taker::Policy if !matches!(job.status, JobStatus::Parked(_)) => return Ok(()),
+                Taker::Policy | Taker::Operator => {}
             }
             let batches = self.book.batches(ledger, job.batches).await?;
             let writes = self.taking_out(ledger, job, batches, reason, verdicts, passes).await?;

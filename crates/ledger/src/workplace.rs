@@ -1,8 +1,16 @@
 //! What every step of a job works with: where it reads and writes, and whether its attempt is the current one.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
 
 use bytes::Bytes;
+use environment::{ConfigError, text};
+use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Serialize, de::DeserializeOwned};
 use storage::{
     Clock, Location, Objects, Tables, documents,
@@ -10,7 +18,7 @@ use storage::{
 };
 
 use crate::{
-    Ledger, LedgerError, Rules,
+    BatchSequence, Ledger, LedgerError, Rules,
     book::Book,
     commits::Written,
     definitions::Definitions,
@@ -18,11 +26,36 @@ use crate::{
     layout::{attempt, job_folder},
     messages::RunInput,
     policy::Policy,
-    turns::Turns,
+    turns::{TurnError, Turns},
 };
 
 /// The longest object that is read into memory whole: a partition's events, its prefetched versions, a part-file.
 const OBJECT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+
+/// How many small documents are read or written side by side.
+const DOCUMENTS_AT_ONCE: usize = 64;
+
+/// Where a step's things are: all that most of them are configured by.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// The bucket of what steps hand on.
+    pub work_bucket: String,
+    /// The bucket of what stays.
+    pub data_bucket: String,
+    /// The table of the book.
+    pub ledgers_table: String,
+}
+
+impl Places {
+    /// Reads `WORK_BUCKET`, `DATA_BUCKET` and `LEDGERS_TABLE`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            work_bucket: text("WORK_BUCKET")?,
+            data_bucket: text("DATA_BUCKET")?,
+            ledgers_table: text("LEDGERS_TABLE")?,
+        })
+    }
+}
 
 /// The ports of a step, and its buckets.
 #[derive(Clone)]
@@ -71,6 +104,32 @@ impl Workplace {
         }
     }
 
+    /// A workplace at these places.
+    pub(crate) fn at(
+        objects: Arc<dyn Objects>,
+        tables: Arc<dyn Tables>,
+        clock: Arc<dyn Clock>,
+        places: &Places,
+    ) -> Self {
+        let Places { work_bucket, data_bucket, ledgers_table } = places;
+        Self::new(objects, tables, clock, ledgers_table, work_bucket, data_bucket)
+    }
+
+    /// The stateless half begins, or begins again after its first worker was retried; and what it works by.
+    pub(crate) async fn begin(&self, run: &RunInput) -> Result<Entered, LedgerError> {
+        let ledger = self.definitions.ledger(&run.ledger, run.definition).await?;
+        self.turns.begin_stateless(&run.who(), &ledger.definition().policy).await?;
+        self.look(run).await
+    }
+
+    /// What a step works by, whether or not its attempt is the current one: of use where the step may be done already.
+    pub(crate) async fn look(&self, run: &RunInput) -> Result<Entered, LedgerError> {
+        let ledger = self.definitions.ledger(&run.ledger, run.definition).await?;
+        let job = self.book.job(&run.ledger, run.job).await?;
+        let unknown = || TurnError::UnknownJob { ledger: run.ledger.clone(), job: run.job };
+        Ok(Entered { ledger, job: job.ok_or_else(unknown)? })
+    }
+
     /// A sign of life of the attempt, and what it works by. An attempt that is not the current one is told `Conflict`.
     pub(crate) async fn enter(&self, run: &RunInput) -> Result<Entered, LedgerError> {
         let ledger = self.definitions.ledger(&run.ledger, run.definition).await?;
@@ -99,6 +158,40 @@ impl Workplace {
         self.find(at).await?.ok_or_else(missing)
     }
 
+    /// The documents at these places, in order; a step before this one has written all of them.
+    pub(crate) async fn read_each<T: DeserializeOwned + Send>(
+        &self,
+        run: &RunInput,
+        at: Vec<Location>,
+    ) -> Result<Vec<T>, LedgerError> {
+        let reads = at.into_iter().map(|at| async move { self.read(run, &at).await });
+        stream::iter(reads.collect::<Vec<_>>()).buffered(DOCUMENTS_AT_ONCE).try_collect().await
+    }
+
+    /// Writes documents that a commit will name.
+    pub(crate) async fn write_each<T: Serialize + Sync>(&self, documents: &[(Location, T)]) -> Result<(), LedgerError> {
+        let writes = documents.iter().map(|(at, document)| self.write(at, document));
+        stream::iter(writes.collect::<Vec<_>>()).buffered(DOCUMENTS_AT_ONCE).try_collect().await
+    }
+
+    /// Refuses batches of the job, each for its reason, and voids the job. What the worker then ends with.
+    pub(crate) async fn refuse(&self, run: &RunInput, reasons: BTreeMap<BatchSequence, String>) -> LedgerError {
+        match self.turns.refuse(&run.who(), &reasons).await {
+            Err(error) => error.into(),
+            Ok(()) => {
+                let (batch, reason) = reasons.into_iter().next().unwrap_or((run.batches.lo(), String::new()));
+                LedgerError::BatchRefused { batch, reason }
+            }
+        }
+    }
+
+    /// Signs of life for work that can take longer than a lease.
+    pub(crate) fn pulse<'a>(&'a self, run: &'a RunInput, policy: &Policy) -> Pulse<'a> {
+        let pulse = Pulse { turns: &self.turns, run, policy: *policy, next: AtomicI64::new(0) };
+        pulse.rest();
+        pulse
+    }
+
     /// Commits a document at `at`, unless another attempt was first. Returns the one that stands.
     pub(crate) async fn commit<T: Serialize + DeserializeOwned>(
         &self,
@@ -124,6 +217,31 @@ impl Workplace {
     /// An object that a commit names, whole.
     pub(crate) async fn whole(&self, at: &Location) -> Result<Bytes, LedgerError> {
         Ok(read_all(self.objects.read(at, None, None).await?, at, OBJECT_BYTES_MAX).await?)
+    }
+}
+
+/// Signs of life, as often as is worth it.
+pub(crate) struct Pulse<'a> {
+    turns: &'a Turns,
+    run: &'a RunInput,
+    policy: Policy,
+    /// When the next one is due, in seconds since 1970.
+    next: AtomicI64,
+}
+
+impl Pulse<'_> {
+    /// To be called again and again. An attempt that is not the current one is told `Conflict`.
+    pub(crate) async fn beat(&self) -> Result<(), LedgerError> {
+        if self.turns.clock.now().as_second() >= self.next.load(Ordering::Relaxed) {
+            self.rest();
+            self.turns.renew(&self.run.who(), &self.policy).await?;
+        }
+        Ok(())
+    }
+
+    fn rest(&self) {
+        let pause = i64::from(self.policy.lease_seconds / 4);
+        self.next.store(self.turns.clock.now().as_second().saturating_add(pause), Ordering::Relaxed);
     }
 }
 

@@ -60,6 +60,7 @@ mod schema;
 mod split;
 mod structure;
 mod temporal;
+mod unpack;
 mod validate;
 mod write;
 
@@ -72,5 +73,6 @@ pub use reject::{REJECT_COLUMNS, Reject, RejectError, RejectReader, RejectWriter
 pub use schema::{CompiledSchema, SchemaError};
 pub use split::{ByteRange, ChunkSize, RecordRange, Split, SplitPlan, Splitter};
 pub use structure::StructureError;
+pub use unpack::{Packing, UnpackError, Unpacker};
 pub use validate::{Accepted, VALUE_CHARS_MAX, Validator, Violation, rule};
 pub use write::{LineEnd, Writer, guard, unguard};

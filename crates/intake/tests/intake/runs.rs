@@ -293,7 +293,7 @@ async fn a_small_file_that_decompresses_to_a_huge_one_is_refused() {
         gzip.write_all(&vec![b'\n'; 1024 * 1024]).unwrap();
     }
     let told = refusal(&World::new(), "input/bomb.csv.gz", gzip.finish().unwrap()).await;
-    assert!(told.contains("when decompressed"), "{told}");
+    assert!(told.contains("when unpacked"), "{told}");
 }
 
 #[tokio::test]

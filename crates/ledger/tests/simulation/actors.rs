@@ -122,7 +122,8 @@ impl Scene {
                 return Err(Failure { class: ErrorClass::Bug, message: format!("{} is poison", batch.batch) });
             }
             if self.untrue.contains(&batch.batch) {
-                let _ = self.manager.turns().refuse(&self.terms.ledger, &batch.batch, "it does not add up").await;
+                let reasons = [(batch.number, "it does not add up".to_owned())].into();
+                let _ = self.manager.turns().refuse(who, &reasons).await;
                 return Ok(());
             }
         }

@@ -1,0 +1,257 @@
+//! Whether what came out of a step is what went into it.
+//!
+//! Each handover is counted on both sides, by different readers: the sender's manifest against the bytes (splitter), the
+//! splitter's count against the reducer's, the manifest's sums against the reducers', the reducers' events against the
+//! combiners', theirs against what is applied. A batch that is not what its sender says is refused; everything else
+//! that differs is our own mistake, and stops the job.
+
+use std::collections::BTreeMap;
+
+use money::{ControlTotals, Overflow};
+use serde_json::{Value, json};
+
+use crate::{
+    BatchSequence, JobNumber, LedgerError, Partition,
+    commits::{
+        AppliedPartition, CombinedPartition, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob, StatelessManifest,
+    },
+    job::Job,
+    manifest::PinnedBatch,
+    messages::EventChunk,
+    steps::Figures,
+    turns::StageResult,
+};
+
+/// Both sides of a handover, and figures for the operator.
+pub(crate) struct Accounts {
+    /// What went in, by the reading of the step before.
+    expected: ControlTotals,
+    /// What was found.
+    found: ControlTotals,
+    figures: Value,
+}
+
+impl Accounts {
+    /// What is committed; the book compares both sides.
+    pub(crate) fn result(self, manifest: String) -> StageResult {
+        let figures = match self.figures {
+            Value::Object(figures) => figures,
+            _ => Figures::new(),
+        };
+        StageResult { manifest, expected: self.expected, found: self.found, figures }
+    }
+}
+
+/// What all ranges of a job come to.
+#[derive(Debug, Default)]
+pub(crate) struct RangeTotals {
+    pub(crate) totals_in: ControlTotals,
+    pub(crate) totals_out: ControlTotals,
+    pub(crate) rejected_by_rule: BTreeMap<String, u64>,
+}
+
+impl RangeTotals {
+    pub(crate) fn of(ranges: &[ReducedRange]) -> Result<Self, Overflow> {
+        let mut sum = Self::default();
+        for range in ranges {
+            sum.totals_in.merge(&range.totals_in)?;
+            sum.totals_out.merge(&range.totals_out)?;
+            for (rule, count) in &range.rejected_by_rule {
+                *sum.rejected_by_rule.entry(rule.clone()).or_default() += count;
+            }
+        }
+        Ok(sum)
+    }
+}
+
+/// Whether the ranges that were cut are all records of the job's objects, and each was read as it was cut.
+pub(crate) fn ranges_tie_out(
+    job: JobNumber,
+    split: &SplitJob,
+    chunks: &[EventChunk],
+    ranges: &[ReducedRange],
+) -> Result<(), LedgerError> {
+    same(|| format!("job {job}, ranges against their commits"), "ranges", split.count, chunks.len() as u64)?;
+    for (batch, pinned) in &split.batches {
+        for (place, object) in (0..).zip(&pinned.objects) {
+            let of_object = chunks.iter().filter(|chunk| (chunk.batch, chunk.object) == (*batch, place));
+            let cut = of_object.map(|chunk| chunk.records).sum();
+            same(|| format!("{}, manifest against ranges", object.key), "records", object.records, cut)?;
+        }
+    }
+    for (chunk, range) in chunks.iter().zip(ranges) {
+        let boundary = |which: &str| format!("range {} of job {job}, {which}", chunk.index);
+        if range.range != *chunk {
+            let difference = format!("cut as {chunk:?}, reduced as {:?}", range.range);
+            return Err(LedgerError::ControlTotalMismatch { boundary: boundary("split against reduced"), difference });
+        }
+        let (read, kept) = (range.totals_in.records(), range.totals_out.records());
+        let rejected: u64 = range.rejected_by_rule.values().sum();
+        let in_sections = range.sections.iter().map(|section| section.records).sum();
+        same(|| boundary("split against reduced"), "records", chunk.records, read)?;
+        same(|| boundary("read against kept and rejected"), "records", read, kept + rejected)?;
+        same(|| boundary("kept against written"), "events", kept, in_sections)?;
+    }
+    Ok(())
+}
+
+/// The batches whose objects do not add up to what their manifests say, and how they differ.
+pub(crate) fn untrue_batches(split: &SplitJob, ranges: &[ReducedRange]) -> BTreeMap<BatchSequence, String> {
+    let mut found: BTreeMap<BatchSequence, Result<ControlTotals, Overflow>> = BTreeMap::new();
+    for range in ranges {
+        let sum = found.entry(range.range.batch).or_insert_with(|| Ok(ControlTotals::default()));
+        if let Ok(totals) = sum
+            && let Err(overflow) = totals.merge(&range.totals_in)
+        {
+            *sum = Err(overflow);
+        }
+    }
+    let untrue = |(batch, pinned): (&BatchSequence, &PinnedBatch)| {
+        let found = found.remove(batch).unwrap_or_else(|| Ok(ControlTotals::default()));
+        let reason = match found {
+            Err(overflow) => overflow.to_string(),
+            Ok(found) => {
+                let differences = pinned.manifest.totals.differences(&found);
+                if differences.is_empty() {
+                    return None;
+                }
+                let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                format!("the manifest says other totals than its objects hold: {}", differences.join("; "))
+            }
+        };
+        Some((*batch, reason))
+    };
+    split.batches.iter().filter_map(untrue).collect()
+}
+
+/// The combiners' partitions against the reducers' events.
+pub(crate) fn combined(
+    job: &Job,
+    reduced: &ReducedJob,
+    list: &[Partition],
+    partitions: &[CombinedPartition],
+) -> Result<Accounts, LedgerError> {
+    let (mut found, mut duplicates, mut conflicts): (ControlTotals, ControlTotals, ControlTotals) = Default::default();
+    let (mut artifacts, mut bytes_written) = (0, 0);
+    for (partition, of) in list.iter().zip(partitions) {
+        let boundary = || format!("partition {partition} of job {}, reduced against combined", job.number());
+        same(boundary, "as its number", partition.get().into(), of.partition.get().into())?;
+        tie(boundary, &of.totals_in, &sum([&of.totals_out, &of.duplicates, &of.conflicts])?)?;
+        found.merge(&of.totals_in)?;
+        duplicates.merge(&of.duplicates)?;
+        conflicts.merge(&of.conflicts)?;
+        artifacts += of.artifacts;
+        bytes_written += of.file.bytes;
+    }
+    let figures = json!({
+        "batches": job.batches.count(),
+        "bytes": job.bytes,
+        "records": reduced.totals_in.records(),
+        "rejected": reduced.rejected_by_rule,
+        "events": reduced.totals_out.records(),
+        "duplicates": duplicates.records(),
+        "conflicts": conflicts.records(),
+        "artifacts": artifacts,
+        "partitions": partitions.len(),
+        "bytes_written": bytes_written,
+    });
+    Ok(Accounts { expected: reduced.totals_out.clone(), found, figures })
+}
+
+/// The prefetchers' look-ups against the combiners' artifacts.
+pub(crate) fn prefetched(
+    stateless: &StatelessManifest,
+    partitions: &[PrefetchedPartition],
+) -> Result<Accounts, LedgerError> {
+    let (mut expected, mut found) = (ControlTotals::default(), ControlTotals::default());
+    for (combined, of) in stateless.partitions.iter().zip(partitions) {
+        let boundary =
+            || format!("partition {} of job {}, combined against prefetched", combined.partition, stateless.job);
+        same(boundary, "as its number", combined.partition.get().into(), of.partition.get().into())?;
+        same(boundary, "artifacts", combined.artifacts, of.keys)?;
+        expected.add_records(combined.artifacts)?;
+        found.add_records(of.keys)?;
+    }
+    let total = |of: fn(&PrefetchedPartition) -> u64| partitions.iter().map(of).sum::<u64>();
+    let (keys, reads) = (found.records(), total(|of| of.reads));
+    let figures = json!({
+        "keys": keys,
+        "found": total(|of| of.found),
+        "cached": total(|of| of.cached),
+        "reads": reads,
+        "bytes_read": total(|of| of.bytes_read),
+        "reads_per_artifact": per(reads, keys),
+    });
+    Ok(Accounts { expected, found, figures })
+}
+
+/// What was applied against the combiners' events.
+pub(crate) fn applied(stateless: &StatelessManifest, partitions: &[AppliedPartition]) -> Result<Accounts, LedgerError> {
+    let mut found = ControlTotals::default();
+    for (combined, of) in stateless.partitions.iter().zip(partitions) {
+        let boundary =
+            || format!("partition {} of job {}, combined against applied", combined.partition, stateless.job);
+        same(boundary, "as its number", combined.partition.get().into(), of.partition.get().into())?;
+        tie(boundary, &combined.totals_out, &of.totals_in)?;
+        tie(boundary, &of.totals_in, &sum([&of.totals_applied, &of.duplicates, &of.conflicts])?)?;
+        found.merge(&of.totals_in)?;
+        if of.artifacts() > combined.artifacts || of.created > of.artifacts() {
+            return Err(LedgerError::ControlTotalMismatch {
+                boundary: boundary(),
+                difference: format!(
+                    "{} artifacts, {} new versions, {} first ones",
+                    combined.artifacts,
+                    of.artifacts(),
+                    of.created
+                ),
+            });
+        }
+    }
+    let total = |of: fn(&AppliedPartition) -> u64| partitions.iter().map(of).sum::<u64>();
+    let figures = json!({
+        "artifacts": total(AppliedPartition::artifacts),
+        "created": total(|of| of.created),
+        "open": total(|of| of.open),
+        "reconciled": total(|of| of.reconciled),
+        "breaks": total(|of| of.breaks),
+        "overlaid": total(|of| of.overlaid),
+        "events": total(|of| of.totals_applied.records()),
+        "duplicates": total(|of| of.duplicates.records()),
+        "conflicts": total(|of| of.conflicts.records()),
+        "part_files": total(|of| of.parts.len() as u64),
+        "bytes": total(|of| of.parts.iter().map(|part| part.lines.bytes).sum()),
+    });
+    Ok(Accounts { expected: stateless.totals.clone(), found, figures })
+}
+
+/// The sum of totals.
+pub(crate) fn sum<'a>(totals: impl IntoIterator<Item = &'a ControlTotals>) -> Result<ControlTotals, Overflow> {
+    let mut sum = ControlTotals::default();
+    totals.into_iter().try_for_each(|totals| sum.merge(totals))?;
+    Ok(sum)
+}
+
+fn tie(boundary: impl Fn() -> String, left: &ControlTotals, right: &ControlTotals) -> Result<(), LedgerError> {
+    match left.differences(right).first() {
+        None => Ok(()),
+        Some(difference) => {
+            Err(LedgerError::ControlTotalMismatch { boundary: boundary(), difference: difference.to_string() })
+        }
+    }
+}
+
+fn same(boundary: impl Fn() -> String, what: &str, left: u64, right: u64) -> Result<(), LedgerError> {
+    if left == right {
+        return Ok(());
+    }
+    Err(LedgerError::ControlTotalMismatch {
+        boundary: boundary(),
+        difference: format!("{left} {what} against {right}"),
+    })
+}
+
+/// A ratio with three decimals; nothing for nothing.
+fn per(count: u64, of: u64) -> String {
+    let thousandths = (u128::from(count) * 1000).checked_div(of.into()).unwrap_or_default();
+    format!("{}.{:03}", thousandths / 1000, thousandths % 1000)
+}
