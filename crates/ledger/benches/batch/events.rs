@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use money::{Amount, ControlTotals, Currency};
+use money::{Amount, ColumnTotal, ControlTotals};
 
 /// The header of every event file.
 pub(crate) const HEADER: &str = "order_id,event_id,event_time,kind,amount,currency";
@@ -26,35 +26,34 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    /// The events numbered `from` up to `to`, one line each, below a header. Returns how many bytes they are.
-    pub(crate) fn write(
-        &self,
-        from: u64,
-        to: u64,
-        totals: &mut ControlTotals,
-        out: &mut impl Write,
-    ) -> io::Result<()> {
+    /// The events numbered `from` up to `to`, one line each, below a header.
+    pub(crate) fn write(&self, from: u64, to: u64, totals: &mut ControlTotals, out: &mut impl Write) -> io::Result<()> {
+        let mut sums = [(0_i128, 0); CURRENCIES.len()];
         writeln!(out, "{HEADER}")?;
         for event in from..to {
             let event = self.source(event);
             let order = self.order(event);
             let dice = mixed(self.number << 48 | event);
             let cents = dice % 1_000_000;
-            let currency = CURRENCIES[(order % 3) as usize];
+            let currency = (order % 3) as usize;
+            sums[currency] = (sums[currency].0 + i128::from(cents), sums[currency].1 + 1);
             let kind = if self.number == 1 || dice >> 20 & 3 == 0 { "invoice" } else { "payment" };
             let (minute, second) = (dice >> 24 & 31, dice >> 32 & 31);
             let (day, hour, number) = (self.number, event % 24, self.number);
             writeln!(
                 out,
                 "ORD-{order:09},EV-{number}-{event:010},2024-05-{day:02}T{hour:02}:{minute:02}:{second:02}Z,{kind},\
-                 {}.{:02},{currency}",
+                 {}.{:02},{}",
                 cents / 100,
                 cents % 100,
+                CURRENCIES[currency],
             )?;
-            totals.add_record().map_err(io::Error::other)?;
-            let currency = Currency::from_code(currency).unwrap();
-            totals.add("amount", Some(currency), Amount::from_minor(cents.into(), 2)).map_err(io::Error::other)?;
         }
+        for (currency, (sum, amounts)) in CURRENCIES.iter().zip(sums) {
+            let total = ColumnTotal { sum: Amount::new(sum, 2).unwrap(), amounts, ..ColumnTotal::default() };
+            totals.add_total("amount", Some(currency.parse().unwrap()), total).unwrap();
+        }
+        totals.add_records(to - from).unwrap();
         Ok(())
     }
 

@@ -3,7 +3,14 @@
 //! Real files under a folder, two workers at a time, the cache cold. Each command is a process of its own, so that its
 //! memory is its own, and prints a line of JSON.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to report")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::float_arithmetic,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a benchmark that cannot run has nothing to report"
+)]
 
 mod events;
 mod meter;

@@ -88,15 +88,18 @@ impl World {
             let object = format!("{}events-{file}.csv", key.folder());
             let (from, to) = (batch.events * file / FILES, batch.events * (file + 1) / FILES);
             let at = Location::new(INPUT, &object);
-            let writer = self.objects.writer(&at, PutOptions::default()).await.unwrap();
-            let mut out = BufWriter::with_capacity(WRITE_BYTES, Blocking(writer));
+            let mut writer = Blocking(self.objects.writer(&at, PutOptions::default()).await.unwrap());
+            let mut out = BufWriter::with_capacity(WRITE_BYTES, &mut writer);
             batch.write(from, to, &mut totals, &mut out).unwrap();
-            out.into_inner().unwrap().0.finish().await.unwrap();
+            out.flush().unwrap();
+            drop(out);
+            writer.0.finish().await.unwrap();
             objects.push(BatchObject { key: object, records: to - from });
         }
         let manifest = BatchManifest {
             source: "shop".to_owned(),
-            interval: Interval::new(day(batch.number).parse().unwrap(), day(batch.number + 1).parse().unwrap()).unwrap(),
+            interval: Interval::new(day(batch.number).parse().unwrap(), day(batch.number + 1).parse().unwrap())
+                .unwrap(),
             objects,
             totals,
             correction: None,
