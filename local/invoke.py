@@ -26,6 +26,9 @@ BEFORE = {
     "merger": ("splitter", "chunk-processor"),
     "emailer": ("splitter", "chunk-processor", "merger"),
 }
+# Of the ledger, what can be called without a batch or a job of one's own.
+LEDGER = "ledger"
+LEDGER_ALONE = ("backlog-manager",)
 
 Event = dict[str, Any]
 
@@ -40,16 +43,38 @@ def main(arguments: list[str]) -> int:
         event = read(Path(arguments[1]))
     else:
         event = sample_event(function)
-        prepare(function, event)
+        if pipeline(function) == LEDGER:
+            refuse_without_job(function)
+        else:
+            prepare(function, event)
     return show(*call(function, event))
 
 
 def sample_event(function: str) -> Event:
     """The event in `events/<pipeline>/`."""
+    return read(sample(function))
+
+
+def sample(function: str) -> Path:
+    """Its file."""
     files = list(paths.EVENTS.glob(f"*/{function}.json"))
     if len(files) != 1:
         raise Stop(f"there is no events/<pipeline>/{function}.json")
-    return read(files[0])
+    return files[0]
+
+
+def pipeline(function: str) -> str:
+    """The pipeline that a function belongs to."""
+    return sample(function).parent.name
+
+
+def refuse_without_job(function: str) -> None:
+    """What a function of the ledger takes is of one attempt at one job: no sample can stand for it."""
+    if function not in LEDGER_ALONE:
+        raise Stop(
+            f"{function} works for a batch or a job that is there: say which with EVENT=<file>, after the pattern of "
+            f"{paths.shown(sample(function))}"
+        )
 
 
 def read(file: Path) -> Event:

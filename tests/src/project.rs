@@ -109,12 +109,12 @@ fn functions(root: &Path) -> Result<Vec<Function>, Box<dyn Error>> {
 }
 
 /// The variables that a function reads: those of the module whose `Config` its main takes
-/// (`use intake::split::{Config, …}`), and those of the adapters that it asks for (`aws_adapters::cache()`), which
-/// read them in the function of that name or in the module of that name.
+/// (`use intake::split::{Config, …}`) and of those that this leaves some to, and those of the adapters that it asks for
+/// (`aws_adapters::cache()`), which read them in the function of that name or in the module of that name.
 fn variables(root: &Path, main: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
     let mut read = BTreeSet::new();
     for module in Regex::new(r"(?m)^use (\w+)::(\w+)::\{?[^;]*\bConfig\b")?.captures_iter(main) {
-        read.extend(names(&source(&root.join("crates").join(&module[1]).join("src"), &module[2])?)?);
+        read.extend(read_by(&root.join("crates").join(&module[1]).join("src"), &module[2])?);
     }
     let adapters = root.join("crates/aws-adapters/src");
     let doors = fs::read_to_string(adapters.join("lib.rs"))?;
@@ -122,6 +122,25 @@ fn variables(root: &Path, main: &str) -> Result<BTreeSet<String>, Box<dyn Error>
         let door = Regex::new(&format!(r"(?s)\bfn {}\(.*?\n\}}\n", &adapter[1]))?;
         read.extend(names(door.find(&doors).map_or("", |found| found.as_str()))?);
         read.extend(names(&source(&adapters, &adapter[1])?)?);
+    }
+    Ok(read)
+}
+
+/// The variables that a module's `Config` reads: itself, in the module that it takes `Config` from
+/// (`pub use crate::backlog::Config;`), and in those whose `from_env` it calls: of another module's `Config`
+/// (`backlog::Config::from_env()`), or of a type of its own name (`Places::from_env()`, `Places as Config`).
+fn read_by(folder: &Path, module: &str) -> Result<BTreeSet<String>, Box<dyn Error>> {
+    let text = source(folder, module)?;
+    let mut read = names(&text)?;
+    for other in Regex::new(r"\b(\w+)::Config(?:;|::from_env\(\))")?.captures_iter(&text) {
+        read.extend(read_by(folder, &other[1])?);
+    }
+    for other in Regex::new(r"[^:\w](\w+)::from_env\(\)|(\w+) as Config;")?.captures_iter(&text) {
+        let other = other.get(1).or_else(|| other.get(2)).map_or("", |name| name.as_str());
+        let of_type = Regex::new(&format!(r"(?s)\nimpl {other} \{{\n.*?\n\}}\n"))?;
+        for (_, path) in files(folder, ".rs")? {
+            read.extend(names(of_type.find(&fs::read_to_string(path)?).map_or("", |found| found.as_str()))?);
+        }
     }
     Ok(read)
 }

@@ -15,7 +15,7 @@ use crate::{
     combine::{EventConflict, Stateless},
     compiled::Ledger,
     definition::KeepLines,
-    lines::{LINES_BYTES_MAX, NewLines, SideFile},
+    lines::{LINES_BYTES_MAX, NewLines, SIDE_BYTES_MAX, SideFile},
     measure::{Currencies, take_attributes},
     part_file::{PartBytes, PartFile, PartWriter, Sidecar, SidecarEntry, version},
     partition::{KeyHash, Partition, PartitionBits},
@@ -97,8 +97,17 @@ pub struct Apply<'a> {
     tallies: Tallies,
     currencies: Currencies,
     cells: Vec<&'a str>,
-    new_lines: NewLines,
+    new_lines: NewLines<'a>,
+    /// The side lines of the artifact at hand, where it has too many for its own line.
+    side: Option<SideLines>,
     line_buffer: Vec<u8>,
+}
+
+/// Side lines that are being written.
+#[derive(Debug)]
+struct SideLines {
+    bytes: Vec<u8>,
+    lines: u64,
 }
 
 #[derive(Debug)]
@@ -143,6 +152,7 @@ impl<'a> Apply<'a> {
             currencies: Currencies::default(),
             cells: Vec::new(),
             new_lines: NewLines::default(),
+            side: None,
             line_buffer: Vec::new(),
         })
     }
@@ -242,6 +252,7 @@ impl<'a> Apply<'a> {
             _ => 0,
         };
         self.new_lines.clear();
+        let mut own: usize = artifact.lines.iter().map(|line| line.get().len() + 1).sum();
         let (mut count, known) = (0, artifact.ids.len());
         for event in group.events() {
             let event = event?;
@@ -261,6 +272,12 @@ impl<'a> Apply<'a> {
             take_attributes(ledger, &mut artifact.attributes, &event, &self.cells);
             if keep != KeepLines::None && count > skip {
                 self.new_lines.push(ledger, &event, &self.cells);
+            }
+            if keep == KeepLines::All && own + self.new_lines.bytes() > LINES_BYTES_MAX {
+                // They have to go: at once, so that a million lines are not held twice.
+                let before = self.new_lines.overtaken(&artifact.lines)?;
+                self.move_lines(group.key, artifact, before)?;
+                own = 0;
             }
         }
         if count != group.count {
@@ -299,32 +316,41 @@ impl<'a> Apply<'a> {
         Ok(false)
     }
 
-    /// Merges the new event lines with the artifact's own, and moves them to the side file where they are too many.
+    /// Merges the new event lines with the artifact's own; or, where some went to a side file, lets the rest follow.
     fn keep_lines(&mut self, key: &str, artifact: &mut Artifact<'a>) -> Result<(), ApplyError> {
         self.line_buffer.clear();
-        let keep = self.ledger.keep_lines();
-        let own: usize = artifact.lines.iter().map(|line| line.get().len() + 1).sum();
-        if keep != KeepLines::All || own + self.new_lines.bytes() <= LINES_BYTES_MAX {
+        if !artifact.moved {
+            let keep = self.ledger.keep_lines();
             self.new_lines.merge(&artifact.lines, keep, b',', &mut self.line_buffer)?;
             return Ok(());
         }
-        let file = self.parts.side_file();
-        let side = &mut self.parts.side;
-        let start = side.len();
-        side.extend_from_slice(b"{\"key\":");
-        put_text(side, key);
-        side.extend_from_slice(b",\"previous\":");
-        match &artifact.side_file {
-            Some(previous) => previous.write(side),
-            None => side.extend_from_slice(b"null"),
+        if !artifact.lines.is_empty() || !self.new_lines.is_empty() {
+            self.move_lines(key, artifact, artifact.lines.len())?;
         }
-        side.extend_from_slice(b"}\n");
-        let lines = self.new_lines.merge(&artifact.lines, keep, b'\n', side)?;
-        side.push(b'\n');
-        let before = artifact.side_file.as_ref().map_or(0, |side_file| side_file.lines);
-        let (offset, length) = (start as u64, (side.len() - start) as u64);
-        artifact.side_file = Some(SideFile { file, offset, length, lines: before + lines });
+        self.end_side_lines(artifact);
         Ok(())
+    }
+
+    /// Moves the new event lines to the side file, merged with the first `before` of the artifact's own.
+    fn move_lines(&mut self, key: &str, artifact: &mut Artifact<'a>, before: usize) -> Result<(), ApplyError> {
+        let behind = artifact.lines.split_off(before);
+        let old = std::mem::replace(&mut artifact.lines, behind);
+        artifact.moved = true;
+        let previous = artifact.side_file.as_ref();
+        let side = self.side.get_or_insert_with(|| SideLines::new(key, previous));
+        side.lines += self.new_lines.merge(&old, KeepLines::All, b'\n', &mut side.bytes)?;
+        side.bytes.push(b'\n');
+        self.new_lines.clear();
+        if side.bytes.len() >= SIDE_BYTES_MAX {
+            self.end_side_lines(artifact);
+        }
+        Ok(())
+    }
+
+    fn end_side_lines(&mut self, artifact: &mut Artifact<'a>) {
+        let Some(SideLines { bytes, lines }) = self.side.take() else { return };
+        let before = artifact.side_file.as_ref().map_or(0, |side_file| side_file.lines);
+        artifact.side_file = Some(self.parts.push_side(bytes, before + lines));
     }
 
     fn write(&mut self, key: &str, base: Option<&Version<'a>>, artifact: &Artifact<'a>) -> Result<(), ApplyError> {
@@ -353,6 +379,21 @@ impl<'a> Apply<'a> {
             Some(Status::Break) => self.applied.breaks += 1,
         }
         Ok(())
+    }
+}
+
+impl SideLines {
+    /// None yet, but a header line that says where those before are.
+    fn new(key: &str, previous: Option<&SideFile>) -> Self {
+        let mut bytes = b"{\"key\":".to_vec();
+        put_text(&mut bytes, key);
+        bytes.extend_from_slice(b",\"previous\":");
+        match previous {
+            Some(previous) => previous.write(&mut bytes),
+            None => bytes.extend_from_slice(b"null"),
+        }
+        bytes.extend_from_slice(b"}\n");
+        Self { bytes, lines: 0 }
     }
 }
 

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use environment::{ConfigError, parsed, text};
-use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::json;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use storage::{Clock, Objects, Tables};
 use tracing::info;
 
 use crate::{
     JobNumber, Partition,
     apply::{Applied, Apply, ApplyJob, Overlay},
-    combine::{EventConflict, Stateless},
+    combine::Stateless,
     commits::{AppliedPartition, ApplyManifest, CombinedPartition, PartWritten, PrefetchedPartition, Written},
     error::LedgerError,
     job::Job,
-    layout::{attempt, combined_key, job_folder, partition_key},
+    layout::{combined_key, partition_key},
     messages::{Done, PartitionRequest, RunInput},
     part_file::{PartBytes, PartFile, Sidecar},
     stage::{Stage, Turn},
@@ -106,8 +105,10 @@ impl StateEngine {
         let prefetched_at = workplace.work(partition_key(&run.ledger, run.job, Stage::Prefetch, partition));
         let prefetched: PrefetchedPartition = workplace.read(run, &prefetched_at).await?;
         let (stateless_at, versions_at) = (workplace.work(&combined.file.key), workplace.work(&prefetched.file.key));
-        let (stateless_bytes, versions) =
-            futures::try_join!(workplace.whole(&stateless_at), workplace.whole(&versions_at))?;
+        let (stateless_bytes, versions) = futures::try_join!(
+            workplace.written(&stateless_at, combined.file.bytes),
+            workplace.written(&versions_at, prefetched.file.bytes)
+        )?;
         let corrupt = |source| LedgerError::File { file: stateless_at.to_string(), source };
         let stateless = Stateless::open(&stateless_bytes).map_err(corrupt)?;
         let overlays = self.overlays(run, partition, &entered.job, &stateless).await?;
@@ -128,13 +129,15 @@ impl StateEngine {
         let overlays: Vec<Overlay<'_>> =
             overlays.iter().zip(&parts).map(|(overlay, parts)| Overlay { job: overlay.job, parts }).collect();
         let mut apply = Apply::new(&entered.ledger, told, &stateless, &versions, &overlays)?;
+        let pulse = workplace.pulse(run, entered.policy());
         let mut written = Vec::new();
         while let Some(part) = apply.next_part()? {
             written.push(self.write(part).await?);
-            workplace.turns.renew(&run.who(), entered.policy()).await?;
+            pulse.beat().await?;
         }
         let applied = apply.finish()?;
-        let rejects = self.write_rejects(run, &applied.rejected).await?;
+        let step = format!("{}-{}", Stage::Apply, partition.padded());
+        let rejects = workplace.put_conflicts(run, &step, &applied.rejected).await?;
         Ok(committed(partition, written, rejects, applied))
     }
 
@@ -161,11 +164,9 @@ impl StateEngine {
                 let what = format!("job {number} in at most {} partition bits", run.partition_bits);
                 return Err(LedgerError::StepMissing { what, job: run.job });
             }
-            let parts = stream::iter(manifest.parts(partition, run.partition_bits))
-                .map(|part| self.overlay_part(part, stateless))
-                .buffered(READS_AT_ONCE)
-                .try_collect()
-                .await?;
+            let parts = manifest.parts(partition, run.partition_bits).iter();
+            let parts: Vec<_> = parts.map(|part| self.overlay_part(part, stateless).boxed()).collect();
+            let parts = stream::iter(parts).buffered(READS_AT_ONCE).try_collect().await?;
             overlays.push(OverlayBytes { job: number, parts });
         }
         Ok(overlays)
@@ -174,47 +175,25 @@ impl StateEngine {
     /// A part-file's sidecar, and its lines where one of them is of a key that is to be merged.
     async fn overlay_part(&self, part: &PartWritten, stateless: &Stateless<'_>) -> Result<(Bytes, Bytes), LedgerError> {
         let at = self.workplace.data(&part.sidecar.key);
-        let sidecar = self.workplace.whole(&at).await?;
+        let sidecar = self.workplace.written(&at, part.sidecar.bytes).await?;
         let corrupt = |source| LedgerError::File { file: at.to_string(), source };
         if !touches(&sidecar, stateless).map_err(corrupt)? {
             return Ok((sidecar, Bytes::new()));
         }
-        let lines = self.workplace.whole(&self.workplace.data(&part.lines.key)).await?;
+        let lines = self.workplace.written(&self.workplace.data(&part.lines.key), part.lines.bytes).await?;
         Ok((sidecar, lines))
     }
 
     async fn write(&self, part: PartFile) -> Result<PartWritten, LedgerError> {
         let workplace = &self.workplace;
         if let Some((file, lines)) = part.side {
-            workplace.put(&workplace.data(file), lines, JSON_LINES).await?;
+            workplace.put_pieces(&workplace.data(file), lines, JSON_LINES).await?;
         }
         let (lines_at, sidecar_at) = (workplace.data(part.file), workplace.data(part.sidecar_file));
         let lines = workplace.put(&lines_at, part.lines, JSON_LINES);
         let sidecar = workplace.put(&sidecar_at, part.sidecar, "application/octet-stream");
         let (lines, sidecar) = futures::try_join!(lines, sidecar)?;
         Ok(PartWritten { lines, sidecar, artifacts: part.artifacts })
-    }
-
-    async fn write_rejects(&self, run: &RunInput, rejected: &[EventConflict]) -> Result<Option<Written>, LedgerError> {
-        if rejected.is_empty() {
-            return Ok(None);
-        }
-        let folder = job_folder(&run.ledger, run.job);
-        let at = self.workplace.data(format!("{folder}/rejects/{}/{}.jsonl", Stage::Apply, attempt()));
-        let mut lines = Vec::new();
-        for EventConflict { key, event_id, rejected, kept: _ } in rejected {
-            let line = json!({
-                "rule": "conflict",
-                "key": key,
-                "event_id": event_id,
-                "batch": rejected.batch,
-                "object": rejected.object,
-                "row": rejected.row,
-            });
-            lines.extend_from_slice(line.to_string().as_bytes());
-            lines.push(b'\n');
-        }
-        self.workplace.put(&at, lines, JSON_LINES).await.map(Some)
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Artifact<'a> {
     /// Its event lines, by event time and event id.
     pub(crate) lines: Vec<&'a RawValue>,
     pub(crate) side_file: Option<SideFile>,
+    /// Whether lines of this version went to a side file: then all of them do.
+    pub(crate) moved: bool,
     /// The ids that it has taken, in order, where it keeps them.
     pub(crate) ids: Vec<TakenId<'a>>,
 }
@@ -45,6 +47,7 @@ impl Artifact<'_> {
             attributes: vec![None; ledger.attributes.len()],
             lines: Vec::new(),
             side_file: None,
+            moved: false,
             ids: Vec::new(),
         }
     }

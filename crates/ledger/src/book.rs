@@ -382,11 +382,7 @@ impl Book {
         Write::Update { table: self.table.clone(), key: key(ledger, row), update, condition }
     }
 
-    pub(crate) async fn get<T: DeserializeOwned>(
-        &self,
-        ledger: &LedgerId,
-        row: &str,
-    ) -> Result<Option<T>, StorageError> {
+    async fn get<T: DeserializeOwned>(&self, ledger: &LedgerId, row: &str) -> Result<Option<T>, StorageError> {
         self.tables.get(&self.table, &key(ledger, row)).await?.map(from_item).transpose()
     }
 

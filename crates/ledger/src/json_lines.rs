@@ -300,4 +300,54 @@ mod tests {
             assert!(fault.contains(says), "{fault:?} {says}");
         }
     }
+
+    fn cut(text: &str, target: u64, block: usize) -> Result<Split, StructureError> {
+        let plan = SplitPlan { chunk: ChunkSize::ByBytes(target), chunk_bytes_max: 90, chunks_max: 20 };
+        let mut splitter = LineSplitter::new(plan);
+        text.as_bytes().chunks(block).try_for_each(|block| splitter.push(block))?;
+        splitter.finish()
+    }
+
+    /// Splitter and reader see the same lines, however the input comes and is cut.
+    #[test]
+    fn ranges_hold_the_lines_that_are_read() {
+        let text = "\u{feff} \t\n{\"id\":1}\n\n{\"id\":\r2}\r\n\x0c\n[]\nno\n   {\"id\":3}  \n \n{\"id\":4}";
+        let format =
+            Format::new(&records::Dialect { header: false, ..Default::default() }, Default::default()).unwrap();
+        let places = |bytes: &str, at| {
+            let lines = read(bytes.as_bytes(), &["id"], &format, 70, at);
+            let faults = lines.faults.iter().map(|(place, _)| (place.row, place.offset));
+            let mut places: Vec<_> = lines.places.iter().map(|place| (place.row, place.offset)).chain(faults).collect();
+            places.sort_unstable();
+            places
+        };
+        let all = places(text.get(3..).unwrap(), (3, 1));
+        assert_eq!(all.len(), 6);
+        for (target, block) in [(1, 1), (1, 100), (12, 7), (1000, 2)] {
+            let split = cut(text, target, block).unwrap();
+            assert_eq!((split.records, split.bytes), (6, text.len() as u64));
+            let mut seen = Vec::new();
+            for range in &split.ranges {
+                let bounds = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
+                let of_range = places(text.get(bounds).unwrap(), (range.start, range.first_row));
+                assert_eq!(of_range.len() as u64, range.records);
+                seen.extend(of_range);
+            }
+            assert_eq!(seen, all);
+            assert_eq!(split.ranges.len(), if target == 1 { 6 } else { split.ranges.len() });
+        }
+        for nothing in ["", "\u{feff}", " \n\n", "\n"] {
+            let split = cut(nothing, 1, 1).unwrap();
+            assert_eq!((split.records, split.ranges.len()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_cut_is_refused() {
+        let long = format!("{{}}\n{{\"id\":\"{}\"}}", "x".repeat(90));
+        assert_eq!(cut(&long, 1, 7), Err(StructureError::RecordTooLong { row: 2, offset: 3, limit: 90 }));
+        let many = "{}\n".repeat(21);
+        assert_eq!(cut(&many, 1, 7), Err(StructureError::TooManyChunks { limit: 20 }));
+        assert_eq!(cut(&many, 60, 7).unwrap().ranges.len(), 2);
+    }
 }

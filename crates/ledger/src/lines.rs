@@ -4,7 +4,7 @@
 //! move to a side file: a header line that says where the side lines before these are, and then the event lines. So an
 //! artifact with a million events has a short line, and its events are a walk.
 
-use std::cmp::Ordering;
+use std::{borrow::Cow, cmp::Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,10 @@ use crate::{
 
 /// How many bytes of event lines an artifact keeps in its own line.
 pub const LINES_BYTES_MAX: usize = 256 << 10;
+
+/// A run of side lines ends with the lines that bring it to so many bytes, and the next one begins: so that who reads them
+/// back holds one run at a time.
+pub(crate) const SIDE_BYTES_MAX: usize = 16 << 20;
 
 /// Where event lines went that an artifact could not keep in its own line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,43 +55,44 @@ impl SideFile {
 
 /// Event lines that are about to join an artifact's.
 #[derive(Debug, Default)]
-pub(crate) struct NewLines {
+pub(crate) struct NewLines<'a> {
     bytes: Vec<u8>,
-    lines: Vec<NewLine>,
+    lines: Vec<NewLine<'a>>,
 }
 
 #[derive(Debug)]
-struct NewLine {
-    order: Order,
+struct NewLine<'a> {
+    order: Order<'a>,
     end: usize,
 }
 
 /// What lines are ordered by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Order {
+struct Order<'a> {
     time: Timestamp,
-    id: String,
+    id: Cow<'a, str>,
     origin: Origin,
 }
 
 /// Of a line, what it is ordered by.
 #[derive(Deserialize)]
-struct Placed {
-    event_id: String,
+struct Placed<'a> {
+    #[serde(borrow)]
+    event_id: Cow<'a, str>,
     event_time: Timestamp,
     batch: BatchSequence,
     object: u32,
     row: u64,
 }
 
-impl NewLines {
+impl<'a> NewLines<'a> {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.lines.clear();
     }
 
     /// Adds the line of an event; events come in order.
-    pub(crate) fn push(&mut self, ledger: &Ledger, event: &Event<'_>, cells: &[&str]) {
+    pub(crate) fn push(&mut self, ledger: &Ledger, event: &Event<'a>, cells: &[&str]) {
         let out = &mut self.bytes;
         out.extend_from_slice(b"{\"event_id\":");
         put_text(out, event.id);
@@ -111,7 +116,7 @@ impl NewLines {
             if cell.is_empty() { out.extend_from_slice(b"null") } else { put_text(out, cell) }
         }
         out.extend_from_slice(b"}}");
-        let order = Order { time: event.time, id: event.id.to_owned(), origin: event.origin };
+        let order = Order { time: event.time, id: Cow::Borrowed(event.id), origin: event.origin };
         self.lines.push(NewLine { order, end: out.len() });
     }
 
@@ -163,7 +168,7 @@ impl NewLines {
         Ok(merged)
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&Order, &[u8])> {
+    fn iter(&self) -> impl Iterator<Item = (&Order<'a>, &[u8])> {
         let mut start = 0;
         self.lines.iter().map(move |line| {
             let bytes = self.bytes.get(start..line.end).unwrap_or_default();
@@ -175,10 +180,27 @@ impl NewLines {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len() + self.lines.len()
     }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// How many of the old lines stand before the last of these.
+    pub(crate) fn overtaken(&self, old: &[&RawValue]) -> Result<usize, Corrupt> {
+        let Some(last) = self.lines.last() else { return Ok(0) };
+        let mut before = old.len();
+        while let Some(line) = before.checked_sub(1).and_then(|at| old.get(at)) {
+            if order(line)? < last.order {
+                break;
+            }
+            before -= 1;
+        }
+        Ok(before)
+    }
 }
 
-fn order(line: &RawValue) -> Result<Order, Corrupt> {
-    let placed: Placed = serde_json::from_str(line.get())
+fn order(line: &RawValue) -> Result<Order<'_>, Corrupt> {
+    let placed: Placed<'_> = serde_json::from_str(line.get())
         .map_err(|_| Corrupt::new("artifact", "one of its event lines cannot be read"))?;
     let origin = Origin { batch: placed.batch, object: placed.object, row: placed.row };
     Ok(Order { time: placed.event_time, id: placed.event_id, origin })

@@ -10,6 +10,7 @@ use crate::{
     codec::{Corrupt, Cursor, put_bytes, put_varint},
     container::{self, Builder, Kind},
     index_entry::IndexEntry,
+    lines::SideFile,
     prefetched::Version,
     sequence::BatchSequence,
 };
@@ -28,8 +29,8 @@ pub struct PartFile {
     pub sidecar_file: String,
     /// The sidecar's bytes.
     pub sidecar: Vec<u8>,
-    /// Key and bytes of the event lines that artifacts of this part-file moved out of their own lines.
-    pub side: Option<(String, Vec<u8>)>,
+    /// Key and bytes, in pieces, of the event lines that artifacts of this part-file moved out of their own lines.
+    pub side: Option<(String, Vec<Vec<u8>>)>,
     /// How many artifacts it holds: the puts that index must confirm.
     pub artifacts: u64,
 }
@@ -42,8 +43,16 @@ pub(crate) struct PartWriter {
     sequence: BatchSequence,
     lines: Vec<u8>,
     sidecar: Builder,
-    pub(crate) side: Vec<u8>,
+    side: Side,
     artifacts: u64,
+}
+
+/// A side file, in the pieces that it was written in: one buffer that grows to a million lines is copied again and again,
+/// and takes twice their memory.
+#[derive(Debug, Default)]
+struct Side {
+    pieces: Vec<Vec<u8>>,
+    bytes: usize,
 }
 
 impl PartWriter {
@@ -55,7 +64,7 @@ impl PartWriter {
             sequence,
             lines: Vec::new(),
             sidecar: Builder::new(Kind::Sidecar, 0),
-            side: Vec::new(),
+            side: Side::default(),
             artifacts: 0,
         }
     }
@@ -76,10 +85,19 @@ impl PartWriter {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.lines.len() + self.side.len()
+        self.lines.len() + self.side.bytes
     }
 
-    pub(crate) fn side_file(&self) -> String {
+    /// Adds a run of side lines, header and all, of which there are `lines` with those before.
+    pub(crate) fn push_side(&mut self, mut run: Vec<u8>, lines: u64) -> SideFile {
+        run.shrink_to_fit();
+        let (offset, length) = (self.side.bytes as u64, run.len() as u64);
+        self.side.bytes += run.len();
+        self.side.pieces.push(run);
+        SideFile { file: self.side_file(), offset, length, lines }
+    }
+
+    fn side_file(&self) -> String {
         format!("{}/lines-{:05}.jsonl", self.folder, self.number)
     }
 
@@ -94,7 +112,7 @@ impl PartWriter {
         put_bytes(sidecar.body(), file.as_bytes());
         put_varint(sidecar.body(), self.sequence.get());
         sidecar.end_section(HEADING, 1);
-        let side = std::mem::take(&mut self.side);
+        let side = std::mem::take(&mut self.side).pieces;
         let part = PartFile {
             lines: std::mem::take(&mut self.lines),
             sidecar_file: format!("{}/part-{:05}.idx", self.folder, self.number),

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use storage::{Cache, Location, Objects, StorageError, objects::read_range};
 use tracing::warn;
 use twox_hash::XxHash3_64;
@@ -78,8 +78,8 @@ impl Versions {
             missed.iter().filter_map(|index| wanted.get(*index)).map(|(_, entry)| entry.clone()).collect();
         let (reads, coalesced) = coalesce(&entries, CoalescePlan::default());
         (figures.reads, figures.bytes_read) = (coalesced.reads, coalesced.bytes_read);
-        let mut answers =
-            stream::iter(reads.iter().map(|read| self.read(read, &entries))).buffer_unordered(READS_AT_ONCE);
+        let reads: Vec<_> = reads.iter().map(|read| self.read(read, &entries).boxed()).collect();
+        let mut answers = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
         while let Some(found) = answers.try_next().await? {
             for (at, line) in found {
                 let Some(index) = missed.get(at).copied() else { continue };

@@ -8,13 +8,13 @@ use std::{
     },
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use environment::{ConfigError, text};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Serialize, de::DeserializeOwned};
 use storage::{
-    Clock, Location, Objects, Tables, documents,
-    objects::{PutOptions, read_all},
+    Clock, Location, Objects, StorageError, Tables, documents,
+    objects::{PutOptions, blocks},
 };
 
 use crate::{
@@ -214,9 +214,38 @@ impl Workplace {
         Ok(written)
     }
 
-    /// An object that a commit names, whole.
-    pub(crate) async fn whole(&self, at: &Location) -> Result<Bytes, LedgerError> {
-        Ok(read_all(self.objects.read(at, None, None).await?, at, OBJECT_BYTES_MAX).await?)
+    /// Writes an object that a commit will name, piece by piece.
+    pub(crate) async fn put_pieces(
+        &self,
+        at: &Location,
+        pieces: Vec<Vec<u8>>,
+        content_type: &str,
+    ) -> Result<(), LedgerError> {
+        let options = PutOptions { content_type: Some(content_type.to_owned()), ..PutOptions::default() };
+        let mut writer = self.objects.writer(at, options).await?;
+        for piece in pieces {
+            if let Err(error) = writer.write(piece.into()).await {
+                // The first error is the one to tell of.
+                let _ = writer.abort().await;
+                return Err(error.into());
+            }
+        }
+        writer.finish().await?;
+        Ok(())
+    }
+
+    /// An object that a commit names, whole. A long one is read in several streams at once.
+    pub(crate) async fn written(&self, at: &Location, bytes: u64) -> Result<Bytes, LedgerError> {
+        if bytes > OBJECT_BYTES_MAX {
+            let reason = format!("has {bytes} bytes, more than the {OBJECT_BYTES_MAX} that are read into memory");
+            return Err(StorageError::Invalid { what: at.to_string(), reason }.into());
+        }
+        let mut whole = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());
+        let mut blocks = std::pin::pin!(blocks(&*self.objects, at, None, bytes));
+        while let Some(block) = blocks.try_next().await? {
+            whole.extend_from_slice(&block);
+        }
+        Ok(whole.freeze())
     }
 }
 

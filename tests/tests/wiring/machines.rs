@@ -1,5 +1,7 @@
 //! Every task is bounded in time, retried by class, and caught; a class is retried alike everywhere.
 
+use std::collections::BTreeSet;
+
 use error_class::ErrorClass;
 use serde_json::Value;
 use tests::{
@@ -34,6 +36,8 @@ const RETRIED_OTHERWISE: [(&str, ErrorClass); 2] =
     [("Notify", ErrorClass::Unavailable), ("NotifyFailure", ErrorClass::Unavailable)];
 /// Longer than a worker that died holds its claim, which is its function's timeout, a minute.
 const PATIENCE_SECONDS: u64 = 90;
+/// How often a task asks again that waits for a token: as often as Step Functions lets it.
+const WITHOUT_END: u64 = 99_999_999;
 
 fn tasks(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
@@ -42,7 +46,12 @@ fn tasks(project: &Project) -> Vec<String> {
             Ok(definition) => definition,
             Err(fault) => return vec![fault],
         };
+        let mut names = BTreeSet::new();
         for state in machine::states(&definition) {
+            // A map's children count: AWS takes no definition that names two states alike.
+            if !names.insert(state.name) {
+                faults.push(format!("{name}: there are two states {}", state.name));
+            }
             let found = match state.body["Type"].as_str() {
                 Some("Task") => of_task(project, &state),
                 Some("Map") => of_map(&state),
@@ -108,8 +117,7 @@ fn of_map(state: &State<'_>) -> Vec<String> {
     }
     // Ten thousand results share one payload of 256 KiB: a child hands on what the function says, not what it was told.
     let children = machine::states(&state.body["ItemProcessor"]);
-    for child in children.iter().filter(|child| child.body["Type"] == "Task" && child.body.get("ResultPath").is_some())
-    {
+    for child in children.iter().filter(|child| child.body["End"] == true && child.body.get("ResultPath").is_some()) {
         faults.push(format!("{} hands its input on", child.name));
     }
     faults
@@ -123,6 +131,57 @@ fn unknown_errors(state: &State<'_>) -> Vec<String> {
 }
 
 fn retries(project: &Project) -> Vec<String> {
+    let mut machines = Vec::new();
+    for name in project.machines.keys() {
+        match project.deployed(name) {
+            Ok(definition) => machines.push((name, definition)),
+            Err(fault) => return vec![fault],
+        }
+    }
+    let states =
+        machines.iter().flat_map(|(name, machine)| machine::states(machine).into_iter().map(move |s| (name, s)));
+    let tasks: Vec<_> = states.filter(|(_, state)| invoked(state.body).is_some()).collect();
+    let mut faults = Vec::new();
+    for class in PASSING {
+        let (others, alike): (Vec<_>, Vec<_>) =
+            tasks.iter().partition(|(_, state)| RETRIED_OTHERWISE.contains(&(state.name, class)));
+        let rule = alike.first().and_then(|(_, state)| retrier(state.body, class));
+        for (name, state) in alike {
+            let own = retrier(state.body, class);
+            let (own, rule) =
+                if waits(state.body) { (own.cloned(), rule.map(untimed)) } else { (own.cloned(), rule.cloned()) };
+            if own != rule {
+                faults.push(format!("{name}, {}: retries {class} in a way of its own", state.name));
+            }
+        }
+        for (name, state) in others {
+            faults.extend(of_exception(state, class, rule).map(|fault| format!("{name}, {}: {fault}", state.name)));
+        }
+    }
+    let waiting = tasks.iter().filter(|(_, state)| waits(state.body) && !asks_without_end(state.body));
+    faults.extend(waiting.map(|(name, state)| format!("{name}, {}: takes a long wait for a failure", state.name)));
+    faults
+}
+
+/// Whether a task waits until somebody answers its token.
+fn waits(task: &Value) -> bool {
+    task["Resource"].as_str().is_some_and(|resource| resource.ends_with(".waitForTaskToken"))
+}
+
+/// The rule of a class for tasks that wait for a token, whose time-out is no sign of a lost worker.
+fn untimed(rule: &Value) -> Value {
+    let mut rule = rule.clone();
+    rule["ErrorEquals"] = errors(&rule).into_iter().filter(|error| *error != "States.Timeout").collect();
+    rule
+}
+
+fn asks_without_end(task: &Value) -> bool {
+    let timed_out = clauses(task, "Retry").into_iter().find(|retrier| errors(retrier).contains(&"States.Timeout"));
+    timed_out.is_some_and(|retrier| errors(retrier) == ["States.Timeout"] && retrier["MaxAttempts"] == WITHOUT_END)
+}
+
+/// In a machine that tells backlog-manager how it ended, every failure is told, with its class, and no conflict is.
+fn told(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for name in project.machines.keys() {
         let definition = match project.deployed(name) {
@@ -130,15 +189,24 @@ fn retries(project: &Project) -> Vec<String> {
             Err(fault) => return vec![fault],
         };
         let states = machine::states(&definition);
-        let tasks = || states.iter().filter(|state| invoked(state.body).is_some());
-        for class in PASSING {
-            let (others, alike): (Vec<_>, Vec<_>) =
-                tasks().partition(|state| RETRIED_OTHERWISE.contains(&(state.name, class)));
-            let rule = alike.first().and_then(|state| retrier(state.body, class));
-            let wrong = alike.iter().filter(|state| retrier(state.body, class) != rule);
-            faults.extend(wrong.map(|state| format!("{name}, {}: retries {class} in a way of its own", state.name)));
-            for state in others {
-                faults.extend(of_exception(state, class, rule).map(|fault| format!("{name}, {}: {fault}", state.name)));
+        let tells = |state: &State<'_>| state.body["Parameters"]["action"] == "finished";
+        if !states.iter().any(tells) {
+            continue;
+        }
+        let reports = |next: &Value| {
+            let next = states.iter().find(|state| state.name == *next);
+            next.is_some_and(|next| tells(next) && next.body["Parameters"]["failure.$"] == "$.failure")
+        };
+        let work = states.iter().filter(|state| matches!(state.body["Type"].as_str(), Some("Task" | "Map")));
+        for state in work.filter(|state| !tells(state)) {
+            let catchers = clauses(state.body, "Catch");
+            let last = catchers.last();
+            if !last.is_some_and(|all| all["ResultPath"] == "$.failure" && reports(&all["Next"])) {
+                faults.push(format!("{name}, {}: nobody is told that it failed", state.name));
+            }
+            let conflict = catchers.iter().find(|catcher| errors(catcher) == ["Conflict"]);
+            if state.body["Type"] == "Task" && conflict.is_none_or(|conflict| reports(&conflict["Next"])) {
+                faults.push(format!("{name}, {}: takes a conflict for a failure", state.name));
             }
         }
     }
@@ -174,10 +242,13 @@ fn catches_all(state: &Value) -> bool {
     clauses(state, "Catch").last().is_some_and(|catcher| errors(catcher) == ["States.ALL"])
 }
 
-/// The logical id of the function that a task invokes, if it does.
+/// The logical id of the function that a task invokes, if it does: itself, or with a token to answer.
 pub(crate) fn invoked(task: &Value) -> Option<&str> {
-    let arn = task["Resource"].as_str().filter(|resource| resource.starts_with("arn:aws:lambda:"))?;
-    arn.rsplit(':').next()
+    let arn = match task["Resource"].as_str()? {
+        "arn:aws:states:::lambda:invoke.waitForTaskToken" => task["Parameters"]["FunctionName"].as_str()?,
+        resource => resource,
+    };
+    arn.starts_with("arn:aws:lambda:").then(|| arn.rsplit(':').next())?
 }
 
 #[test]
@@ -211,6 +282,15 @@ fn tasks_are_bounded_retried_and_caught() {
         r#""Resource": "${ChunkProcessorArn}""#,
         r#""Resource": "${ChunkProcessorArn}", "ResultPath": null"#,
     );
+    let in_ledger =
+        |fault: &str, from: &str, to: &str| finds(tasks, fault, |broken| edit(broken, "stateful", from, to));
+    in_ledger("stateful: there are two states PlanIndex", r#""ApplyPartition": {"#, r#""PlanIndex": {"#);
+    in_ledger("stateful, AwaitPrefetch: Bug is retried", r#""Throttled", "#, r#""Throttled", "Bug", "#);
+    in_ledger(
+        "stateful, AwaitPrefetch: 200 s end before",
+        r#""TimeoutSeconds": ${TurnSeconds}"#,
+        r#""TimeoutSeconds": 200"#,
+    );
     finds(tasks, "intake, Merge: 960 s end before the 1000 s of Merger", |broken| {
         *place(broken, "Resources/Merger/Properties/Timeout") = 1000.into();
     });
@@ -219,14 +299,15 @@ fn tasks_are_bounded_retried_and_caught() {
 #[test]
 fn a_class_is_retried_alike_everywhere() {
     finds_nothing(retries);
-    let in_state = |state: &str, from: &str, to: &str, fault: &str| {
+    let in_machine = |machine: &str, state: &str, from: &str, to: &str, fault: &str| {
         finds(retries, fault, |broken| {
-            let text = broken.machines.get_mut("intake").expect("there is intake");
+            let text = broken.machines.get_mut(machine).expect("there is such a machine");
             let (before, body) = text.split_once(&format!("\"{state}\": {{")).expect("there is such a state");
             assert!(body.contains(from), "{state} says {from}");
             *text = format!("{before}\"{state}\": {{{}", body.replacen(from, to, 1));
         });
     };
+    let in_state = |state: &str, from: &str, to: &str, fault: &str| in_machine("intake", state, from, to, fault);
     in_state("Merge", r#""MaxAttempts": 8"#, r#""MaxAttempts": 9"#, "intake, Merge: retries Throttled");
     in_state("ProcessChunk", r#""Lambda.Unknown""#, r#""States.Timeout""#, "intake, ProcessChunk: retries Unavailable");
     in_state(
@@ -250,4 +331,47 @@ fn a_class_is_retried_alike_everywhere() {
             .replace(r#""MaxAttempts": 20"#, r#""MaxAttempts": 5"#)
             .replace(r#""NONE""#, r#""FULL""#);
     });
+    let reducer = "stateless, ReduceRange: retries Unavailable in a way of its own";
+    in_machine("stateless", "ReduceRange", r#""MaxAttempts": 5"#, r#""MaxAttempts": 6"#, reducer);
+    let timeout = r#"{ "ErrorEquals": ["States.Timeout"], "IntervalSeconds": 1"#;
+    for (from, to, fault) in [
+        (r#""MaxAttempts": 99999999"#, r#""MaxAttempts": 99"#, "takes a long wait for a failure"),
+        (timeout, &timeout.replace("States.Timeout", "States.TaskFailed"), "takes a long wait for a failure"),
+        (
+            r#""Runtime.ExitError""#,
+            r#""Runtime.ExitError", "States.Timeout""#,
+            "retries WorkerLost in a way of its own",
+        ),
+    ] {
+        in_machine("stateful", "AwaitApply", from, to, &format!("stateful, AwaitApply: {fault}"));
+    }
+}
+
+#[test]
+fn failures_are_told_with_their_class() {
+    finds_nothing(told);
+    let in_state = |state: &str, from: &str, to: &str, fault: &str| {
+        finds(told, &format!("stateful, {state}: {fault}"), |broken| {
+            let text = broken.machines.get_mut("stateful").expect("there is stateful");
+            let (before, body) = text.split_once(&format!("\"{state}\": {{")).expect("there is such a state");
+            assert!(body.contains(from), "{state} says {from}");
+            *text = format!("{before}\"{state}\": {{{}", body.replacen(from, to, 1));
+        });
+    };
+    let nobody = "nobody is told that it failed";
+    in_state("ApplyPartition", r#""Next": "ReportApplyFailure""#, r#""Next": "ApplyFailed""#, nobody);
+    in_state(
+        "ApplyPartition",
+        r#""ErrorEquals": ["States.ALL"], "ResultPath": "$.failure""#,
+        r#""ErrorEquals": ["States.ALL"]"#,
+        nobody,
+    );
+    in_state("CommitApply", r#""Next": "ReportFailure""#, r#""Next": "Advance""#, nobody);
+    in_state(
+        "ApplyPartition",
+        r#""ErrorEquals": ["Conflict"]"#,
+        r#""ErrorEquals": ["Bug"]"#,
+        "takes a conflict for a failure",
+    );
+    in_state("CommitApply", r#""Next": "Advance""#, r#""Next": "ReportFailure""#, "takes a conflict for a failure");
 }

@@ -12,6 +12,7 @@
 
 mod environment;
 mod events;
+mod ledger_events;
 mod machines;
 mod names;
 mod policies;

@@ -181,6 +181,16 @@ fn address(resource: &Value) -> String {
     }
 }
 
+/// Where in the work bucket, behind the tenant, a map finds its items, by what names them in its input.
+const ITEMS: [(&str, &str, &str); 6] = [
+    ("intake", "$.split.ranges", "runs/*/ranges/*"),
+    ("stateless", "$.split.ranges", "ledgers/*/job=*/split/*"),
+    ("stateless", "$.reduced.partitions", "ledgers/*/job=*/reduced/*"),
+    ("stateful", "$.prefetch.partitions", "ledgers/*/job=*/reduced/*"),
+    ("stateful", "$.apply.partitions", "ledgers/*/job=*/reduced/*"),
+    ("stateful", "$.index.tasks", "ledgers/*/job=*/index/*"),
+];
+
 fn needs(project: &Project, name: &str, definition: &Value) -> Result<Needs, String> {
     let mut needs = Needs::new();
     let mut need = |action, place: String| {
@@ -203,7 +213,12 @@ fn needs(project: &Project, name: &str, definition: &Value) -> Result<Needs, Str
     for state in machine::states(definition).iter().filter(|state| state.body["Type"] == "Map") {
         match state.body["ItemReader"]["Resource"].as_str() {
             Some("arn:aws:states:::s3:getObject") => {
-                need("s3:GetObject", "${WorkBucket.Arn}/*/runs/*/ranges/*".to_owned());
+                let items = &state.body["ItemReader"]["Parameters"]["Key.$"];
+                let Some((_, _, place)) = ITEMS.iter().find(|(machine, path, _)| *machine == name && items == path)
+                else {
+                    return Err(format!("{name}, {}: it is unknown to this test where {items} leads", state.name));
+                };
+                need("s3:GetObject", format!("${{WorkBucket.Arn}}/*/{place}"));
             }
             None => {}
             Some(other) => return Err(format!("{name}, {}: {other} needs actions unknown to this test", state.name)),
@@ -331,6 +346,19 @@ fn machines_may_do_just_what_they_do() {
     });
     finds(machine_roles, "intake may events:PutEvents, and never does", |broken| {
         edit(broken, "intake", "arn:${Partition}:states:::events:putEvents", "${EmailerArn}");
+    });
+    finds(machine_roles, "stateful may not lambda:InvokeFunction", |broken| {
+        statement(broken, "StatefulRole", "InvokeFunctions")["Action"] = json!("lambda:InvokeAsync");
+    });
+    finds(machine_roles, "stateful may lambda:InvokeFunction on", |broken| {
+        let all = statement(broken, "StatefulRole", "InvokeFunctions")["Resource"].as_array_mut().expect("a list");
+        all.retain(|function| attribute(function) != Some(("BacklogManager", "Arn")));
+    });
+    finds(machine_roles, "stateless may s3:GetObject on", |broken| {
+        statement(broken, "StatelessRole", "ReadItems")["Resource"] = json!({"Fn::Sub": "${WorkBucket.Arn}/*"});
+    });
+    finds(machine_roles, "it is unknown to this test where", |broken| {
+        edit(broken, "stateless", "$.reduced.partitions", "$.reduced.sections");
     });
     finds(machine_roles, "needs actions unknown to this test", |broken| {
         edit(broken, "intake", "states:::events:putEvents", "states:::sns:publish");

@@ -94,8 +94,19 @@ fn tables(project: &Project) -> Vec<String> {
     faults
 }
 
-/// Functions whose last failure fails the run, which rings.
-const FAILS_RUNS: [&str; 2] = ["splitter", "merger"];
+/// Functions whose last failure fails the run, or the attempt at a job, which rings.
+const FAILS_RUNS: [&str; 10] = [
+    "splitter",
+    "merger",
+    "job-splitter",
+    "reducer",
+    "combiner",
+    "stage-coordinator",
+    "prefetcher",
+    "state-engine",
+    "index-coordinator",
+    "index-worker",
+];
 
 fn watch(project: &Project) -> Vec<String> {
     let template = &project.template;
@@ -130,6 +141,7 @@ fn watch(project: &Project) -> Vec<String> {
         rings("ApproximateNumberOfMessagesVisible", id, "QueueName", name);
     }
     rings("mails_failed", "Emailer", "function", json!({"Ref": "Emailer"}));
+    rings("jobs_parked", "BacklogManager", "function", json!({"Ref": "BacklogManager"}));
     faults.extend(silent);
     for (id, group) in resources(template, "AWS::Logs::LogGroup") {
         if group["Properties"]["RetentionInDays"].is_null() {
@@ -208,6 +220,8 @@ fn everything_is_logged_traced_and_watched() {
     without("MergerLogs is kept for ever", "Resources/MergerLogs/Properties/RetentionInDays");
     without("ChunkProcessor has no alarm on Errors", "Resources/ChunkProcessorErrorsAlarm");
     without("Emailer has no alarm on mails_failed", "Resources/MailsFailedAlarm");
+    without("BacklogManager has no alarm on jobs_parked", "Resources/JobsParkedAlarm");
+    without("BacklogManager has no alarm on Errors", "Resources/BacklogManagerErrorsAlarm");
     without("Intake has no alarm on ExecutionsAborted", "Resources/RunsAbortedAlarm");
     without("EmailerDeadLetters has no alarm", "Resources/EmailerDeadLettersAlarm");
     without("RunsFailedAlarm tells nobody", "Resources/RunsFailedAlarm/Properties/AlarmActions");

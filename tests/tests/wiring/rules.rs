@@ -85,7 +85,7 @@ fn ends(project: &Project) -> Vec<String> {
             .filter(|pattern| pattern["detail-type"] == json!(["Step Functions Execution Status Change"]))
             .map(|pattern| &pattern["detail"])
             // The very machine: a map's children have an ARN that only begins like it.
-            .filter(|detail| detail["stateMachineArn"] == json!([{"Ref": machine}]))
+            .filter(|detail| list(&detail["stateMachineArn"]).contains(&&json!({"Ref": machine})))
             .flat_map(|detail| list(&detail["status"]))
             .filter_map(Value::as_str)
             .collect();
@@ -98,7 +98,7 @@ fn ends(project: &Project) -> Vec<String> {
 #[test]
 fn events_are_delivered_or_kept() {
     finds_nothing(deliveries);
-    for rule in ["ObjectCreated", "Sweep", "RunEnded"] {
+    for rule in ["ObjectCreated", "Sweep", "RunEnded", "BatchClosed", "Tick", "JobEnded"] {
         finds(deliveries, &format!("{rule}Rule may not call"), |broken| {
             remove(broken, &format!("Resources/{rule}Permission"));
         });
@@ -138,5 +138,9 @@ fn no_execution_ends_unheard() {
             place(broken, detail)["stateMachineArn"] = machines;
         });
     }
+    finds(ends, "nobody hears when Stateless ends as TIMED_OUT", |broken| {
+        let detail = "Resources/JobEndedRule/Properties/EventPattern/detail";
+        place(broken, detail)["stateMachineArn"] = json!([{"Ref": "Stateful"}]);
+    });
     finds(ends, "nobody hears when Intake ends as TIMED_OUT", |broken| remove(broken, "Resources/RunEndedRule"));
 }

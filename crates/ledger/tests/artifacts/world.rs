@@ -83,7 +83,7 @@ impl World {
         for part in job.parts.values().flatten() {
             self.files.insert(part.file.clone(), part.lines.clone());
             if let Some((file, lines)) = &part.side {
-                self.files.insert(file.clone(), lines.clone());
+                self.files.insert(file.clone(), lines.concat());
             }
         }
         self.jobs.push(job);
