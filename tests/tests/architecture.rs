@@ -32,7 +32,7 @@ const LIBRARIES: [(&str, &[&str]); 11] = [
     ("disk-adapters", &["error-class", "storage"]),
     ("lambda-shell", &["error-class"]),
     ("ledger-model", &[]),
-    ("cli", &["aws-adapters", "error-class", "intake", "money", "records", "report", "storage"]),
+    ("cli", &["aws-adapters", "error-class", "intake", "ledger", "money", "records", "report", "storage"]),
 ];
 const PIPELINE: [&str; 6] = ["environment", "error-class", "money", "records", "report", "storage"];
 /// And its own pipeline.

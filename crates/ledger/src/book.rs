@@ -204,6 +204,16 @@ impl Book {
         self.get(ledger, &batch_row(batch)).await
     }
 
+    /// All batches whose name begins like this, by name.
+    pub async fn batch_records(&self, ledger: &LedgerId, prefix: &str) -> Result<Vec<BatchRecord>, StorageError> {
+        self.all(ledger, &batch_row(prefix)).await
+    }
+
+    /// Why manifests were not taken, of all batches whose name begins like this, by name.
+    pub async fn faults(&self, ledger: &LedgerId, prefix: &str) -> Result<Vec<FaultRecord>, StorageError> {
+        self.all(ledger, &fault_row(prefix)).await
+    }
+
     /// A job.
     pub async fn job(&self, ledger: &LedgerId, job: JobNumber) -> Result<Option<Job>, StorageError> {
         self.get(ledger, &job_row(job)).await
