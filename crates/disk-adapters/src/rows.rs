@@ -82,7 +82,10 @@ impl Texts {
             let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
             item.insert(name, value);
         }
-        item.extend(key.attributes());
+        item.insert("pk".to_owned(), key.partition.as_str().into());
+        if let Some(sort) = &key.sort {
+            item.insert("sk".to_owned(), sort.as_str().into());
+        }
         Ok(item)
     }
 

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Of the database's pages in this process; all others are in the system's page cache.
-const CACHE_BYTES: usize = 160 << 20;
+const CACHE_BYTES: usize = 256 << 20;
 
 /// Tables in one file, `<folder>/tables.redb`. They need not be made: they are there, and empty, when first asked. A
 /// table's first item decides whether its items have a sort key.

@@ -24,6 +24,10 @@ use serde_json::json;
 
 use crate::{events::Batch, world::World};
 
+/// As in the functions, see `lambda_shell`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How many functions are at work at once.
 const WORKERS: usize = 2;
 
