@@ -123,6 +123,12 @@ async fn redrive(ledger: &str, batch: &str, at: &Installation, output: Output) -
 
 async fn skip(ledger: &str, batch: &str, reason: &str, at: &Installation, output: Output) -> Result<(), Failure> {
     let terms = at.terms(ledger).await?;
+    if look(&terms.ledger, batch, at).await?.status == "not_taken" {
+        at.book().drop_fault(&terms.ledger, batch).await?;
+        return output.tell(&Moved { ledger, batch, job: None, done: "forgotten" }, |_| {
+            format!("batch {batch} was never taken, and is forgotten\n")
+        });
+    }
     at.backlog().skip(&terms, batch, reason).await?;
     let words = format!("batch submit {ledger} --replaces {batch} --from <time> --to <time> <files>");
     let replace = text::command(&at.tenant, &words);

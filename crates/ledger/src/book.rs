@@ -230,8 +230,8 @@ impl Book {
         self.tables.put(&self.table, item, Condition::Always).await.map(|_| ())
     }
 
-    /// Forgets it.
-    pub(crate) async fn drop_fault(&self, ledger: &LedgerId, batch: &str) -> Result<(), StorageError> {
+    /// Forgets why a manifest of that name was not taken.
+    pub async fn drop_fault(&self, ledger: &LedgerId, batch: &str) -> Result<(), StorageError> {
         self.tables.delete(&self.table, &key(ledger, &fault_row(batch)), Condition::Always).await.map(|_| ())
     }
 

@@ -14,7 +14,7 @@ use storage::StorageError;
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    batch::view::{BatchView, figures, step_status},
+    batch::view::{BatchView, figures, in_order, step_status},
     error::Failure,
     follow::{interrupt, passes},
     ledgers::view::failure,
@@ -126,10 +126,11 @@ async fn look_at(book: &Book, steps: &Steps, upload: &Upload) -> Result<Seen, St
         (_, Some(fault)) => BatchView::not_taken(ledger, &fault),
         (_, None) => BatchView::uploaded(ledger, batch),
     };
-    let steps = match batch.job {
+    let mut steps = match batch.job {
         Some(job) => steps.of_job(ledger, ledger::JobNumber::new(job)).await?,
         None => Vec::new(),
     };
+    in_order(&mut steps);
     Ok(Seen { batch, steps })
 }
 

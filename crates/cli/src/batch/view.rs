@@ -34,6 +34,8 @@ pub(crate) struct BatchView {
     pub(crate) number: Option<BatchSequence>,
     pub(crate) job: Option<u64>,
     pub(crate) attempt: Option<u32>,
+    /// What its job is at, or failed at.
+    pub(crate) step: Option<&'static str>,
     pub(crate) source: Option<String>,
     pub(crate) interval: Option<Interval>,
     pub(crate) correction: bool,
@@ -58,6 +60,7 @@ impl BatchView {
             number: record.number,
             job: job.map(|job| job.number().get()),
             attempt: job.map(|job| job.attempt),
+            step: job.map(Job::step),
             source: Some(record.source.clone()),
             interval: Some(record.interval),
             correction: record.correction,
@@ -79,6 +82,7 @@ impl BatchView {
             number: None,
             job: None,
             attempt: None,
+            step: None,
             source: None,
             interval: None,
             correction: false,
@@ -141,11 +145,17 @@ impl BatchView {
         let show = command(format!("batch show {ledger} {batch}"));
         match self.status {
             "indexed" => format!("\nan artifact: {}\n", command(format!("artifact get {ledger} <key>"))),
-            "parked" => format!(
-                "\nlook at it: {show}\ntry again, once the cause is gone: {}\nor take it out: {} --reason <why>\n",
-                command(format!("batch redrive {ledger} {batch}")),
-                command(format!("batch skip {ledger} {batch}")),
-            ),
+            "parked" => {
+                let redrive = command(format!("batch redrive {ledger} {batch}"));
+                let skip = match self.step {
+                    // Past apply it only goes forward.
+                    Some("index") => String::new(),
+                    _ => {
+                        format!("or take it out: {} --reason <why>\n", command(format!("batch skip {ledger} {batch}")))
+                    }
+                };
+                format!("\nlook at it: {show}\ntry again, once the cause is gone: {redrive}\n{skip}")
+            }
             "refused" | "skipped" if self.replaced_by.is_none() => {
                 let words = format!("batch submit {ledger} --replaces {batch} --from <time> --to <time> <files>");
                 format!("\nsend another in its place: {}\n", command(words))
@@ -235,8 +245,9 @@ impl BatchShown {
         pinned: Option<PinnedBatch>,
         job: Option<&Job>,
         rejected: Rejected,
-        steps: Vec<StepRecord>,
+        mut steps: Vec<StepRecord>,
     ) -> Self {
+        in_order(&mut steps);
         let (manifest, objects) = pinned.map(|pinned| (pinned.manifest, pinned.objects)).unzip();
         let objects = objects.map(|objects| {
             let object = |object: ledger::manifest::PinnedObject| Object {
@@ -284,13 +295,16 @@ fn table(facts: Vec<(&'static str, Option<String>)>) -> String {
     columns(&rows, &[])
 }
 
-/// Attempts at steps, a line each, in the order in which they happened.
+/// Puts attempts at steps in the order in which they happen.
+pub(crate) fn in_order(steps: &mut [StepRecord]) {
+    let stage = |step: &StepRecord| Stage::ALL.iter().position(|stage| stage.as_str() == step.step);
+    steps.sort_by_key(|step| (step.attempt, stage(step)));
+}
+
+/// Attempts at steps, a line each.
 fn steps(steps: &[StepRecord]) -> String {
     let header = ["attempt", "step", "status", "started", "duration", "figures"].map(str::to_owned).to_vec();
-    let order = |step: &StepRecord| Stage::ALL.iter().position(|stage| stage.as_str() == step.step);
-    let mut sorted: Vec<_> = steps.iter().collect();
-    sorted.sort_by_key(|step| (step.attempt, order(step)));
-    let rows = sorted.into_iter().map(|step| {
+    let rows = steps.iter().map(|step| {
         let duration = step.started_at.zip(step.ended_at).map(|(from, to)| text::duration(from, to));
         vec![
             step.attempt.to_string(),
@@ -383,6 +397,9 @@ mod tests {
         job.fail(2, why, now(), &Policy::default()).unwrap();
         let parked = BatchView::of(&ledger(), &registered, None, &view(1, vec![job]));
         assert_eq!((parked.status, parked.reason.as_deref()), ("parked", Some("Bug: poison")));
+        assert!(parked.what_next().contains("batch redrive orders b1") && parked.what_next().contains("batch skip"));
+        let applied = BatchView { step: Some("index"), ..parked };
+        assert!(!applied.what_next().contains("batch skip"), "it only goes forward");
         let refused = record(json!({ "status": "refused", "reason": "totals", "number": null }));
         assert_eq!(status(&refused, &view(9, vec![])), "refused");
     }

@@ -273,10 +273,14 @@ impl LedgerView {
             lines.push(format!("job {} is parked, with batches {names}: later ones wait.", job.job));
             lines.push(format!("  look at it: {}", command("show")));
             lines.push(format!("  try again, once the cause is gone: {}", command("redrive")));
-            lines.push(format!("  or take a batch out: {} --reason <why>", command("skip")));
+            if job.turns.get(Stage::Apply.as_str()) != Some(&DONE) {
+                lines.push(format!("  or take a batch out: {} --reason <why>", command("skip")));
+            }
         }
         for (batch, reason) in &self.not_taken {
             lines.push(format!("batch {batch} was not taken: {}", text::visible(reason, REASON_CHARS_MAX)));
+            let forget = text::command(&self.tenant, &format!("batch skip {} {batch}", self.ledger));
+            lines.push(format!("  its sender corrects it, or it is forgotten: {forget}"));
         }
         lines.into_iter().map(|line| line + "\n").collect()
     }
