@@ -1,4 +1,4 @@
-"""What a batch of the ledger costs in one process, on local files, beside DuckDB and Spark. Prints figures; judges nothing."""
+"""What a batch of the ledger costs on local files, beside DuckDB and Spark. Prints figures; judges nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class Size:
-    """A batch, and the ledger that it comes to: each of its artifacts has one event, and the batch touches a quarter."""
+    """A batch, and the ledger that it comes to: as many artifacts as it has events, of which it touches a quarter."""
 
     events: int
     partition_bits: int
@@ -67,7 +67,8 @@ def measure(program: Path, size: Size, lines: str) -> None:
     before = run("run", "--batch", 1)
     uploaded = run("upload", "--batch", 2, *sizes, size.touched)
     batch = run("run", "--batch", 2)
-    say(f"\n{size.events:,} events of {batch['artifacts']:,} artifacts, of {before['artifacts']:,}; event lines: {lines}")
+    touched, artifacts = batch["artifacts"], before["artifacts"]
+    say(f"\n{size.events:,} events of {touched:,} artifacts, in a ledger of {artifacts:,}; event lines: {lines}")
     say(f"load of the machine: {os.getloadavg()[0]:.1f}")
     show("tieout", batch["stages"])
     if size == COMPARED and lines == "none":

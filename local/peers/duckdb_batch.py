@@ -79,7 +79,8 @@ def main() -> None:
     connection.execute(f"SET threads = {int(given['workers'])}")
     reduce = measured("reduce", lambda: connection.execute(f"CREATE TEMP TABLE reduced AS {REDUCE}", events))
     connection.execute("DROP TABLE reduced")
-    join = measured("reduce and join", lambda: connection.execute(f"COPY ({JOIN}) TO '{out}' (FORMAT json)", events | artifacts))
+    write = f"COPY ({JOIN}) TO '{out}' (FORMAT json)"
+    join = measured("reduce and join", lambda: connection.execute(write, events | artifacts))
     written = {"joined": [str(out)], "written": given["written"]}
     differences = connection.execute(DIFFERENCES, written).fetchall()[0][0]
     print(json.dumps({"stages": [reduce, join], "differences": differences}))
