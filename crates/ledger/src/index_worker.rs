@@ -279,7 +279,7 @@ impl IndexWorker {
             }
             shift.at_once = (shift.at_once / 2).max(1);
             warn!(left = left.len(), at_once = shift.at_once, error = error_class::chain(&error), "index puts held up");
-            tokio::time::sleep(pause).await;
+            self.clock.sleep(pause).await;
             pause *= 2;
             pending = left;
         }

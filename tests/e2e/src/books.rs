@@ -241,10 +241,10 @@ impl Books {
         jobs
     }
 
-    /// The rows of every step of the jobs that are indexed.
+    /// The rows of every step of the jobs that are indexed; not of those that are void.
     pub async fn steps(&self) -> Vec<StepRecord> {
         let mut steps = Vec::new();
-        for job in self.jobs().await {
+        for job in self.jobs().await.iter().filter(|job| !job.is_void()) {
             steps.extend(self.steps_of(job.number()).await);
         }
         steps
