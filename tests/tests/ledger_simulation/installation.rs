@@ -182,7 +182,7 @@ impl Installation {
         let scene = Scene::new(seed, setting.budget);
         let objects = Arc::new(MemoryObjects::new(scene.clock()).with_piece_bytes(700));
         let tables = Arc::new(MemoryTables::default());
-        let watched = Arc::new(WatchedTables { inner: tables.clone(), sabotage, before: Default::default() });
+        let watched = Arc::new(WatchedTables::new(tables.clone(), sabotage, &scene));
         let cache = Arc::new(Forgetful { inner: MemoryCache::new(scene.clock()), scene: scene.clone() });
         let cloud = Cloud::new(&scene, objects.clone(), &MACHINES);
         let overlays: Arc<dyn Objects> = match sabotage {
