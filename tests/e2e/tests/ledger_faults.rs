@@ -310,6 +310,7 @@ async fn a_parked_batch_is_redriven_once_the_cause_is_gone() {
     }
     let second = batches.next().unwrap();
     books.send(&second).await;
+    books.until("it has a number", async |books: &Books| books.number(&second.name).await).await;
     books.send(&batches.next().unwrap()).await;
     let job = books.until("the second job is parked", async |books: &Books| books.parked().await).await;
     let JobStatus::Parked(failure) = &job.status else { panic!("{job:?}") };
