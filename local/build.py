@@ -38,7 +38,12 @@ def programs() -> dict[str, Path]:
 
 def cargo_build(*what: str) -> dict[str, Path]:
     """The programs that were asked for, by name, as Cargo says where it put them."""
-    command = ["cargo", "build", "--message-format=json-render-diagnostics", *what]
+    return built(["cargo", "build", *what])
+
+
+def built(command: list[str]) -> dict[str, Path]:
+    """The programs that a command of Cargo built, by name, as it says where it put them."""
+    command = [*command, "--message-format=json-render-diagnostics"]
     answer = subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True)
     if answer.returncode != 0:
         raise Stop("the build failed; cargo says above why")

@@ -20,7 +20,7 @@ use tests::{
     Project,
     dice::Dice,
     events::{
-        definition, made,
+        Batch, definition, made,
         write::{Format, Packing},
     },
     interpreter::Machine,
@@ -108,7 +108,16 @@ impl Setting {
 
 fn parcels(plan: &made::Plan, calm: bool, dice: &mut Dice) -> Vec<Parcel> {
     let corrections = if dice.below(2) == 0 { vec![plan.correction()] } else { vec![] };
-    let batches = plan.batches().chain(corrections.into_iter().filter(|batch| batch.records() > 0));
+    let mut resent: Vec<Batch> = plan.batches().filter(|_| dice.below(12) == 0).collect();
+    for batch in &mut resent {
+        batch.name.push_str("-resent");
+        batch.correction = Some("it was not received".to_owned());
+        // Some of it has changed.
+        let rows = batch.files.iter_mut().flatten().filter(|_| dice.below(6) == 0);
+        rows.for_each(|row| row.event.country.push('?'));
+    }
+    let corrections = corrections.into_iter().chain(resent).filter(|batch| batch.records() > 0);
+    let batches = plan.batches().chain(corrections);
     let mut parcels: Vec<Parcel> = batches
         .map(|mut batch| {
             // Some intervals are quiet.
@@ -131,6 +140,7 @@ fn ledger_definition(shape: Shape, dice: &mut Dice) -> Definition {
     document["events"]["format"] = shape.format.name().into();
     document["events"]["compression"] = shape.packing.name().into();
     document["eventLines"]["keep"] = if dice.below(2) == 0 { json!({ "last": 5 }) } else { json!("all") };
+    document["duplicates"] = json!({ "scope": dice.pick(&["batch", "artifact"]) });
     document["partitionBits"] = dice.below(3).into();
     document["onReject"] = dice.pick(&["continue", "continue", "continue", "refuse"]).into();
     document["onStuck"] = dice.pick(&["wait", "pass"]).into();

@@ -26,9 +26,8 @@ use std::{
 
 use futures::FutureExt;
 use jiff::Timestamp;
-use ledger::{KeepLines, PartitionBits};
+use ledger::PartitionBits;
 use storage::Clock;
-use tests::events::oracle::Keep;
 
 use self::{
     installation::{Installation, Setting},
@@ -44,7 +43,7 @@ const SEEDS: u64 = 2_000;
 const STEPS_MAX: u64 = 1_000_000;
 
 /// What a simulation that is worth anything runs into.
-const SITUATIONS: [&str; 21] = [
+const SITUATIONS: [&str; 22] = [
     "a base came from a job in flight",
     "a batch was out and replaced",
     "a job had many attempts",
@@ -59,6 +58,7 @@ const SITUATIONS: [&str; 21] = [
     "an execution was stopped",
     "an invocation came twice",
     "batches were grouped",
+    "events had been taken before",
     "index went on behind its cursors",
     "partitions were doubled",
     "the cache answered nonsense",
@@ -93,11 +93,7 @@ fn simulate(seed: u64, sabotage: Option<Sabotage>) -> Course {
         let sent = sent(&setting, &all);
         let known = sent.iter().all(|parcel| all.batches.iter().any(|record| record.batch == parcel.batch.name));
         if known && all.is_settled() && installation.cloud.workers() == 0 {
-            let keep = match setting.definition.event_lines.keep {
-                KeepLines::Last(count) => Keep::Last(count as usize),
-                _ => Keep::All,
-            };
-            let verdict = Verdict::new(&installation, &all, &sent, keep);
+            let verdict = Verdict::new(&installation, &all, &sent, &setting.definition);
             verdict.check(&sent).now_or_never().unwrap();
             let scene = &installation.scene;
             return Course { situations: scene.situations(), steps: scene.steps(), ended_at: scene.clock().now() };
