@@ -18,6 +18,7 @@ pub mod large;
 pub mod mail;
 pub mod resources;
 pub mod roles;
+pub mod throttle;
 pub mod workers;
 
 use std::{collections::HashMap, env, fs, path::Path};

@@ -5,6 +5,7 @@ use e2e::{
     Stack,
     books::{Books, Shape, one_by_one},
     command::tieout,
+    workers,
 };
 use ledger::{
     book::BatchStatus,
@@ -235,12 +236,18 @@ async fn a_poison_batch_is_parked_until_it_is_skipped() {
 #[tokio::test]
 async fn an_artifact_with_a_million_event_lines() {
     const LINES: u64 = 1_000_000;
+    const MEMORY_BYTES: u64 = 512 << 20;
     let stack = Stack::connect().await;
     let shape = Shape { packing: Packing::Zstd, keep: Keep::All, ..Shape::default() };
     let mut books = Books::open(&stack, "hot", shape, one_by_one).await;
     let plan = Plan { events: 600, artifacts: 50, batches: 2, hot_lines: LINES, ..Plan::default() };
     for batch in plan.batches() {
         books.send(&batch).await;
+    }
+    books.settled().await;
+    for function in ["reducer", "combiner", "prefetcher", "state-engine", "index-worker"] {
+        let peak = workers::of(&stack, function).into_iter().filter_map(workers::Worker::peak_bytes).max().unwrap();
+        assert!(peak < MEMORY_BYTES, "{function} had {peak} bytes");
     }
     let oracle = books.agree().await;
     let artifact = get(&books.id.ledger, HOT);

@@ -7,6 +7,7 @@ use e2e::{
     DATA, Stack,
     books::{Books, Shape, one_by_one},
     command::{invoke, python, tieout},
+    throttle::Throttle,
     workers,
 };
 use futures::future::join_all;
@@ -29,6 +30,20 @@ static ALONE: Mutex<()> = Mutex::const_new(());
 const TRIES: usize = 4;
 /// A ledger in which nothing has happened for so long hangs on a worker that is held: an undisturbed step takes less.
 const STUCK: Duration = Duration::from_millis(2_500);
+/// The ledger's functions.
+const FUNCTIONS: [&str; 10] = [
+    "batch-registrar",
+    "job-splitter",
+    "reducer",
+    "combiner",
+    "stage-coordinator",
+    "prefetcher",
+    "state-engine",
+    "index-coordinator",
+    "index-worker",
+    "backlog-manager",
+];
+
 /// Four batches over the same orders.
 fn plan() -> Plan {
     Plan { events: 2_000, artifacts: 150, batches: 4, duplicates: 2, conflicts: 2, rejects: 2, ..Plan::default() }
@@ -45,18 +60,7 @@ async fn workers_that_are_killed_are_replaced_and_nothing_is_lost() {
         books.send(&batch).await;
     }
     books.agree().await;
-    for function in [
-        "batch-registrar",
-        "job-splitter",
-        "reducer",
-        "combiner",
-        "stage-coordinator",
-        "prefetcher",
-        "state-engine",
-        "index-coordinator",
-        "index-worker",
-        "backlog-manager",
-    ] {
+    for function in FUNCTIONS {
         killed(&stack, function).await;
     }
 }
@@ -244,6 +248,21 @@ async fn cached(books: &Books, jobs: std::ops::RangeInclusive<u64>) -> u64 {
     of_jobs.filter_map(|step| step.figures.get("cached").and_then(Value::as_u64)).sum()
 }
 
+/// Every function of the ledger that asks DynamoDB is turned away now and then, and tries again.
+#[tokio::test]
+async fn throttled_tables_only_take_longer() {
+    let _alone = ALONE.lock().await;
+    let stack = Stack::connect().await;
+    let throttle = Throttle::before(&stack, &FUNCTIONS, 12).await;
+    let mut books = Books::open(&stack, "throttled", Shape::default(), one_by_one).await;
+    for batch in plan().batches() {
+        books.send(&batch).await;
+    }
+    books.agree().await;
+    // Of the index puts alone there are five hundred.
+    assert!(throttle.turned_away() > 20, "{}", throttle.turned_away());
+}
+
 /// Registered all at once and in any order, batches get dense numbers, and the artifacts do not care.
 #[tokio::test]
 async fn batches_are_registered_at_once_and_out_of_order() {
@@ -291,6 +310,7 @@ async fn a_parked_batch_is_redriven_once_the_cause_is_gone() {
     }
     let second = batches.next().unwrap();
     books.send(&second).await;
+    books.until("it has a number", async |books: &Books| books.number(&second.name).await).await;
     books.send(&batches.next().unwrap()).await;
     let job = books.until("the second job is parked", async |books: &Books| books.parked().await).await;
     let JobStatus::Parked(failure) = &job.status else { panic!("{job:?}") };
