@@ -52,7 +52,7 @@ impl Manager {
             ManageRequest::Told(ManageAction::Tick {}) => return self.tick().await,
             ManageRequest::Told(ManageAction::Ask { run, stage, token }) => self.ask(&run, stage, &token).await?,
             ManageRequest::Told(ManageAction::Finished { run, failure }) => {
-                self.finished(&run, failure.as_ref().and_then(failure_of)).await?;
+                self.finished(&run, failure.as_ref().map(failure_of)).await?;
             }
             ManageRequest::Ended(ExecutionEnded { detail }) => {
                 let source = |source| LedgerError::Event { what: "the input of an execution", source };
@@ -135,8 +135,8 @@ impl Manager {
     }
 }
 
-/// The failure as Step Functions tells it; none where an attempt ended because another had its place.
-fn failure_of(told: &StateFailure) -> Option<Failure> {
+/// The failure as Step Functions tells it.
+fn failure_of(told: &StateFailure) -> Failure {
     /// What a Lambda's error looks like in a `Cause`.
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -151,7 +151,7 @@ fn failure_of(told: &StateFailure) -> Option<Failure> {
         (said, true) => said.to_owned(),
         (said, false) => format!("{error}: {said}"),
     };
-    (class != ErrorClass::Conflict).then(|| Failure { class, message: cut(&message) })
+    Failure { class, message: cut(&message) }
 }
 
 /// The failure of an execution that has ended without reporting one itself, or besides.
@@ -159,8 +159,8 @@ fn end_of(ended: &EndedExecution) -> Option<Failure> {
     let EndedExecution { status, error, cause, .. } = ended;
     let cause = cause.clone().unwrap_or_default();
     match (status.as_str(), error) {
-        ("FAILED", Some(error)) => failure_of(&StateFailure { error: error.clone(), cause }),
-        ("FAILED", None) => failure_of(&StateFailure { error: "States.Runtime".to_owned(), cause }),
+        ("FAILED", Some(error)) => Some(failure_of(&StateFailure { error: error.clone(), cause })),
+        ("FAILED", None) => Some(failure_of(&StateFailure { error: "States.Runtime".to_owned(), cause })),
         ("TIMED_OUT" | "ABORTED", _) => {
             let message = cut(format!("the execution ended as {status}. {cause}").trim());
             Some(Failure { class: ErrorClass::WorkerLost, message })
@@ -174,7 +174,6 @@ fn class_of(error: &str) -> ErrorClass {
         return class;
     }
     match error {
-        "Superseded" => ErrorClass::Conflict,
         "States.Timeout" | "States.HeartbeatTimeout" | "Sandbox.Timedout" | "Lambda.Unknown" => ErrorClass::WorkerLost,
         "Lambda.TooManyRequestsException" => ErrorClass::Throttled,
         // Of a map, some child failed and has said why itself; or its items could not be read just then.
@@ -189,7 +188,7 @@ fn class_of(error: &str) -> ErrorClass {
 mod tests {
     use super::*;
 
-    fn told(error: &str, cause: &str) -> Option<Failure> {
+    fn told(error: &str, cause: &str) -> Failure {
         failure_of(&StateFailure { error: error.to_owned(), cause: cause.to_owned() })
     }
 
@@ -197,6 +196,7 @@ mod tests {
     fn errors_of_step_functions_have_a_class() {
         for (error, class) in [
             ("Throttled", ErrorClass::Throttled),
+            ("Conflict", ErrorClass::Conflict),
             ("ControlTotalMismatch", ErrorClass::ControlTotalMismatch),
             ("States.Timeout", ErrorClass::WorkerLost),
             ("Sandbox.Timedout", ErrorClass::WorkerLost),
@@ -209,19 +209,18 @@ mod tests {
             ("States.DataLimitExceeded", ErrorClass::Bug),
             ("throttled", ErrorClass::Bug),
         ] {
-            assert_eq!(told(error, "x").unwrap().class, class, "{error}");
+            assert_eq!(told(error, "x").class, class, "{error}");
         }
-        assert_eq!((told("Conflict", "x"), told("Superseded", "x")), (None, None));
     }
 
     #[test]
     fn the_message_is_the_lambda_s_own() {
         let cause = r#"{"errorType": "Bug", "errorMessage": "job 3 of ledger acme/orders", "trace": []}"#;
-        assert_eq!(told("Bug", cause).unwrap().message, "job 3 of ledger acme/orders");
-        assert_eq!(told("States.Timeout", "").unwrap().message, "States.Timeout");
-        let foreign = told("States.Runtime", "no field 'x'").unwrap();
+        assert_eq!(told("Bug", cause).message, "job 3 of ledger acme/orders");
+        assert_eq!(told("States.Timeout", "").message, "States.Timeout");
+        let foreign = told("States.Runtime", "no field 'x'");
         assert_eq!(foreign.message, "States.Runtime: no field 'x'");
-        assert!(told("Bug", &"é".repeat(100_000)).unwrap().message.chars().count() <= 1_000);
+        assert!(told("Bug", &"é".repeat(100_000)).message.chars().count() <= 1_000);
     }
 
     #[test]

@@ -39,15 +39,17 @@ pub struct Policy {
     pub grouping: Grouping,
     /// What is tried again.
     pub retry: Retry,
-    /// A worker that gives no sign of life for this long is taken for dead.
-    #[schemars(range(min = 10))]
+    /// A worker that gives no sign of life for this long is taken for dead. A sign of life is written down when less
+    /// than half is left, so that half of it must be longer than a function and its retries may take.
+    #[schemars(range(min = 60))]
     pub lease_seconds: u32,
 }
 
 impl Default for Policy {
-    /// Leases as long as a Lambda can run.
+    /// A Lambda can run for 900 seconds, and Step Functions tries a throttled one again for some 600. Usually the dead
+    /// are known sooner: a failure is reported, and an execution that ends is heard of.
     fn default() -> Self {
-        Self { grouping: Grouping::default(), retry: Retry::default(), lease_seconds: 900 }
+        Self { grouping: Grouping::default(), retry: Retry::default(), lease_seconds: 3_200 }
     }
 }
 

@@ -148,7 +148,7 @@ fn ledger_definition(shape: Shape, dice: &mut Dice) -> Definition {
         "grouping": { "eventsBase": 20, "eventsMax": 60, "liveJobsMax": 5 },
         "retry": { "failuresMax": dice.pick(&[0, 1, 5]) },
         // So short that the living are taken for dead, or as it is.
-        "leaseSeconds": dice.pick(&[10, 60, 900]),
+        "leaseSeconds": dice.pick(&[60, 300, 900]),
     });
     Definition::from_json(&document.to_string()).unwrap()
 }

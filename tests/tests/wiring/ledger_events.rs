@@ -91,6 +91,7 @@ fn the_states_ask_and_tell_as_the_samples_do() {
         ("stateless", "CommitStateless", "stage-coordinator-stateless"),
         ("stateless", "Advance", "backlog-manager-finished"),
         ("stateless", "ReportFailure", "backlog-manager-failure"),
+        ("stateless", "ReportConflict", "backlog-manager-failure"),
         ("stateful", "AwaitPrefetch", "backlog-manager-ask"),
         ("stateful", "BeginPrefetch", "stage-coordinator-begin"),
         ("stateful", "CommitPrefetch", "stage-coordinator-commit"),
@@ -98,6 +99,7 @@ fn the_states_ask_and_tell_as_the_samples_do() {
         ("stateful", "CommitIndex", "index-coordinator-commit"),
         ("stateful", "Advance", "backlog-manager-finished"),
         ("stateful", "ReportFailure", "backlog-manager-failure"),
+        ("stateful", "ReportConflict", "backlog-manager-failure"),
     ] {
         let (said, sample) = (said(machine, state), event(sample));
         let said = said.as_object().expect("a task says something");

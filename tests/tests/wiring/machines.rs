@@ -180,7 +180,8 @@ fn asks_without_end(task: &Value) -> bool {
     timed_out.is_some_and(|retrier| errors(retrier) == ["States.Timeout"] && retrier["MaxAttempts"] == WITHOUT_END)
 }
 
-/// In a machine that tells backlog-manager how it ended, every failure is told, with its class, and no conflict is.
+/// In a machine that tells backlog-manager how it ended, every failure is told, with its class; a conflict ends the
+/// execution quietly: a child's is left to its parent, which tells it, in case the job lives and stands still.
 fn told(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for name in project.machines.keys() {
@@ -197,6 +198,9 @@ fn told(project: &Project) -> Vec<String> {
             let next = states.iter().find(|state| state.name == *next);
             next.is_some_and(|next| tells(next) && next.body["Parameters"]["failure.$"] == "$.failure")
         };
+        let find = |name: &Value| states.iter().find(|state| state.name == *name);
+        let kind_of = |name: &Value| find(name).and_then(|state| state.body["Type"].as_str()).unwrap_or_default();
+        let follows = |name: &Value| find(name).map_or("", |state| kind_of(&state.body["Next"]));
         let work = states.iter().filter(|state| matches!(state.body["Type"].as_str(), Some("Task" | "Map")));
         for state in work.filter(|state| !tells(state)) {
             let catchers = clauses(state.body, "Catch");
@@ -205,8 +209,12 @@ fn told(project: &Project) -> Vec<String> {
                 faults.push(format!("{name}, {}: nobody is told that it failed", state.name));
             }
             let conflict = catchers.iter().find(|catcher| errors(catcher) == ["Conflict"]);
-            if state.body["Type"] == "Task" && conflict.is_none_or(|conflict| reports(&conflict["Next"])) {
-                faults.push(format!("{name}, {}: takes a conflict for a failure", state.name));
+            let quiet = |conflict: &&Value| match state.in_map {
+                true => kind_of(&conflict["Next"]) == "Succeed",
+                false => reports(&conflict["Next"]) && follows(&conflict["Next"]) == "Succeed",
+            };
+            if state.body["Type"] == "Task" && !conflict.is_some_and(quiet) {
+                faults.push(format!("{name}, {}: does not end quietly on a conflict", state.name));
             }
         }
     }
@@ -358,7 +366,7 @@ fn failures_are_told_with_their_class() {
             *text = format!("{before}\"{state}\": {{{}", body.replacen(from, to, 1));
         });
     };
-    let nobody = "nobody is told that it failed";
+    let (nobody, loud) = ("nobody is told that it failed", "does not end quietly on a conflict");
     in_state("ApplyPartition", r#""Next": "ReportApplyFailure""#, r#""Next": "ApplyFailed""#, nobody);
     in_state(
         "ApplyPartition",
@@ -367,11 +375,8 @@ fn failures_are_told_with_their_class() {
         nobody,
     );
     in_state("CommitApply", r#""Next": "ReportFailure""#, r#""Next": "Advance""#, nobody);
-    in_state(
-        "ApplyPartition",
-        r#""ErrorEquals": ["Conflict"]"#,
-        r#""ErrorEquals": ["Bug"]"#,
-        "takes a conflict for a failure",
-    );
-    in_state("CommitApply", r#""Next": "Advance""#, r#""Next": "ReportFailure""#, "takes a conflict for a failure");
+    in_state("ApplyPartition", r#""ErrorEquals": ["Conflict"]"#, r#""ErrorEquals": ["Bug"]"#, loud);
+    in_state("CommitApply", r#""Next": "ReportConflict""#, r#""Next": "ReportFailure""#, loud);
+    in_state("CommitApply", r#""Next": "ReportConflict""#, r#""Next": "Advance""#, loud);
+    in_state("ApplyPartition", r#""Next": "ApplySuperseded""#, r#""Next": "ApplyFailed""#, loud);
 }
