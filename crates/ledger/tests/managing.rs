@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
+use futures::FutureExt;
 use ledger::{
     BatchSequence, Definition, JobNumber, LedgerError, Rules,
     backlog::{BacklogManager, Config},
@@ -482,7 +483,9 @@ async fn what_is_fixed_cannot_change_while_the_first_batch_comes() {
     let (racing, once) = (first.clone(), std::sync::Once::new());
     let faulty = Faulty::new(tables, move |call: &Operation| {
         if call.name == "transact" {
-            once.call_once(|| futures::executor::block_on(racing.send("b1", manifest("shop", 1))));
+            once.call_once(|| {
+                racing.send("b1", manifest("shop", 1)).now_or_never().unwrap();
+            });
         }
         None
     });
@@ -518,7 +521,9 @@ async fn a_fault_that_is_written_late_does_not_stand() {
     let (racing, once) = (right.clone(), std::sync::Once::new());
     let faulty = Faulty::new(tables, move |call: &Operation| {
         if matches!(call.name, "transact" | "put") {
-            once.call_once(|| futures::executor::block_on(racing.send("b1", manifest("shop", 1))));
+            once.call_once(|| {
+                racing.send("b1", manifest("shop", 1)).now_or_never().unwrap();
+            });
         }
         None
     });
