@@ -227,7 +227,8 @@ impl BacklogManager {
     }
 
     /// Gives a batch that waits a job of its own that is void from its beginning, so that it can be taken out now: batches
-    /// leave by their job. Those before it become jobs as they would have anyway, if sooner. Whether it is in a job now; not where too many are before it.
+    /// leave by their job. Those before it become jobs as they would have anyway, if sooner. Whether it is
+    /// in a job now; not where too many are before it.
     pub(crate) async fn group_out(
         &self,
         number: BatchSequence,

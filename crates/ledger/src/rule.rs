@@ -42,8 +42,8 @@ impl fmt::Display for Status {
 
 /// A rule for what a definition cannot say, written in Rust and named by `status.rule`.
 ///
-/// It is added to [`Rules::built_in`]. It sees the artifact's figures and nothing else, no clock among them: the same figures have the same status in every
-/// attempt and in every grouping of batches.
+/// It is added to [`Rules::built_in`]. It sees the artifact's figures and nothing else, no clock among them: the same
+/// figures have the same status in every attempt and in every grouping of batches.
 ///
 /// ```
 /// use std::sync::Arc;
