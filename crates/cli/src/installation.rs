@@ -103,7 +103,7 @@ impl Installation {
     }
 
     pub(crate) fn definitions(&self) -> Definitions {
-        Definitions::new(self.tables(), &self.names.table("ledgers"), Rules::default())
+        Definitions::new(self.tables(), &self.names.table("ledgers"), Rules::built_in())
     }
 
     pub(crate) fn book(&self) -> Book {

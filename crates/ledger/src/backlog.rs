@@ -15,12 +15,14 @@ use storage::{Clock, Condition, StorageError, Tables, Workflows, tables::Write, 
 use tracing::{info, warn};
 
 use crate::{
-    BatchSequence, JobBatches, JobNumber, OnStuck,
-    book::{Book, NumberedBatch, View, job_row, number_row},
+    BatchSequence, JobBatches, JobNumber, LedgerError, OnStuck,
+    book::{BatchStatus, Book, NumberedBatch, View, number_row},
+    definitions::Definitions,
     head::Field,
     job::{Failure, Job, JobStatus, Run},
     manifest::LedgerId,
     messages::RunInput,
+    operate::TAKEN_OUT,
     policy::{JOB_BATCHES_MAX, PASSES_MAX, Pending, Terms},
     stage::{Half, Stage, Turn},
     steps::StepKey,
@@ -33,6 +35,9 @@ pub const JOBS_IN_FLIGHT: usize = 3;
 
 /// The most moves of one call; the next call goes on.
 const MOVES_MAX: u32 = 200;
+
+/// The most objects of a job, but for one of a single batch: each is in documents that steps read whole.
+const JOB_OBJECTS_MAX: u64 = 4_000;
 
 /// The most calls that one invocation makes of itself; the next minute goes on.
 const TICKS_MAX: u32 = 10;
@@ -109,6 +114,8 @@ pub struct Ticked {
     pub answers: u32,
     /// Whether there is more to do than one call does.
     pub more: bool,
+    /// Whether a job was made under a later definition than this call's: it made none. Read the terms again.
+    pub stale: bool,
 }
 
 /// How a step ended.
@@ -188,6 +195,7 @@ impl BacklogManager {
         loop {
             let view = self.book().view(&terms.ledger).await?;
             let pending = self.pending(&terms.ledger, &view).await?;
+            ticked.stale = is_stale(&view, terms);
             match plan(&view, &pending, terms, self.now()) {
                 Some(_) if ticked.moves >= MOVES_MAX => ticked.more = true,
                 Some(next) => {
@@ -204,28 +212,57 @@ impl BacklogManager {
         }
     }
 
-    /// Ticks until there is nothing more to do, or much was done.
-    pub async fn move_on(&self, terms: &Terms) -> Result<(), TurnError> {
+    /// Ticks until there is nothing more to do, or much was done. Terms that have grown old are read again.
+    pub async fn move_on(&self, terms: &Terms, definitions: &Definitions) -> Result<(), LedgerError> {
+        let mut terms = terms.clone();
         for _ in 0..TICKS_MAX {
-            if !self.tick(terms).await?.more {
+            let ticked = self.tick(&terms).await?;
+            if ticked.stale {
+                terms = definitions.terms(&terms.ledger).await?;
+            } else if !ticked.more {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Makes a job of all pending batches up to this one, whatever waits: an operator wants it out, and batches leave
-    /// by their job. Whether it is in one now; not where too many are before it.
-    pub(crate) async fn group_up_to(&self, number: BatchSequence, terms: &Terms) -> Result<bool, TurnError> {
-        for _ in 0..TRIES {
+    /// Gives a batch that waits a job of its own that is void from its beginning, so that it can be taken out now: batches
+    /// leave by their job. Those before it become jobs as they would have anyway, if sooner. Whether it is
+    /// in a job now; not where too many are before it.
+    pub(crate) async fn group_out(
+        &self,
+        number: BatchSequence,
+        terms: &Terms,
+        status: &BatchStatus,
+    ) -> Result<bool, TurnError> {
+        for _ in 0..JOB_BATCHES_MAX + u64::from(TRIES) {
             let view = self.book().view(&terms.ledger).await?;
             if number <= view.head.grouped.last_batch() {
                 return Ok(true);
             }
+            if is_stale(&view, terms) {
+                return Err(TurnError::Stale { ledger: terms.ledger.clone() });
+            }
             let pending = self.pending(&terms.ledger, &view).await?;
             let Some(at) = pending.iter().position(|batch| batch.number == number) else { return Ok(false) };
-            let batches = pending.get(..=at).unwrap_or_default();
-            if self.book().write(self.group(&view, batches, terms)?).await? {
+            let (before, rest) = pending.split_at(at);
+            let writes = match (before, rest) {
+                ([], [batch, ..]) => {
+                    let (job, mut writes) = self.group(&view, std::slice::from_ref(batch), terms)?;
+                    let verdicts = [(number, status.clone())].into();
+                    let batches = vec![batch.clone()];
+                    writes.extend(self.turns.taking_out(&terms.ledger, job, batches, TAKEN_OUT, &verdicts, 0).await?);
+                    writes
+                }
+                _ => {
+                    let next = terms.policy.grouping.next(&sizes(before), 0);
+                    let (job, mut writes) = self.group(&view, before.get(..next).unwrap_or_default(), terms)?;
+                    writes.push(self.turns.replace_job(&terms.ledger, &job)?);
+                    writes
+                }
+            };
+            if self.book().write(writes).await? && before.is_empty() {
+                warn!(ledger = %terms.ledger, batch = %number, "batch taken out");
                 return Ok(true);
             }
         }
@@ -269,7 +306,11 @@ impl BacklogManager {
                 vec![self.turns.replace_job(ledger, &job)?]
             }
             Move::Pass { job } => return self.turns.pass(ledger, job).await,
-            Move::Group { batches } => self.group(view, pending.get(..batches).unwrap_or_default(), terms)?,
+            Move::Group { batches } => {
+                let (job, mut writes) = self.group(view, pending.get(..batches).unwrap_or_default(), terms)?;
+                writes.push(self.turns.replace_job(ledger, &job)?);
+                writes
+            }
         };
         if self.book().write(writes).await? {
             info!(%ledger, made = ?next, "move made");
@@ -277,31 +318,32 @@ impl BacklogManager {
         Ok(())
     }
 
-    /// The transaction that makes a job: it moves `grouped`, and tells each batch its job.
-    fn group(&self, view: &View, batches: &[NumberedBatch], terms: &Terms) -> Result<Vec<Write>, TurnError> {
+    /// A new job, and the writes that go with its row: they move `grouped`, and tell each batch its job.
+    fn group(&self, view: &View, batches: &[NumberedBatch], terms: &Terms) -> Result<(Job, Vec<Write>), TurnError> {
         let (ledger, now) = (&terms.ledger, self.now());
-        let (Some(first), Some(last)) = (batches.first(), batches.last()) else { return Ok(Vec::new()) };
-        let span = JobBatches::new(first.number, last.number).map_err(|error| {
-            TurnError::Storage(StorageError::Invalid { what: ledger.to_string(), reason: error.to_string() })
-        })?;
+        let wrong = |reason| TurnError::Storage(StorageError::Invalid { what: ledger.to_string(), reason });
+        let ends = batches.first().zip(batches.last());
+        let (first, last) = ends.ok_or_else(|| wrong("no job is made of no batches".to_owned()))?;
+        let span = JobBatches::new(first.number, last.number).map_err(|error| wrong(error.to_string()))?;
         let mut job = Job::new(span, now, &terms.policy);
         job.events = batches.iter().fold(0, |sum, batch| sum.saturating_add(batch.events));
         job.bytes = batches.iter().fold(0, |sum, batch| sum.saturating_add(batch.bytes));
         job.passes = batches.iter().map(|batch| batch.passes).max().unwrap_or_default();
         job.definition = terms.definition;
         let number = job.number();
-        // Bits never fall along the order of jobs; the head keeps those of the last one.
+        // Neither bits nor definitions ever go back along the order of jobs; the head keeps those of the last one.
         job.partition_bits = terms.partition_bits.max(view.head.partition_bits);
-        let set = [(Field::Grouped, number.get()), (Field::PartitionBits, job.partition_bits.get().into())];
-        let mut writes = vec![
-            view.head.change(self.book(), ledger, &set, &[]),
-            self.book().replace(ledger, &job_row(number), &job)?,
+        let set = [
+            (Field::Grouped, number.get()),
+            (Field::Definition, job.definition),
+            (Field::PartitionBits, job.partition_bits.get().into()),
         ];
+        let mut writes = vec![view.head.change(self.book(), ledger, &set, &[])];
         writes.extend(batches.iter().map(|batch| {
             let set = vec![("job".to_owned(), json!(number))];
             self.book().change(ledger, &number_row(batch.number), set, Condition::Present)
         }));
-        Ok(writes)
+        Ok((job, writes))
     }
 
     /// The transaction of a failure: the attempt is over, and the step's row says why.
@@ -441,9 +483,24 @@ fn of_job(view: &View, pending: &[NumberedBatch], job: &Job, terms: &Terms, now:
 
 fn grouping(view: &View, pending: &[NumberedBatch], terms: &Terms) -> Option<Move> {
     let live = view.jobs.iter().filter(|job| !job.is_void()).count();
-    let sizes: Vec<_> = pending.iter().map(|batch| Pending { events: batch.events, bytes: batch.bytes }).collect();
-    let batches = terms.policy.grouping.next(&sizes, u32::try_from(live).unwrap_or(u32::MAX));
-    (batches > 0).then_some(Move::Group { batches })
+    let batches = terms.policy.grouping.next(&sizes(pending), u32::try_from(live).unwrap_or(u32::MAX));
+    (batches > 0 && !is_stale(view, terms)).then_some(Move::Group { batches })
+}
+
+/// Whether a job was made under a later definition than these terms are of.
+fn is_stale(view: &View, terms: &Terms) -> bool {
+    terms.definition < view.head.definition
+}
+
+/// The sizes of batches, as far as one job can hold them.
+fn sizes(pending: &[NumberedBatch]) -> Vec<Pending> {
+    let mut objects = 0_u64;
+    let holds = |(index, batch): &(usize, &NumberedBatch)| {
+        objects = objects.saturating_add(batch.objects);
+        *index == 0 || objects <= JOB_OBJECTS_MAX
+    };
+    let held = pending.iter().enumerate().take_while(holds);
+    held.map(|(_, batch)| Pending { events: batch.events, bytes: batch.bytes }).collect()
 }
 
 #[cfg(test)]
@@ -529,9 +586,8 @@ mod tests {
         assert_eq!(planned(&view, OnStuck::Pass), None, "nobody is behind it");
     }
 
-    #[test]
-    fn what_has_arrived_is_grouped_when_nothing_else_is_to_be_done() {
-        let batch = NumberedBatch {
+    fn batch() -> NumberedBatch {
+        NumberedBatch {
             number: BatchSequence::FIRST,
             batch: "b".to_owned(),
             source: "shop".to_owned(),
@@ -539,12 +595,37 @@ mod tests {
             correction: false,
             events: 1,
             bytes: 1,
+            objects: 1,
             pinned: String::new(),
             passes: 0,
             job: None,
-        };
+        }
+    }
+
+    #[test]
+    fn what_has_arrived_is_grouped_when_nothing_else_is_to_be_done() {
+        let batch = batch();
         let grouped = plan(&waiting(0), &[batch.clone(), batch], &terms(OnStuck::Wait), now());
         assert_eq!(grouped, Some(Move::Group { batches: 2 }));
+    }
+
+    #[test]
+    fn a_job_has_no_more_objects_than_its_documents_can_name() {
+        let batch = |objects| NumberedBatch { objects, ..batch() };
+        for (objects, most) in [(vec![9_999, 1], 1), (vec![1_000; 5], 4), (vec![1, 4_000], 1), (vec![100; 40], 40)] {
+            let pending: Vec<_> = objects.into_iter().map(batch).collect();
+            let grouped = plan(&waiting(0), &pending, &terms(OnStuck::Wait), now());
+            assert_eq!(grouped, Some(Move::Group { batches: most }));
+        }
+    }
+
+    #[test]
+    fn no_job_goes_by_an_older_definition_than_the_one_before() {
+        let mut view = waiting(0);
+        for (last, grouped) in [(1, Some(Move::Group { batches: 1 })), (2, None)] {
+            view.head.definition = last;
+            assert_eq!(plan(&view, &[batch()], &terms(OnStuck::Wait), now()), grouped);
+        }
     }
 
     #[test]

@@ -98,7 +98,7 @@ pub struct FaultRecord {
     pub batch: String,
     /// What is wrong.
     pub reason: String,
-    /// When the manifest was uploaded.
+    /// When the manifest was uploaded, to the second.
     pub uploaded_at: jiff::Timestamp,
     /// When it was looked at.
     pub at: jiff::Timestamp,
@@ -121,6 +121,8 @@ pub struct NumberedBatch {
     pub events: u64,
     /// The bytes of its objects.
     pub bytes: u64,
+    /// How many objects it has.
+    pub objects: u64,
     /// The key of its pinned manifest, in the data bucket.
     pub pinned: String,
     /// How often it was let behind others.
@@ -224,13 +226,40 @@ impl Book {
         self.get(ledger, &fault_row(batch)).await
     }
 
-    /// Writes down why a manifest was not taken.
-    pub(crate) async fn put_fault(&self, ledger: &LedgerId, fault: &FaultRecord) -> Result<(), StorageError> {
-        let item = self.item(ledger, &fault_row(&fault.batch), fault)?;
-        self.tables.put(&self.table, item, Condition::Always).await.map(|_| ())
+    /// Writes down why a manifest was not taken, unless that is known of a later one, or the batch is not `taken` as it
+    /// was when this was decided. Whether it did.
+    pub(crate) async fn put_fault(
+        &self,
+        ledger: &LedgerId,
+        fault: &FaultRecord,
+        taken: Option<&BatchRecord>,
+    ) -> Result<bool, StorageError> {
+        let read = |batch: &BatchRecord| Condition::Equals("version".to_owned(), batch.version.into());
+        let same = Write::Check {
+            table: self.table.clone(),
+            key: key(ledger, &batch_row(&fault.batch)),
+            condition: taken.map_or(Condition::Absent, read),
+        };
+        let put = Write::Put {
+            table: self.table.clone(),
+            item: self.item(ledger, &fault_row(&fault.batch), fault)?,
+            condition: Condition::Any(vec![Condition::Absent, not_later(fault.uploaded_at)]),
+        };
+        self.write(vec![same, put]).await
     }
 
-    /// Forgets why a manifest of that name was not taken.
+    /// Forgets why a manifest of that name that was not uploaded later than this was not taken. Whether it did.
+    pub(crate) async fn forget_fault(
+        &self,
+        ledger: &LedgerId,
+        batch: &str,
+        uploaded_at: jiff::Timestamp,
+    ) -> Result<bool, StorageError> {
+        let key = key(ledger, &fault_row(batch));
+        Ok(self.tables.delete(&self.table, &key, not_later(uploaded_at)).await? == Outcome::Written)
+    }
+
+    /// Forgets why a manifest of that name was not taken, whichever it was.
     pub async fn drop_fault(&self, ledger: &LedgerId, batch: &str) -> Result<(), StorageError> {
         self.tables.delete(&self.table, &key(ledger, &fault_row(batch)), Condition::Always).await.map(|_| ())
     }
@@ -422,6 +451,12 @@ fn partition(ledger: &LedgerId) -> String {
 
 fn key(ledger: &LedgerId, row: &str) -> Key {
     Key::sorted(partition(ledger), row)
+}
+
+/// A fault of a manifest that was not uploaded later than this.
+fn not_later(uploaded_at: jiff::Timestamp) -> Condition {
+    let (attribute, value) = ("uploaded_at".to_owned(), Value::from(uploaded_at.to_string()));
+    Condition::Any(vec![Condition::Less(attribute.clone(), value.clone()), Condition::Equals(attribute, value)])
 }
 
 pub(crate) const HEAD_ROW: &str = "head";

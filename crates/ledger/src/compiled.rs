@@ -127,7 +127,7 @@ impl Ledger {
 
     /// Reads and checks a document that names no business rule.
     pub fn from_json(text: &str) -> Result<Self, DefinitionError> {
-        Self::new(Definition::from_json(text)?, &Rules::default())
+        Self::new(Definition::from_json(text)?, &Rules::built_in())
     }
 
     /// The document.

@@ -16,7 +16,9 @@ use storage::{
     tables::{Query, Transaction, Update, Write},
 };
 
-use crate::{BatchSequence, Definition, Ledger, LedgerError, Rules, book::Book, manifest::LedgerId, policy::Terms};
+use crate::{
+    BatchSequence, Definition, Ledger, LedgerError, Rules, book::Book, head::Field, manifest::LedgerId, policy::Terms,
+};
 
 const CATALOGUE: &str = "ledgers";
 const VERSION: &str = "definition_version";
@@ -59,8 +61,8 @@ impl Definitions {
         }
     }
 
-    /// Puts a definition for the ledger of its name, if it is another than the current one. What the artifacts that a
-    /// ledger holds were made by (key, event id, scope of duplicates) stays for as long as it has batches.
+    /// Puts a definition for the ledger of its name, if it is another than the current one. Once it has batches, what its
+    /// artifacts were made by stays: key, event id, scope of duplicates, and what a measure or attribute of a name is.
     pub async fn put(&self, tenant: &str, definition: &Definition) -> Result<PutDefinition, LedgerError> {
         let unnamed =
             || LedgerError::UnknownLedger(LedgerId { tenant: tenant.to_owned(), ledger: definition.name.clone() });
@@ -68,23 +70,29 @@ impl Definitions {
         let wrong = |source| LedgerError::Definition { ledger: ledger.clone(), source };
         Ledger::new(definition.clone(), &self.rules).map_err(wrong)?;
         let current = self.version(&ledger).await?;
-        if let Some(version) = current {
-            let standing = self.definition(&ledger, version).await?;
+        let version = current.unwrap_or_default() + 1;
+        let mut guard = None;
+        if let Some(current) = current {
+            let standing = self.definition(&ledger, current).await?;
             if standing == *definition {
-                return Ok(PutDefinition::Unchanged(version));
+                return Ok(PutDefinition::Unchanged(current));
             }
-            if self.book.head(&ledger).await?.next != BatchSequence::FIRST {
-                unchanged(&ledger, &standing, definition)?;
+            if let Err(refusal) = self.keeps_meanings(&ledger, current, &standing, definition).await? {
+                let head = self.book.head(&ledger).await?;
+                if head.next != BatchSequence::FIRST {
+                    return Err(refusal);
+                }
+                // While there is no batch; and the first job, too, goes by this version or a later one.
+                guard = Some(head.change(&self.book, &ledger, &[(Field::Definition, version)], &[Field::Next]));
             }
         }
-        let version = current.unwrap_or_default() + 1;
         let text = serde_json::to_string(definition).map_err(|source| malformed(&ledger, &source))?;
         let mut item =
             Item::from_iter([("definition".to_owned(), json!(text)), ("version".to_owned(), json!(version))]);
         let Key { partition, sort } = row(&ledger, version);
         item.insert("pk".to_owned(), json!(partition));
         item.insert("sk".to_owned(), json!(sort));
-        let writes = vec![
+        let mut writes = vec![
             Write::Put { table: self.table.clone(), item, condition: Condition::Absent },
             Write::Update {
                 table: self.table.clone(),
@@ -93,6 +101,7 @@ impl Definitions {
                 condition: current.map_or(Condition::Absent, |old| Condition::Equals(VERSION.to_owned(), json!(old))),
             },
         ];
+        writes.extend(guard);
         match self.tables.transact(writes).await? {
             Transaction::Written => Ok(PutDefinition::New(version)),
             // Somebody else's, or this very one, if the answer to a first try was lost.
@@ -103,6 +112,31 @@ impl Definitions {
                 _ => Err(LedgerError::DefinitionContended(ledger)),
             },
         }
+    }
+
+    /// Whether a new definition leaves the meaning of all that artifacts hold as it is; else, why not.
+    async fn keeps_meanings(
+        &self,
+        ledger: &LedgerId,
+        current: u64,
+        standing: &Definition,
+        new: &Definition,
+    ) -> Result<Result<(), LedgerError>, LedgerError> {
+        if let Err(refusal) = unchanged(ledger, standing, new) {
+            return Ok(Err(refusal));
+        }
+        let taken = |what| Ok(Err(LedgerError::NameTaken { ledger: ledger.clone(), what }));
+        if let Some(what) = other_meaning(standing, new) {
+            return taken(what);
+        }
+        let is_new = new.measures.keys().any(|name| !standing.measures.contains_key(name))
+            || new.attributes.keys().any(|name| !standing.attributes.contains_key(name));
+        for version in (1..current).rev().take_while(|_| is_new) {
+            if let Some(what) = used_before(&self.definition(ledger, version).await?, standing, new) {
+                return taken(format!("{what} after version {version}"));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// The current version of a ledger's definition.
@@ -166,6 +200,7 @@ impl Definitions {
     }
 }
 
+/// What is fixed once there are batches, whatever else changes.
 fn unchanged(ledger: &LedgerId, standing: &Definition, new: &Definition) -> Result<(), LedgerError> {
     let what = match () {
         () if standing.artifact_key != new.artifact_key => "artifactKey",
@@ -174,6 +209,43 @@ fn unchanged(ledger: &LedgerId, standing: &Definition, new: &Definition) -> Resu
         () => return Ok(()),
     };
     Err(LedgerError::DefinitionFixed { ledger: ledger.clone(), what })
+}
+
+/// What would mean something else than before under its old name: artifacts would go on from values that were made
+/// otherwise.
+fn other_meaning(standing: &Definition, new: &Definition) -> Option<String> {
+    let measures = standing.measures.iter().find_map(|(name, old)| {
+        let measure = new.measures.get(name)?;
+        let amounts =
+            |of: &Definition| of.amounts.iter().find(|amount| Some(&amount.column) == old.column.as_ref()).cloned();
+        let what = match () {
+            () if old.kind != measure.kind => "kind",
+            () if old.column != measure.column => "column",
+            () if old.filter != measure.filter => "filter (`where`)",
+            () if amounts(standing) != amounts(new) => "currency",
+            () => return None,
+        };
+        Some(format!("measure {name:?} had another {what}"))
+    });
+    let attributes = || {
+        let mut both =
+            standing.attributes.iter().filter_map(|(name, old)| Some((name, old, new.attributes.get(name)?)));
+        both.find(|(_, old, column)| old != column).map(|(name, ..)| format!("attribute {name:?} had another column"))
+    };
+    measures.or_else(attributes)
+}
+
+/// A name that is not in the standing definition and was in one before it: artifacts that no event has reached since
+/// still hold its old values.
+fn used_before(before: &Definition, standing: &Definition, new: &Definition) -> Option<String> {
+    let measure =
+        new.measures.keys().find(|name| !standing.measures.contains_key(*name) && before.measures.contains_key(*name));
+    let attribute = || {
+        let mut names = new.attributes.keys();
+        names.find(|name| !standing.attributes.contains_key(*name) && before.attributes.contains_key(*name))
+    };
+    let measure = measure.map(|name| format!("measure {name:?} was left out"));
+    measure.or_else(|| attribute().map(|name| format!("attribute {name:?} was left out")))
 }
 
 fn row(ledger: &LedgerId, version: u64) -> Key {

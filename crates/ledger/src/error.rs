@@ -56,6 +56,14 @@ pub enum LedgerError {
         /// Which key of the definition.
         what: &'static str,
     },
+    /// A measure or attribute that would mean something else than what artifacts hold under its name.
+    #[error("ledger {ledger} has batches, and {what}: take a new name")]
+    NameTaken {
+        /// The ledger.
+        ledger: LedgerId,
+        /// Which name, and what it was.
+        what: String,
+    },
     /// Somebody else has put a definition meanwhile.
     #[error("the definition of ledger {0} was changed by somebody else meanwhile: try again")]
     DefinitionContended(LedgerId),
@@ -150,6 +158,7 @@ impl Classified for LedgerError {
             Self::UnknownLedger(_)
             | Self::Definition { .. }
             | Self::DefinitionFixed { .. }
+            | Self::NameTaken { .. }
             | Self::DefinitionContended(_)
             | Self::Event { .. }
             | Self::Totals(_) => ErrorClass::InvalidInput,

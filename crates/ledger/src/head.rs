@@ -29,6 +29,8 @@ pub struct Head {
     pub indexed: JobNumber,
     /// The fence of the last turn that was granted.
     pub fence: u64,
+    /// The version of the definition that the last job goes by: no later one goes by an older.
+    pub definition: u64,
     /// How many partitions the last job was cut into: no later one is cut into fewer.
     #[serde(default = "no_bits")]
     pub partition_bits: PartitionBits,
@@ -54,6 +56,7 @@ impl Default for Head {
             applied: JobNumber::ZERO,
             indexed: JobNumber::ZERO,
             fence: 0,
+            definition: 0,
             partition_bits: PartitionBits::ZERO,
             exists: false,
         }
@@ -67,17 +70,19 @@ pub(crate) enum Field {
     Grouped,
     Cursor(Stage),
     Fence,
+    Definition,
     PartitionBits,
 }
 
 impl Field {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Next,
         Self::Grouped,
         Self::Cursor(Stage::Prefetch),
         Self::Cursor(Stage::Apply),
         Self::Cursor(Stage::Index),
         Self::Fence,
+        Self::Definition,
         Self::PartitionBits,
     ];
 
@@ -89,6 +94,7 @@ impl Field {
             Self::Cursor(Stage::Apply) => "applied",
             Self::Cursor(Stage::Index) => "indexed",
             Self::Fence => "fence",
+            Self::Definition => "definition",
             Self::PartitionBits => "partition_bits",
         }
     }
@@ -110,6 +116,7 @@ impl Head {
             Field::Grouped => self.grouped.get(),
             Field::Cursor(stage) => self.cursor(stage).get(),
             Field::Fence => self.fence,
+            Field::Definition => self.definition,
             Field::PartitionBits => self.partition_bits.get().into(),
         }
     }

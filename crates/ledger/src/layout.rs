@@ -3,7 +3,7 @@
 //! | bucket | key | what | commit |
 //! |---|---|---|---|
 //! | input | `<tenant>/batches/<ledger>/<batch>/…` | a batch: its objects, and its manifest last | |
-//! | data | `<tenant>/ledgers/<ledger>/batches/<batch>/<digest>.json` | the manifest with everything pinned | first |
+//! | data | `<tenant>/ledgers/<ledger>/batches/<batch>/<digest>/<attempt>.json` | the manifest with everything pinned | the batch's number, in the book |
 //! | work | `<job>/split/<attempt>.json`, `<job>/split.json` | the job's byte ranges; what names them | first |
 //! | work | `<job>/reduce/<range>/<attempt>.events`, `<job>/reduce/<range>.json` | a range's events by partition | first |
 //! | work | `<job>/reduced/<attempt>/…`, `<job>/reduced.json` | which sections each partition is made of | first |
@@ -19,7 +19,11 @@
 
 use uuid::Uuid;
 
-use crate::{JobNumber, Partition, manifest::LedgerId, stage::Stage};
+use crate::{
+    JobNumber, Partition,
+    manifest::{LedgerId, ManifestKey},
+    stage::Stage,
+};
 
 /// The folder of a job, in the work bucket and in the data bucket alike, without a final slash.
 pub fn job_folder(ledger: &LedgerId, job: JobNumber) -> String {
@@ -29,6 +33,13 @@ pub fn job_folder(ledger: &LedgerId, job: JobNumber) -> String {
 /// A name for an attempt, never used again.
 pub fn attempt() -> String {
     Uuid::new_v4().simple().to_string()
+}
+
+/// A key for a manifest with everything pinned, in the data bucket. It is never used again: manifests of one digest can
+/// be of other versions of the same objects, each as they were when somebody tried to register them.
+pub fn pinned_key(at: &ManifestKey, digest: &str) -> String {
+    let ManifestKey { ledger, batch } = at;
+    format!("{}/ledgers/{}/batches/{batch}/{digest}/{}.json", ledger.tenant, ledger.ledger, attempt())
 }
 
 /// The key at which the job's ranges are committed, in the work bucket.

@@ -40,7 +40,7 @@ impl Manager {
     /// A manager that keeps its book in `tables` and starts and answers through `workflows`.
     pub fn new(tables: Arc<dyn Tables>, workflows: Arc<dyn Workflows>, clock: Arc<dyn Clock>, config: Config) -> Self {
         Self {
-            definitions: Definitions::new(tables.clone(), &config.ledgers_table, Rules::default()),
+            definitions: Definitions::new(tables.clone(), &config.ledgers_table, Rules::built_in()),
             manager: BacklogManager::new(tables, workflows.clone(), clock, config),
             workflows,
         }
@@ -92,7 +92,7 @@ impl Manager {
     }
 
     async fn move_on(&self, terms: &Terms) {
-        if let Err(error) = self.manager.move_on(terms).await {
+        if let Err(error) = self.manager.move_on(terms, &self.definitions).await {
             warn!(ledger = %terms.ledger, error = chain(&error), "ledger not moved on");
         }
     }
@@ -127,7 +127,7 @@ impl Manager {
     /// Moves a ledger on. How many of its jobs are parked, and live.
     async fn look(&self, ledger: &LedgerId) -> Result<(u64, u64), LedgerError> {
         let terms = self.definitions.terms(ledger).await?;
-        self.manager.move_on(&terms).await?;
+        self.manager.move_on(&terms, &self.definitions).await?;
         let jobs = self.manager.book().view(ledger).await?.jobs;
         let parked = jobs.iter().filter(|job| matches!(job.status, JobStatus::Parked(_))).count();
         let live = jobs.iter().filter(|job| job.is_live()).count();

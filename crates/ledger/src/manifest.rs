@@ -17,6 +17,8 @@ use crate::Interval;
 
 /// The most objects in a batch.
 pub const OBJECTS_MAX: usize = 1_000;
+/// The most bytes of a batch's objects together: job-splitter reads all of them within one invocation.
+pub const BATCH_BYTES_MAX: u64 = 256 << 30;
 /// The longest manifest, in bytes.
 pub const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
 

@@ -84,6 +84,9 @@ impl Classified for OperateError {
 /// The most signed exceptions of one source.
 pub const EXCEPTIONS_MAX: usize = 500;
 
+/// Why the job of a batch that an operator took out is void.
+pub(crate) const TAKEN_OUT: &str = "a batch of it was taken out";
+
 /// The longest text that a person gives, in characters; more is cut.
 const REASON_CHARS_MAX: usize = 1_000;
 
@@ -117,7 +120,7 @@ impl Turns {
             let numbered = self.book.numbered(ledger, number, number).await?.pop().ok_or_else(unknown)?;
             let job = numbered.job.ok_or_else(|| OperateError::NotGrouped(batch.to_owned()))?;
             let verdicts = Verdicts::from([(number, status.clone())]);
-            match self.take_out(ledger, job, "a batch of it was taken out", &verdicts, Taker::Operator).await {
+            match self.take_out(ledger, job, TAKEN_OUT, &verdicts, Taker::Operator).await {
                 // It has just been let in again under another number.
                 Err(TurnError::Refused(JobRefusal::Void(_))) => {}
                 Err(error) => return Err(error.into()),
@@ -165,7 +168,8 @@ impl Turns {
         Err(TurnError::Contended { what: format!("job {number} of ledger {ledger}") })
     }
 
-    async fn taking_out(
+    /// The transaction of it; also for a job that has no row yet.
+    pub(crate) async fn taking_out(
         &self,
         ledger: &LedgerId,
         mut job: Job,
@@ -229,8 +233,8 @@ impl BacklogManager {
         let skipped = BatchStatus::Skipped { reason: cut(reason) };
         let ledger = &terms.ledger;
         match self.turns.out(ledger, batch, &skipped).await {
-            // It leaves by a job, so it first gets one.
-            Err(OperateError::NotGrouped(_)) if self.group_pending(terms, batch).await? => {
+            // It leaves by a job, so it gets one; if somebody else made that, it leaves as others do.
+            Err(OperateError::NotGrouped(_)) if self.out_of_turn(terms, batch, &skipped).await? => {
                 self.turns.out(ledger, batch, &skipped).await?;
             }
             out => out?,
@@ -239,9 +243,9 @@ impl BacklogManager {
         Ok(())
     }
 
-    async fn group_pending(&self, terms: &Terms, batch: &str) -> Result<bool, TurnError> {
+    async fn out_of_turn(&self, terms: &Terms, batch: &str, status: &BatchStatus) -> Result<bool, TurnError> {
         match self.book().batch(&terms.ledger, batch).await?.and_then(|record| record.number) {
-            Some(number) => self.group_up_to(number, terms).await,
+            Some(number) => self.group_out(number, terms, status).await,
             None => Ok(false),
         }
     }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use storage::{
     Clock, Location, Objects, StorageError, Tables,
-    objects::{PutOptions, read_all},
+    documents::{self, DocumentError},
+    objects::read_all,
     tables::Write,
 };
 use tracing::{info, warn};
@@ -20,15 +20,17 @@ use crate::{
         BatchRecord, BatchStatus, Book, INTERVALS_MAX, NumberedBatch, SourceRecord, batch_row, number_row, source_row,
     },
     head::{Field, Head},
-    manifest::{BatchManifest, LedgerId, MANIFEST_BYTES_MAX, ManifestError, ManifestKey, PinnedBatch, PinnedObject},
+    layout::pinned_key,
+    manifest::{
+        BATCH_BYTES_MAX, BatchManifest, LedgerId, MANIFEST_BYTES_MAX, ManifestError, ManifestKey, PinnedBatch,
+        PinnedObject,
+    },
     policy::Terms,
     turns::TRIES,
 };
 
 /// How many objects of a batch are looked at side by side.
 const LOOKS: usize = 16;
-/// The longest pinned manifest: the longest manifest, and a version and a tag for each object.
-const PINNED_BYTES_MAX: u64 = 4 * MANIFEST_BYTES_MAX;
 
 /// What became of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,6 +75,16 @@ pub enum RegisterError {
         batch: String,
         /// The object's address.
         object: String,
+    },
+    /// More than the steps of one job can read.
+    #[error(
+        "the objects of batch {batch} have {bytes} bytes: a batch has at most {BATCH_BYTES_MAX}; send it as several"
+    )]
+    TooLarge {
+        /// The batch.
+        batch: String,
+        /// The bytes of its objects.
+        bytes: u64,
     },
     /// Another manifest was registered under this name.
     #[error("batch {batch} was registered with another manifest: a corrected batch has a name of its own")]
@@ -143,15 +155,9 @@ pub enum RegisterError {
         /// The ledger.
         ledger: LedgerId,
     },
-    /// The pinned manifest cannot be read or written.
-    #[error("{what} cannot be read")]
-    Malformed {
-        /// What it is.
-        what: String,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// The pinned manifest cannot be written.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
 }
 
 impl Classified for RegisterError {
@@ -159,7 +165,7 @@ impl Classified for RegisterError {
         match self {
             Self::Storage(error) => error.class(),
             Self::Contended { .. } => ErrorClass::Throttled,
-            Self::Malformed { .. } => ErrorClass::Bug,
+            Self::Document(error) => error.class(),
             _ => ErrorClass::InvalidInput,
         }
     }
@@ -222,12 +228,16 @@ impl Registrar {
             Err(fault) if fault.is_of_totals() => return self.refuse(&entrant, fault.to_string()).await,
             checked => checked.map_err(wrong)?,
         }
+        // What is known is not pinned again; this is looked at anew when the number is given.
+        if let Some(known) = self.book.batch(&key.ledger, &key.batch).await? {
+            return entrant.repeated(known);
+        }
         (entrant.pinned, entrant.bytes) = self.pin(&at.bucket, &entrant).await?;
         self.number(&entrant).await
     }
 
-    /// Fixes the versions of the batch's objects; the first to do so for this manifest counts. Their key, and the
-    /// bytes of all objects.
+    /// Writes down the versions of the batch's objects as they are now, under a key that no other attempt has: what
+    /// counts is what the batch's number comes to name. That key, and the bytes of all objects.
     async fn pin(&self, bucket: &str, entrant: &Entrant<'_>) -> Result<(String, u64), RegisterError> {
         let Entrant { at, manifest, digest, .. } = entrant;
         let looks = manifest.objects.iter().filter_map(|object| Some((object.whole_key(at)?, object.records)));
@@ -247,7 +257,8 @@ impl Registrar {
                 Err(error) => Err(error.into()),
             }
         });
-        let objects = stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKS).try_collect().await?;
+        let objects: Vec<PinnedObject> = stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKS).try_collect().await?;
+        let bytes = bytes_of(&at.batch, &objects)?;
         let pinned = PinnedBatch {
             batch: at.batch.clone(),
             manifest: (*manifest).clone(),
@@ -255,20 +266,9 @@ impl Registrar {
             objects,
             pinned_at: self.clock.now(),
         };
-        let key = format!("{}/ledgers/{}/batches/{}/{digest}.json", at.ledger.tenant, at.ledger.ledger, at.batch);
-        let to = Location::new(&self.data_bucket, &key);
-        let malformed = |source| RegisterError::Malformed { what: to.to_string(), source };
-        let body = Bytes::from(serde_json::to_vec(&pinned).map_err(malformed)?);
-        let content_type = Some("application/json".to_owned());
-        let options = PutOptions { if_absent: true, content_type, ..PutOptions::default() };
-        let stands: PinnedBatch = match self.objects.put(&to, body, options).await?.written() {
-            Some(_) => pinned,
-            None => {
-                let json = read_all(self.objects.read(&to, None, None).await?, &to, PINNED_BYTES_MAX).await?;
-                serde_json::from_slice(&json).map_err(malformed)?
-            }
-        };
-        Ok((key, stands.objects.iter().fold(0, |sum, object| sum.saturating_add(object.bytes))))
+        let key = pinned_key(at, digest);
+        documents::write(&*self.objects, &Location::new(&self.data_bucket, &key), &pinned).await?;
+        Ok((key, bytes))
     }
 
     async fn number(&self, entrant: &Entrant<'_>) -> Result<Registered, RegisterError> {
@@ -312,6 +312,7 @@ impl Registrar {
             correction: record.correction,
             events: manifest.totals.records(),
             bytes: entrant.bytes,
+            objects: manifest.objects.len() as u64,
             pinned: entrant.pinned.clone(),
             passes: 0,
             job: None,
@@ -430,6 +431,30 @@ impl Entrant<'_> {
             replaced_by: None,
             registered_at,
             version: 0,
+        }
+    }
+}
+
+/// The bytes of all objects of a batch, if one job can read them.
+fn bytes_of(batch: &str, objects: &[PinnedObject]) -> Result<u64, RegisterError> {
+    match objects.iter().fold(0_u64, |sum, object| sum.saturating_add(object.bytes)) {
+        bytes @ 0..=BATCH_BYTES_MAX => Ok(bytes),
+        bytes => Err(RegisterError::TooLarge { batch: batch.to_owned(), bytes }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_that_is_too_large_is_not_taken_and_told_why() {
+        let object = |bytes| PinnedObject { key: String::new(), version: None, etag: String::new(), bytes, records: 0 };
+        assert_eq!(bytes_of("b1", &[object(BATCH_BYTES_MAX - 1), object(1)]).unwrap(), BATCH_BYTES_MAX);
+        for wrong in [[object(BATCH_BYTES_MAX), object(1)], [object(u64::MAX), object(u64::MAX)]] {
+            let error = bytes_of("b1", &wrong).unwrap_err();
+            assert_eq!(error.class(), ErrorClass::InvalidInput);
+            assert!(error.to_string().ends_with("at most 274877906944; send it as several"), "{error}");
         }
     }
 }

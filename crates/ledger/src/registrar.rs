@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use environment::{ConfigError, text};
 use error_class::{Classified, ErrorClass, chain};
+use jiff::Timestamp;
 use storage::{Clock, Location, ObjectInfo, Objects, StorageError, Tables, Workflows};
 use tracing::{info, warn};
 
@@ -17,6 +18,7 @@ use crate::{
     operate::cut,
     policy::Terms,
     register::{RegisterError, Registrar},
+    turns::TRIES,
 };
 
 /// What batch-registrar is configured by.
@@ -63,7 +65,7 @@ impl BatchRegistrar {
         let table = &backlog.ledgers_table;
         Self {
             registrar: Registrar::new(objects.clone(), tables.clone(), clock.clone(), table, &data_bucket),
-            definitions: Definitions::new(tables.clone(), table, Rules::default()),
+            definitions: Definitions::new(tables.clone(), table, Rules::built_in()),
             book: Book::new(tables.clone(), table),
             manager: BacklogManager::new(tables, workflows, clock.clone(), backlog),
             objects,
@@ -92,7 +94,7 @@ impl BatchRegistrar {
             Ok(terms) => {
                 self.forget_fault(&key, &manifest).await?;
                 // The batch is registered. If this fails, the next minute makes up for it.
-                if let Err(error) = self.manager.move_on(&terms).await {
+                if let Err(error) = self.manager.move_on(&terms, &self.definitions).await {
                     warn!(ledger = %terms.ledger, error = chain(&error), "ledger not moved on");
                 }
             }
@@ -120,28 +122,38 @@ impl BatchRegistrar {
         error: &LedgerError,
     ) -> Result<(), LedgerError> {
         let ManifestKey { ledger, batch } = key;
-        let (reason, uploaded_at) = (cut(&chain(error)), manifest.modified);
+        let reason = cut(&chain(error));
         warn!(%ledger, batch, reason, "batch not taken");
-        let known = self.book.fault(ledger, batch).await?.map(|fault| fault.uploaded_at);
-        let taken = self.book.batch(ledger, batch).await?.map(|batch| batch.registered_at);
-        if known.max(taken).is_some_and(|later| later > uploaded_at) {
-            return Ok(());
-        }
+        let uploaded_at = whole_second(manifest.modified);
         let fault = FaultRecord { batch: batch.clone(), reason, uploaded_at, at: self.clock.now() };
-        Ok(self.book.put_fault(ledger, &fault).await?)
+        for _ in 0..TRIES {
+            let known = self.book.fault(ledger, batch).await?.map(|fault| fault.uploaded_at);
+            let taken = self.book.batch(ledger, batch).await?;
+            let taken_at = taken.as_ref().map(|batch| whole_second(batch.registered_at));
+            if known.max(taken_at).is_some_and(|later| later > uploaded_at)
+                || self.book.put_fault(ledger, &fault, taken.as_ref()).await?
+            {
+                return Ok(());
+            }
+        }
+        Err(RegisterError::Contended { ledger: ledger.clone() }.into())
     }
 
     /// What was wrong with an earlier manifest of that name is of no interest any more.
     async fn forget_fault(&self, key: &ManifestKey, manifest: &ObjectInfo) -> Result<(), LedgerError> {
         let ManifestKey { ledger, batch } = key;
-        if let Some(fault) = self.book.fault(ledger, batch).await?
-            && fault.uploaded_at <= manifest.modified
+        if self.book.fault(ledger, batch).await?.is_some()
+            && self.book.forget_fault(ledger, batch, whole_second(manifest.modified)).await?
         {
-            self.book.drop_fault(ledger, batch).await?;
             info!(%ledger, batch, "fault forgotten");
         }
         Ok(())
     }
+}
+
+/// What a bucket says of a time: S3 knows whole seconds, and texts of such compare as their times do.
+fn whole_second(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// Whether the sender can mend it, and nobody else.

@@ -69,6 +69,12 @@ pub enum TurnError {
         /// The source.
         source_name: String,
     },
+    /// The ledger's definition was read before a job was made under a later one.
+    #[error("the definition of ledger {ledger} has changed meanwhile: try again")]
+    Stale {
+        /// The ledger.
+        ledger: LedgerId,
+    },
     /// The rows changed under every try.
     #[error("{what} is changed by too many at once")]
     Contended {
@@ -85,7 +91,7 @@ impl Classified for TurnError {
             Self::UnknownJob { .. } | Self::Gaps { .. } => ErrorClass::InvalidInput,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
             Self::OutOfOrder { .. } => ErrorClass::Bug,
-            Self::Contended { .. } => ErrorClass::Throttled,
+            Self::Contended { .. } | Self::Stale { .. } => ErrorClass::Throttled,
         }
     }
 }

@@ -98,7 +98,7 @@ impl Workplace {
             objects,
             turns: Turns::new(book.clone(), clock),
             book,
-            definitions: Definitions::new(tables, ledgers_table, Rules::default()),
+            definitions: Definitions::new(tables, ledgers_table, Rules::built_in()),
             work_bucket: work_bucket.to_owned(),
             data_bucket: data_bucket.to_owned(),
         }

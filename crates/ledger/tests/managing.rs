@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
+use futures::FutureExt;
 use ledger::{
     BatchSequence, Definition, JobNumber, LedgerError, Rules,
     backlog::{BacklogManager, Config},
@@ -14,6 +15,7 @@ use ledger::{
     manage::Manager,
     manifest::LedgerId,
     messages::{Managed, RunInput},
+    register::Registrar,
     registrar::{self, BatchRegistrar},
     stage::Turn,
 };
@@ -120,6 +122,16 @@ impl World {
     async fn send(&self, batch: &str, manifest: impl ToString) {
         let event = self.upload("orders", batch, manifest).await;
         self.deliver(&event).await.unwrap();
+    }
+
+    /// Registers a batch and does not look at the ledger.
+    async fn put_batch_only(&self, batch: &str, day: u8) {
+        let (tables, table) = (self.tables.clone(), "ledgers");
+        let registrar = Registrar::new(self.objects.clone(), tables.clone(), self.clock.clone(), table, "data");
+        let event = self.upload("orders", batch, manifest("shop", day)).await;
+        let at = Location::new("input", event["detail"]["object"]["key"].as_str().unwrap());
+        let terms = Definitions::new(tables, table, Rules::default()).terms(&ledger()).await.unwrap();
+        registrar.register(&at, None, &terms).await.unwrap();
     }
 
     async fn fault(&self, batch: &str) -> Option<FaultRecord> {
@@ -387,7 +399,146 @@ async fn a_batch_that_waits_to_be_grouped_can_be_skipped() {
         async move { book.batch(&ledger(), batch).await.unwrap().unwrap() }
     };
     assert_eq!(record("b3").await.status, BatchStatus::Skipped { reason: "sent in error".to_owned() });
-    assert_eq!(record("b2").await.number, Some(BatchSequence::new(5)), "it was let in again");
+    assert_eq!(record("b2").await.number, Some(BatchSequence::new(2)), "its neighbours stay");
     assert_eq!(record("b4").await.number, Some(BatchSequence::new(4)));
+    assert!(world.job(2).await.is_live());
     assert!(world.job(3).await.is_void());
+    assert_eq!((world.job(3).await.version, world.job(3).await.batches.count()), (1, 1), "from its beginning");
+}
+
+/// A manager that has read the definition long ago makes no job under it once there is one under a later version.
+#[tokio::test]
+async fn definitions_never_go_back_along_the_jobs() {
+    let world = World::new().await;
+    let definitions = Definitions::new(world.tables.clone(), "ledgers", Rules::default());
+    let (slow, old) = (world.backlog(), definitions.terms(&ledger()).await.unwrap());
+    let mut titled = definition("orders");
+    titled.title = Some("Orders".to_owned());
+    definitions.put("acme", &titled).await.unwrap();
+    world.send("b1", manifest("shop", 1)).await;
+    assert_eq!(world.job(1).await.definition, 2);
+    world.put_batch_only("b2", 2).await;
+    assert!(slow.tick(&old).await.unwrap().stale);
+    assert_eq!(world.book().job(&ledger(), JobNumber::new(2)).await.unwrap(), None);
+    let refused = slow.skip(&old, "b2", "wrong").await.unwrap_err();
+    assert_eq!(refused.class(), ErrorClass::Throttled, "{refused}");
+    slow.move_on(&old, &definitions).await.unwrap();
+    assert_eq!(world.job(2).await.definition, 2, "it has read the definition again");
+}
+
+fn with_measures(change: &Value) -> Definition {
+    let mut document = json!(definition("orders"));
+    document["events"]["fields"] = json!([
+        { "name": "id" }, { "name": "event" }, { "name": "time", "type": "datetime" }, { "name": "kind" },
+        { "name": "net", "type": "number" }, { "name": "gross", "type": "number" }, { "name": "currency" }]);
+    document["amounts"] = json!([{ "column": "net", "currency": "EUR" }, { "column": "gross", "currency": "EUR" }]);
+    document["measures"] = json!({ "paid": { "measure": "sum", "column": "net" }, "events": { "measure": "count" } });
+    document["attributes"] = json!({ "kind": "kind" });
+    for (path, value) in change.as_object().unwrap() {
+        let (parent, name) = path.rsplit_once('/').unwrap();
+        let parent = document.pointer_mut(parent).unwrap();
+        match (value, parent) {
+            (Value::Null, Value::Object(members)) => drop(members.remove(name)),
+            (value, Value::Object(members)) => drop(members.insert(name.to_owned(), value.clone())),
+            (value, parent) => parent[name.parse::<usize>().unwrap()] = value.clone(),
+        }
+    }
+    Definition::from_json(&document.to_string()).unwrap()
+}
+
+#[tokio::test]
+async fn what_a_name_means_stays_once_there_are_batches() {
+    let world = World::new().await;
+    let definitions = Definitions::new(world.tables.clone(), "ledgers", Rules::default());
+    let put = async |change: Value| definitions.put("acme", &with_measures(&change)).await;
+    put(json!({ "/measures/paid": { "measure": "max", "column": "gross" } })).await.unwrap();
+    put(json!({})).await.unwrap();
+    world.send("b1", manifest("shop", 1)).await;
+    for (change, said) in [
+        (json!({ "/measures/paid/measure": "min" }), "measure \"paid\" had another kind: take a new name"),
+        (json!({ "/measures/paid/column": "gross" }), "measure \"paid\" had another column: take a new name"),
+        (json!({ "/measures/events/where": { "kind": "invoice" } }), "measure \"events\" had another filter"),
+        (json!({ "/amounts/0/currency": "USD" }), "measure \"paid\" had another currency: take a new name"),
+        (json!({ "/attributes/kind": "currency" }), "attribute \"kind\" had another column: take a new name"),
+    ] {
+        let error = put(change).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::InvalidInput);
+        assert!(error.to_string().contains(said), "{error}");
+    }
+    // What no measure is made of may change, and names may be left out; they are not used again, though.
+    put(json!({ "/amounts/1/currency": "USD", "/measures/events": null, "/attributes/kind": null })).await.unwrap();
+    put(json!({ "/measures/events": null, "/attributes": {}, "/measures/all": { "measure": "count" } })).await.unwrap();
+    let error = put(json!({ "/attributes": {} })).await.unwrap_err();
+    assert!(error.to_string().contains("measure \"events\" was left out after version 3: take a new name"), "{error}");
+    let error = put(json!({ "/measures/events": null })).await.unwrap_err();
+    assert!(error.to_string().contains("attribute \"kind\" was left out after version 3"), "{error}");
+}
+
+/// The first batch comes between the look whether there is one and the change that only a ledger without one allows.
+#[tokio::test]
+async fn what_is_fixed_cannot_change_while_the_first_batch_comes() {
+    let tables = Arc::new(MemoryTables::default());
+    let first = Arc::new(World::on(tables.clone()));
+    first.put("orders").await;
+    let (racing, once) = (first.clone(), std::sync::Once::new());
+    let faulty = Faulty::new(tables, move |call: &Operation| {
+        if call.name == "transact" {
+            once.call_once(|| {
+                racing.send("b1", manifest("shop", 1)).now_or_never().unwrap();
+            });
+        }
+        None
+    });
+    let definitions = Definitions::new(Arc::new(faulty), "ledgers", Rules::default());
+    let mut other = definition("orders");
+    other.event_id = "time".to_owned();
+    assert!(matches!(definitions.put("acme", &other).await, Err(LedgerError::DefinitionContended(_))));
+    assert!(matches!(definitions.put("acme", &other).await, Err(LedgerError::DefinitionFixed { .. })));
+    assert_eq!(first.job(1).await.definition, 1);
+}
+
+/// What changes before the first batch binds the first job, too, whoever has read the definition before.
+#[tokio::test]
+async fn no_job_goes_by_what_was_changed_before_there_was_a_batch() {
+    let world = World::new().await;
+    let definitions = Definitions::new(world.tables.clone(), "ledgers", Rules::default());
+    let old = definitions.terms(&ledger()).await.unwrap();
+    let mut other = definition("orders");
+    other.event_id = "time".to_owned();
+    definitions.put("acme", &other).await.unwrap();
+    world.put_batch_only("b1", 1).await;
+    assert!(world.backlog().tick(&old).await.unwrap().stale);
+    assert_eq!(world.book().job(&ledger(), JobNumber::new(1)).await.unwrap(), None);
+}
+
+/// A right manifest is taken between the look at what is known and the note that an earlier one was wrong.
+#[tokio::test]
+async fn a_fault_that_is_written_late_does_not_stand() {
+    let tables = Arc::new(MemoryTables::default());
+    let right = Arc::new(World::on(tables.clone()));
+    right.put("orders").await;
+    right.clock.advance(std::time::Duration::from_secs(60));
+    let (racing, once) = (right.clone(), std::sync::Once::new());
+    let faulty = Faulty::new(tables, move |call: &Operation| {
+        if matches!(call.name, "transact" | "put") {
+            once.call_once(|| {
+                racing.send("b1", manifest("shop", 1)).now_or_never().unwrap();
+            });
+        }
+        None
+    });
+    let wrong = World::on(Arc::new(faulty));
+    wrong.send("b1", manifest("bank", 1)).await;
+    assert_eq!((right.numbers().await, right.fault("b1").await), (vec!["b1".to_owned()], None));
+}
+
+/// S3 knows whole seconds: a wrong manifest that is uploaded in the second in which another was taken is told.
+#[tokio::test]
+async fn times_of_one_second_are_the_same() {
+    let world = World::new().await;
+    let wrong = world.upload("orders", "b1", manifest("shop", 2)).await;
+    world.clock.advance(std::time::Duration::from_millis(700));
+    world.send("b1", manifest("shop", 1)).await;
+    world.deliver(&wrong).await.unwrap();
+    assert!(world.fault("b1").await.unwrap().reason.contains("was registered with another manifest"));
 }

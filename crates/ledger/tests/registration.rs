@@ -247,6 +247,22 @@ async fn versions_are_pinned_by_the_first_registration() {
     assert_eq!(pinned().await, (bytes, first));
 }
 
+/// What was pinned for a registration that came to nothing does not count for one that comes to something.
+#[tokio::test]
+async fn versions_are_pinned_by_the_registration_that_gives_the_number() {
+    let world = World::new();
+    let late = with(manifest(0, 1), "correction", "late events");
+    assert!(world.refused("c1", &late).await.contains("close it first"));
+    assert_eq!(world.send("b1", &manifest(0, 2)).await.unwrap(), numbered(1));
+    assert_eq!(world.send("c1", &late).await.unwrap(), numbered(2), "with its objects uploaded again");
+    let second = BatchSequence::new(2);
+    let batch = world.book().numbered(&world.terms.ledger, second, second).await.unwrap().pop().unwrap();
+    let at = Location::new("data", &batch.pinned);
+    let pinned: PinnedBatch = storage::documents::read(&*world.objects, &at).await.unwrap().unwrap();
+    let at = Location::new("input", &pinned.objects[0].key);
+    assert_eq!(pinned.objects[0].version, world.objects.head(&at, None).await.unwrap().version);
+}
+
 /// A skipped batch holds the watermark until it is replaced or signed off, and its neighbours go on under new numbers.
 #[tokio::test]
 async fn a_skipped_batch_is_replaced_by_one_of_the_same_interval() {

@@ -74,7 +74,14 @@ pub async fn write<T: Serialize>(objects: &dyn Objects, at: &Location, document:
 }
 
 fn encode<T: Serialize>(at: &Location, document: &T) -> Result<Bytes, DocumentError> {
-    serde_json::to_vec(document).map(Bytes::from).map_err(|source| malformed(at, source))
+    let bytes = serde_json::to_vec(document).map_err(|source| malformed(at, source))?;
+    match bytes.len() as u64 {
+        0..=DOCUMENT_BYTES_MAX => Ok(bytes.into()),
+        bytes => {
+            let reason = format!("it would have {bytes} bytes, and nobody reads more than {DOCUMENT_BYTES_MAX}");
+            Err(StorageError::Invalid { what: at.to_string(), reason }.into())
+        }
+    }
 }
 
 fn malformed(at: &Location, source: serde_json::Error) -> DocumentError {
@@ -83,4 +90,22 @@ fn malformed(at: &Location, source: serde_json::Error) -> DocumentError {
 
 fn json() -> PutOptions {
     PutOptions { content_type: Some("application/json".to_owned()), ..PutOptions::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::MemoryObjects;
+
+    #[tokio::test]
+    async fn what_nobody_would_read_is_not_written() {
+        let (objects, at) = (MemoryObjects::default(), Location::new("bucket", "key"));
+        let fits = "x".repeat(DOCUMENT_BYTES_MAX as usize - 2);
+        write(&objects, &at, &fits).await.unwrap();
+        assert_eq!(read::<String>(&objects, &at).await.unwrap().map(|text| text.len()), Some(fits.len()));
+        let other = Location::new("bucket", "other");
+        let error = commit(&objects, &other, format!("{fits}x")).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Bug);
+        assert_eq!(read::<String>(&objects, &other).await.unwrap(), None);
+    }
 }
