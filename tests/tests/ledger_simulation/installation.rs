@@ -147,6 +147,8 @@ fn ledger_definition(shape: Shape, dice: &mut Dice) -> Definition {
     document["policy"] = json!({
         "grouping": { "eventsBase": 20, "eventsMax": 60, "liveJobsMax": 5 },
         "retry": { "failuresMax": dice.pick(&[0, 1, 5]) },
+        // So short that the living are taken for dead, or as it is.
+        "leaseSeconds": dice.pick(&[10, 60, 900]),
     });
     Definition::from_json(&document.to_string()).unwrap()
 }
@@ -180,7 +182,7 @@ impl Installation {
         let scene = Scene::new(seed, setting.budget);
         let objects = Arc::new(MemoryObjects::new(scene.clock()).with_piece_bytes(700));
         let tables = Arc::new(MemoryTables::default());
-        let watched = Arc::new(WatchedTables { inner: tables.clone(), sabotage, before: Default::default() });
+        let watched = Arc::new(WatchedTables::new(tables.clone(), sabotage, &scene));
         let cache = Arc::new(Forgetful { inner: MemoryCache::new(scene.clock()), scene: scene.clone() });
         let cloud = Cloud::new(&scene, objects.clone(), &MACHINES);
         let overlays: Arc<dyn Objects> = match sabotage {
@@ -226,7 +228,7 @@ impl Installation {
     /// Every few minutes: every minute, less some that are lost.
     pub(crate) async fn tick(self) {
         loop {
-            self.scene.sleep(Duration::from_secs(60 * (1 + self.scene.below(6)))).await;
+            self.scene.sleep(Duration::from_secs(60 * (1 + self.scene.below(10)))).await;
             let ticked = self.clone();
             self.scene.begin(false, async move {
                 let _ = ticked.cloud.deliver("BacklogManager", json!({ "action": "tick" })).await;

@@ -13,7 +13,10 @@ use storage::{
     tables::{Outcome, Page, Query, Transaction, Update, Write},
 };
 
-use crate::{installation::ARTIFACTS, scheduler::lock};
+use crate::{
+    installation::ARTIFACTS,
+    scheduler::{Scene, lock},
+};
 
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,14 +33,37 @@ pub(crate) enum Sabotage {
 
 /// Tables, and who looks at them: an index entry is never replaced by an older one.
 pub(crate) struct WatchedTables {
-    pub(crate) inner: std::sync::Arc<MemoryTables>,
-    pub(crate) sabotage: Option<Sabotage>,
-    pub(crate) before: Mutex<BTreeMap<Key, Item>>,
+    inner: std::sync::Arc<MemoryTables>,
+    sabotage: Option<Sabotage>,
+    before: Mutex<BTreeMap<Key, Item>>,
+    /// Puts of the index, to come again: a worker that nobody waits for any more can be as late as it likes.
+    puts: Mutex<Vec<(Item, Condition)>>,
+    scene: Scene,
 }
 
 impl WatchedTables {
+    pub(crate) fn new(inner: std::sync::Arc<MemoryTables>, sabotage: Option<Sabotage>, scene: &Scene) -> Self {
+        Self { inner, sabotage, before: Mutex::default(), puts: Mutex::default(), scene: scene.clone() }
+    }
+
     fn sequence(item: &Item) -> u64 {
         item["sequence"].as_u64().unwrap()
+    }
+
+    async fn put_entry(&self, item: Item, condition: Condition) -> Result<Outcome, StorageError> {
+        let key = Key::of_item(ARTIFACTS, &item)?;
+        let standing = self.inner.get(ARTIFACTS, &key).await?;
+        let condition = match self.sabotage {
+            Some(Sabotage::UnconditionalPuts) => Condition::Always,
+            _ => condition,
+        };
+        let put = self.inner.put(ARTIFACTS, item.clone(), condition).await?;
+        if let (Outcome::Written, Some(standing)) = (&put, standing) {
+            let (old, new) = (Self::sequence(&standing), Self::sequence(&item));
+            assert!(old < new || standing == item, "the index went from {old} back to {new}: {key:?}");
+            lock(&self.before).insert(key, standing);
+        }
+        Ok(put)
     }
 
     /// What a read that is not consistent may answer.
@@ -69,19 +95,15 @@ impl Tables for WatchedTables {
         if table != ARTIFACTS {
             return self.inner.put(table, item, condition).await;
         }
-        let key = Key::of_item(table, &item)?;
-        let standing = self.inner.get(table, &key).await?;
-        let condition = match self.sabotage {
-            Some(Sabotage::UnconditionalPuts) => Condition::Always,
-            _ => condition,
+        let late = {
+            let mut puts = lock(&self.puts);
+            puts.push((item.clone(), condition.clone()));
+            self.scene.once_in(20).then(|| puts[self.scene.below(puts.len() as u64) as usize].clone())
         };
-        let put = self.inner.put(table, item.clone(), condition).await?;
-        if let (Outcome::Written, Some(standing)) = (&put, standing) {
-            let (old, new) = (Self::sequence(&standing), Self::sequence(&item));
-            assert!(old < new || standing == item, "the index went from {old} back to {new}: {key:?}");
-            lock(&self.before).insert(key, standing);
+        if let Some((item, condition)) = late {
+            self.put_entry(item, condition).await?;
         }
-        Ok(put)
+        self.put_entry(item, condition).await
     }
 
     async fn put_many(&self, table: &str, items: Vec<Item>) -> Result<(), StorageError> {
