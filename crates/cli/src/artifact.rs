@@ -1,7 +1,10 @@
 //! `tieout artifact`.
 
 use clap::Subcommand;
-use ledger::{artifacts::Found, policy::Terms};
+use ledger::{
+    artifacts::{Found, Walk},
+    policy::Terms,
+};
 use report::text;
 use serde::Serialize;
 use serde_json::{Value, value::RawValue};
@@ -10,7 +13,7 @@ use crate::{
     args::name,
     error::Failure,
     installation::Installation,
-    output::{Output, columns, json, print},
+    output::{Output, columns, json, note, print},
 };
 
 #[derive(Debug, Subcommand)]
@@ -37,7 +40,10 @@ pub(crate) async fn perform(command: ArtifactCommand, at: &Installation, output:
     let artifacts = at.artifacts();
     if let Some(limit) = history {
         let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
-        let versions = artifacts.history(&ledger, &key, limit).await?;
+        let Walk { items: versions, more } = artifacts.history(&ledger, &key, limit).await?;
+        if more {
+            note(&format!("these are the latest {} versions: there are earlier ones", versions.len()));
+        }
         if versions.is_empty() {
             return Err(unknown(at, &ledger.ledger, &key).await?);
         }
@@ -46,7 +52,10 @@ pub(crate) async fn perform(command: ArtifactCommand, at: &Installation, output:
     }
     let Some(found) = artifacts.get(&ledger, &key).await? else { return Err(unknown(at, &ledger.ledger, &key).await?) };
     if lines {
-        let lines = artifacts.event_lines(&found, usize::MAX).await?;
+        let Walk { items: lines, more } = artifacts.event_lines(&found, usize::MAX).await?;
+        if more {
+            note(&format!("these are the last {} event lines: there are earlier ones", lines.len()));
+        }
         let all: String = lines.iter().map(|line| format!("{line}\n")).collect();
         return print(&all);
     }

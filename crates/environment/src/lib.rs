@@ -33,6 +33,12 @@ pub fn optional_text(name: &'static str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// The memory of this function in bytes, as the runtime tells it in MiB; `None` where it does not.
+pub fn function_memory() -> Option<u64> {
+    let mebibytes: u64 = optional_text("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")?.parse().ok()?;
+    mebibytes.checked_mul(1 << 20)
+}
+
 /// A variable that must be set to a number, or whatever else can be read from text.
 pub fn parsed<T: FromStr<Err: Display>>(name: &'static str) -> Result<T, ConfigError> {
     let value = text(name)?;

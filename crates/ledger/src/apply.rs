@@ -80,6 +80,8 @@ pub struct Applied {
     pub conflicts: ControlTotals,
     /// Which ones.
     pub rejected: Vec<EventConflict>,
+    /// The `events` of all bases of new versions, as the bases' own lines say.
+    pub events_before: u64,
 }
 
 /// Applies one partition of a job: part-file after part-file, so that memory holds one at a time.
@@ -206,8 +208,8 @@ impl<'a> Apply<'a> {
         self.write(key, base.as_ref(), &artifact)
     }
 
-    /// The version that the next one is computed from. PROTOCOL: the greatest `applied_through` of what was prefetched
-    /// and of what every job since the snapshot has written.
+    /// The version that the next one is computed from: the greatest `applied_through` of what was prefetched and of what
+    /// every job since the snapshot has written (`docs/protocol.md`).
     fn base(&mut self, key: &str) -> Result<Option<Version<'a>>, ApplyError> {
         let prefetched = match self.prefetched.next_record()? {
             Some((found, version)) if found == key => version,
@@ -359,6 +361,11 @@ impl<'a> Apply<'a> {
         let judgement = Facts { ledger, measures, attributes, events: *events }
             .judge()
             .map_err(|source| ApplyError::Amounts { key: key.to_owned(), source })?;
+        if let Some(base) = base {
+            let events = artifact::events_of(base.line, key, base.sequence);
+            let events = events.and_then(|events| self.applied.events_before.checked_add(events));
+            self.applied.events_before = events.ok_or(Corrupt::new("artifact", "its events cannot be counted"))?;
+        }
         let previous = base.map(Version::entry);
         let heading = Heading {
             key,

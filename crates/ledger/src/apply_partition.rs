@@ -1,6 +1,9 @@
 //! state-engine: one partition of a job, merged with what its artifacts were → part-files.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
 use environment::{ConfigError, parsed, text};
@@ -9,7 +12,7 @@ use storage::{Clock, Objects, Tables};
 use tracing::info;
 
 use crate::{
-    JobNumber, Partition,
+    Corrupt, JobNumber, Partition,
     apply::{Applied, Apply, ApplyJob, Overlay},
     combine::Stateless,
     commits::{AppliedPartition, ApplyManifest, CombinedPartition, PartWritten, PrefetchedPartition, Written},
@@ -18,7 +21,9 @@ use crate::{
     layout::{combined_key, partition_key},
     messages::{Done, PartitionRequest, RunInput},
     part_file::{PartBytes, PartFile, Sidecar},
+    read_back::ReadBack,
     stage::{Stage, Turn},
+    ties_out,
     workplace::{Entered, Workplace, attempt_place},
 };
 
@@ -77,6 +82,12 @@ impl StateEngine {
         }
     }
 
+    /// Holds at most so many bytes of files at once, whatever memory there is.
+    pub const fn holding(mut self, bytes_max: u64) -> Self {
+        self.workplace.held_bytes_max = bytes_max;
+        self
+    }
+
     /// Handles one partition.
     pub async fn apply(&self, request: PartitionRequest) -> Result<Done, LedgerError> {
         let PartitionRequest { run, partition } = &request;
@@ -104,6 +115,10 @@ impl StateEngine {
             workplace.read(run, &workplace.work(combined_key(&run.ledger, run.job, partition))).await?;
         let prefetched_at = workplace.work(partition_key(&run.ledger, run.job, Stage::Prefetch, partition));
         let prefetched: PrefetchedPartition = workplace.read(run, &prefetched_at).await?;
+        // A part-file is held twice: as it is made, and as it is written or read back.
+        let held =
+            combined.file.bytes.saturating_add(prefetched.file.bytes).saturating_add(2 * self.part_bytes_max as u64);
+        workplace.room(run, partition, [held])?;
         let (stateless_at, versions_at) = (workplace.work(&combined.file.key), workplace.work(&prefetched.file.key));
         let (stateless_bytes, versions) = futures::try_join!(
             workplace.written(&stateless_at, combined.file.bytes),
@@ -111,7 +126,7 @@ impl StateEngine {
         )?;
         let corrupt = |source| LedgerError::File { file: stateless_at.to_string(), source };
         let stateless = Stateless::open(&stateless_bytes).map_err(corrupt)?;
-        let overlays = self.overlays(run, partition, &entered.job, &stateless).await?;
+        let overlays = self.overlays(run, partition, &entered.job, &stateless, held).await?;
 
         let folder = attempt_place(run, &format!("{}/{}", Stage::Apply, partition.padded()));
         let told = ApplyJob {
@@ -130,15 +145,19 @@ impl StateEngine {
             overlays.iter().zip(&parts).map(|(overlay, parts)| Overlay { job: overlay.job, parts }).collect();
         let mut apply = Apply::new(&entered.ledger, told, &stateless, &versions, &overlays)?;
         let pulse = workplace.pulse(run, entered.policy());
-        let mut written = Vec::new();
+        let (mut written, mut read_back) = (Vec::new(), ReadBack::default());
         while let Some(part) = apply.next_part()? {
-            written.push(self.write(part).await?);
+            let part = self.write(part).await?;
+            self.read_back(run, partition, &part, &mut read_back).await?;
+            written.push(part);
             pulse.beat().await?;
         }
         let applied = apply.finish()?;
         let step = format!("{}-{}", Stage::Apply, partition.padded());
         let rejects = workplace.put_conflicts(run, &step, &applied.rejected).await?;
-        Ok(committed(partition, written, rejects, applied))
+        let applied = committed(partition, written, rejects, applied, &read_back);
+        ties_out::read_back(run.job, &applied, read_back.artifacts)?;
+        Ok(applied)
     }
 
     /// What every job between the snapshot and this one that is not void has written of the partition's keys. All of
@@ -149,7 +168,13 @@ impl StateEngine {
         partition: Partition,
         job: &Job,
         stateless: &Stateless<'_>,
+        held: u64,
     ) -> Result<Vec<OverlayBytes>, LedgerError> {
+        let held = AtomicU64::new(held);
+        let room = &|bytes: u64| {
+            let before = held.fetch_add(bytes, Ordering::Relaxed);
+            self.workplace.room(run, partition, [before, bytes])
+        };
         let mut overlays = Vec::new();
         for between in self.workplace.book.jobs_between(&run.ledger, snapshot(run, job)?, job).await? {
             if between.is_void() {
@@ -165,42 +190,84 @@ impl StateEngine {
                 return Err(LedgerError::StepMissing { what, job: run.job });
             }
             let parts = manifest.parts(partition, run.partition_bits).iter();
-            let parts: Vec<_> = parts.map(|part| self.overlay_part(part, stateless).boxed()).collect();
+            let parts: Vec<_> = parts.map(|part| self.overlay_part(part, stateless, room).boxed()).collect();
             let parts = stream::iter(parts).buffered(READS_AT_ONCE).try_collect().await?;
             overlays.push(OverlayBytes { job: number, parts });
         }
         Ok(overlays)
     }
 
-    /// A part-file's sidecar, and its lines where one of them is of a key that is to be merged.
-    async fn overlay_part(&self, part: &PartWritten, stateless: &Stateless<'_>) -> Result<(Bytes, Bytes), LedgerError> {
+    /// A part-file's sidecar, and its lines where one of them is of a key that is to be merged. `room` is asked before
+    /// so many bytes more are held.
+    async fn overlay_part(
+        &self,
+        part: &PartWritten,
+        stateless: &Stateless<'_>,
+        room: &(impl Fn(u64) -> Result<(), LedgerError> + Sync),
+    ) -> Result<(Bytes, Bytes), LedgerError> {
+        room(part.sidecar.bytes)?;
         let at = self.workplace.data(&part.sidecar.key);
         let sidecar = self.workplace.written(&at, part.sidecar.bytes).await?;
         let corrupt = |source| LedgerError::File { file: at.to_string(), source };
         if !touches(&sidecar, stateless).map_err(corrupt)? {
             return Ok((sidecar, Bytes::new()));
         }
+        room(part.lines.bytes)?;
         let lines = self.workplace.written(&self.workplace.data(&part.lines.key), part.lines.bytes).await?;
         Ok((sidecar, lines))
     }
 
     async fn write(&self, part: PartFile) -> Result<PartWritten, LedgerError> {
         let workplace = &self.workplace;
-        if let Some((file, lines)) = part.side {
-            workplace.put_pieces(&workplace.data(file), lines, JSON_LINES).await?;
-        }
+        let side = match part.side {
+            Some((file, lines)) => Some(workplace.put_pieces(&workplace.data(file), lines, JSON_LINES).await?),
+            None => None,
+        };
         let (lines_at, sidecar_at) = (workplace.data(part.file), workplace.data(part.sidecar_file));
         let lines = workplace.put(&lines_at, part.lines, JSON_LINES);
         let sidecar = workplace.put(&sidecar_at, part.sidecar, "application/octet-stream");
         let (lines, sidecar) = futures::try_join!(lines, sidecar)?;
-        Ok(PartWritten { lines, sidecar, artifacts: part.artifacts })
+        Ok(PartWritten { lines, sidecar, side, artifacts: part.artifacts })
     }
+
+    /// Reads a part-file back as it stands in the store, and adds what it holds to `read_back`.
+    async fn read_back(
+        &self,
+        run: &RunInput,
+        partition: Partition,
+        part: &PartWritten,
+        read_back: &mut ReadBack,
+    ) -> Result<(), LedgerError> {
+        let workplace = &self.workplace;
+        for written in [&part.lines, &part.sidecar].into_iter().chain(&part.side) {
+            let at = workplace.data(&written.key);
+            let found = workplace.objects.head(&at, None).await?.bytes;
+            if found != written.bytes {
+                let difference = format!("{at}: {} bytes against {found}", written.bytes);
+                return Err(not_as_written(run, partition, difference));
+            }
+        }
+        let (lines_at, sidecar_at) = (workplace.data(&part.lines.key), workplace.data(&part.sidecar.key));
+        let (lines, sidecar) = futures::try_join!(
+            workplace.written(&lines_at, part.lines.bytes),
+            workplace.written(&sidecar_at, part.sidecar.bytes)
+        )?;
+        let bytes = PartBytes { sidecar: &sidecar, lines: &lines };
+        let different = |source: Corrupt| not_as_written(run, partition, format!("{lines_at}: {source}"));
+        read_back.add(&bytes, &part.lines.key, run.batches.hi()).map_err(different)
+    }
+}
+
+/// Whatever was written and does not stand as it was.
+fn not_as_written(run: &RunInput, partition: Partition, difference: String) -> LedgerError {
+    let boundary = format!("partition {partition} of job {}, written against read back", run.job);
+    LedgerError::ControlTotalMismatch { boundary, difference }
 }
 
 const JSON_LINES: &str = "application/jsonl";
 
 /// Whether a sidecar names one of the keys. Both are in order.
-fn touches(sidecar: &[u8], stateless: &Stateless<'_>) -> Result<bool, crate::Corrupt> {
+fn touches(sidecar: &[u8], stateless: &Stateless<'_>) -> Result<bool, Corrupt> {
     let mut keys = stateless.keys();
     let mut key = keys.next().transpose()?;
     for entry in Sidecar::open(sidecar)? {
@@ -225,9 +292,10 @@ fn committed(
     parts: Vec<PartWritten>,
     rejects: Option<Written>,
     applied: Applied,
+    read_back: &ReadBack,
 ) -> AppliedPartition {
     let Applied { created, open, reconciled, breaks, overlaid, .. } = applied;
-    let Applied { totals_in, totals_applied, duplicates, conflicts, .. } = applied;
+    let Applied { totals_in, totals_applied, duplicates, conflicts, events_before, .. } = applied;
     AppliedPartition {
         partition,
         parts,
@@ -241,5 +309,7 @@ fn committed(
         duplicates,
         conflicts,
         rejects,
+        events_before,
+        events_after: read_back.events,
     }
 }

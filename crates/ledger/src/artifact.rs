@@ -206,6 +206,19 @@ pub(crate) fn is_of(line: &[u8], key: &str, sequence: BatchSequence) -> bool {
     line.starts_with(&opening)
 }
 
+/// How many events a version was made of, by how its line begins; `None` where it is not the version of that sequence of
+/// the artifact of that key.
+pub(crate) fn events_of(line: &[u8], key: &str, sequence: BatchSequence) -> Option<u64> {
+    const EVENTS: &[u8] = b",\"events\":";
+    let mut opening = Vec::with_capacity(key.len() + 64);
+    put_opening(&mut opening, key, sequence);
+    let rest = line.strip_prefix(opening.as_slice())?;
+    // Between the two are a word and amounts, which hold no such bytes.
+    let digits = rest.get(memchr::memmem::find(rest, EVENTS)? + EVENTS.len()..)?;
+    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    str::from_utf8(digits.get(..end)?).ok()?.parse().ok()
+}
+
 fn put_opening(out: &mut Vec<u8>, key: &str, sequence: BatchSequence) {
     out.extend_from_slice(b"{\"key\":");
     put_text(out, key);

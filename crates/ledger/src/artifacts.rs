@@ -1,6 +1,6 @@
 //! Artifacts, as their readers get them: the index, then the cache, then the part-files.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use crate::{
     versions::{FetchFigures, Versions, Wanted},
 };
 
-/// Lines that are held in memory at once, unless one alone is longer.
+/// Lines that are read at once, unless one alone is longer. Whoever takes many windows of lines holds a few of them.
 const WINDOW_BYTES_MAX: u64 = 64 << 20;
 /// The longest walk, whatever is asked for.
 const WALK_MAX: usize = 100_000;
@@ -37,6 +37,22 @@ pub struct Found {
     pub entry: IndexEntry,
     /// Its line, without a line feed: one JSON object.
     pub line: Bytes,
+}
+
+/// Keys that were looked up, neighbours, and where their versions are.
+pub(crate) struct Window {
+    /// The places of the keys among those that were looked up.
+    pub(crate) places: Range<usize>,
+    pub(crate) entries: Vec<Option<IndexEntry>>,
+}
+
+/// Items of a walk, and whether there is more behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walk<T> {
+    /// As many as were asked for, or as there are.
+    pub items: Vec<T>,
+    /// Whether there are others, which were not walked to.
+    pub more: bool,
 }
 
 /// Of a line, where else to look.
@@ -72,22 +88,25 @@ impl Artifacts {
 
     /// The current version of an artifact, by a consistent read of the index.
     pub async fn get(&self, ledger: &LedgerId, key: &str) -> Result<Option<Found>, LedgerError> {
-        let (found, _) = self.get_many(ledger, &[key]).await?;
+        let keys = [key];
+        let Some(window) = self.look_up(ledger, &keys).await?.pop() else { return Ok(None) };
+        let (found, _) = self.get_window(ledger, &keys, window.entries).await?;
         Ok(found.into_iter().next().flatten())
     }
 
-    /// The current version of an artifact and those before it, the newest first; at most `limit`.
-    pub async fn history(&self, ledger: &LedgerId, key: &str, limit: usize) -> Result<Vec<Found>, LedgerError> {
+    /// The current version of an artifact and those before it, the newest first; at most `limit`,
+    /// and never more than 100,000.
+    pub async fn history(&self, ledger: &LedgerId, key: &str, limit: usize) -> Result<Walk<Found>, LedgerError> {
         let mut history = Vec::new();
         let mut next = self.get(ledger, key).await?;
         while let Some(version) = next.take() {
             let previous = pointers(&version)?.previous;
             let sequence = version.entry.sequence;
             history.push(version);
-            if history.len() >= limit.min(WALK_MAX) {
-                break;
-            }
             let Some(entry) = previous else { break };
+            if history.len() >= limit.min(WALK_MAX) {
+                return Ok(Walk { items: history, more: true });
+            }
             if entry.sequence >= sequence {
                 return Err(corrupt(&entry.file, "a version says that it was made of a later one"));
             }
@@ -95,18 +114,19 @@ impl Artifacts {
             let line = lines.pop().flatten().ok_or_else(|| self.missing(&entry.file))?;
             next = Some(Found { entry, line });
         }
-        Ok(history)
+        Ok(Walk { items: history, more: false })
     }
 
     /// The event lines of a version, those that it keeps itself and those that moved to side files: at least the last
-    /// `limit`, if there are so many, the oldest first. Each is one JSON object.
-    pub async fn event_lines(&self, found: &Found, limit: usize) -> Result<Vec<String>, LedgerError> {
+    /// `limit`, if there are so many, the oldest first; of more than 100,000 runs of side lines, those of the last ones.
+    /// Each is one JSON object.
+    pub async fn event_lines(&self, found: &Found, limit: usize) -> Result<Walk<String>, LedgerError> {
         let pointers = pointers(found)?;
         let own: Vec<String> = pointers.lines.iter().map(|line| line.get().to_owned()).collect();
         let mut count = own.len();
         let mut pieces = vec![own];
         let mut next = pointers.lines_file;
-        while let Some(side) = next.filter(|_| count < limit && pieces.len() < WALK_MAX) {
+        while let Some(side) = next.take_if(|_| count < limit && pieces.len() <= WALK_MAX) {
             let at = self.versions.at(&side.file);
             let range = storage::ByteRange::new(side.offset, side.offset.saturating_add(side.length));
             let bytes = read_range(&*self.objects, &at, None, range).await?;
@@ -124,16 +144,30 @@ impl Artifacts {
             pieces.push(piece);
             next = heading.previous;
         }
-        Ok(pieces.into_iter().rev().flatten().collect())
+        Ok(Walk { items: pieces.into_iter().rev().flatten().collect(), more: next.is_some() })
     }
 
-    /// The current versions of the keys, in their order, by a consistent read of the index.
-    pub(crate) async fn get_many(
+    /// Looks keys up by a consistent read of the index, and cuts them into windows whose lines are few enough to be held.
+    pub(crate) async fn look_up(&self, ledger: &LedgerId, keys: &[&str]) -> Result<Vec<Window>, LedgerError> {
+        let mut entries = self.index.get_many(ledger, keys).await?;
+        let (mut windows, mut start) = (Vec::new(), 0);
+        while !entries.is_empty() {
+            let count = window(&entries, WINDOW_BYTES_MAX).clamp(1, entries.len());
+            let behind = entries.split_off(count);
+            let places = start..start + count;
+            start = places.end;
+            windows.push(Window { places, entries: std::mem::replace(&mut entries, behind) });
+        }
+        Ok(windows)
+    }
+
+    /// The current versions of a window's `keys`, in their order.
+    pub(crate) async fn get_window(
         &self,
         ledger: &LedgerId,
         keys: &[&str],
+        entries: Vec<Option<IndexEntry>>,
     ) -> Result<(Vec<Option<Found>>, FetchFigures), LedgerError> {
-        let entries = self.index.get_many(ledger, keys).await?;
         let mut found: Vec<Option<Found>> = vec![None; keys.len()];
         let wanted: Vec<(usize, Wanted<'_>)> = keys
             .iter()
@@ -168,23 +202,13 @@ impl Artifacts {
         figures: &mut FetchFigures,
     ) -> Result<Vec<(usize, Wanted<'k>)>, LedgerError> {
         let mut gone = Vec::new();
-        let mut wanted = wanted.into_iter().peekable();
-        while wanted.peek().is_some() {
-            let (mut window, mut bytes) = (Vec::new(), 0_u64);
-            while let Some(next) = wanted
-                .next_if(|(_, (_, entry))| window.is_empty() || bytes.saturating_add(entry.length) <= WINDOW_BYTES_MAX)
-            {
-                bytes = bytes.saturating_add(next.1.1.length);
-                window.push(next);
-            }
-            let (places, asked): (Vec<usize>, Vec<Wanted<'k>>) = window.into_iter().unzip();
-            let (lines, fetched) = self.versions.fetch(ledger, &asked).await?;
-            figures.add(fetched);
-            for ((place, wanted), line) in places.into_iter().zip(asked).zip(lines) {
-                match (line, found.get_mut(place)) {
-                    (Some(line), Some(found)) => *found = Some(Found { entry: wanted.1, line }),
-                    _ => gone.push((place, wanted)),
-                }
+        let (places, asked): (Vec<usize>, Vec<Wanted<'k>>) = wanted.into_iter().unzip();
+        let (lines, fetched) = self.versions.fetch(ledger, &asked).await?;
+        figures.add(fetched);
+        for ((place, wanted), line) in places.into_iter().zip(asked).zip(lines) {
+            match (line, found.get_mut(place)) {
+                (Some(line), Some(found)) => *found = Some(Found { entry: wanted.1, line }),
+                _ => gone.push((place, wanted)),
             }
         }
         Ok(gone)
@@ -195,10 +219,34 @@ impl Artifacts {
     }
 }
 
+/// How many of the entries, from the first on, have lines of `bytes_max` bytes together at most.
+fn window(entries: &[Option<IndexEntry>], bytes_max: u64) -> usize {
+    let ends = entries.iter().scan(0_u64, |bytes, entry| {
+        *bytes = bytes.saturating_add(entry.as_ref().map_or(0, |entry| entry.length));
+        Some(*bytes)
+    });
+    ends.take_while(|bytes| *bytes <= bytes_max).count()
+}
+
 fn pointers(found: &Found) -> Result<Pointers<'_>, LedgerError> {
     serde_json::from_slice(&found.line).map_err(|_| corrupt(&found.entry.file, "a line is none of the ledger's"))
 }
 
 fn corrupt(file: &str, problem: &'static str) -> LedgerError {
     LedgerError::File { file: file.to_owned(), source: Corrupt::new("part-file", problem) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sequence::BatchSequence;
+
+    #[test]
+    fn windows_are_bounded_by_their_bytes() {
+        let entry =
+            |length: u64| Some(IndexEntry { file: "f".to_owned(), offset: 0, length, sequence: BatchSequence::new(1) });
+        let entries = [entry(40), None, entry(60), entry(1)];
+        assert_eq!([0, 40, 99, 100, 101].map(|most| window(&entries, most)), [0, 2, 2, 3, 4]);
+        assert_eq!(window(&[entry(u64::MAX), entry(u64::MAX)], 10), 0);
+    }
 }

@@ -37,6 +37,12 @@ impl Combiner {
         Self { workplace: Workplace::at(objects, tables, clock, config) }
     }
 
+    /// Holds at most so many bytes of files at once, whatever memory there is.
+    pub const fn holding(mut self, bytes_max: u64) -> Self {
+        self.workplace.held_bytes_max = bytes_max;
+        self
+    }
+
     /// Handles one partition.
     pub async fn combine(&self, request: PartitionRequest) -> Result<Done, LedgerError> {
         let PartitionRequest { run, partition } = &request;
@@ -53,6 +59,8 @@ impl Combiner {
         let job: ReducedJob = self.workplace.read(run, &self.workplace.work(reduced_key(&run.ledger, run.job))).await?;
         let list = self.workplace.work(sections_key(&job.sections, *partition));
         let list: Vec<PartitionSection> = self.workplace.read(run, &list).await?;
+        // What comes out is as long as what goes in, at most, and both are held.
+        self.workplace.room(run, *partition, list.iter().map(|of| of.section.length.saturating_mul(2)))?;
         let read = self.sections(&list).await?;
         let sections: Vec<ReducedSection<'_>> =
             list.iter().zip(&read).map(|(at, bytes)| ReducedSection { section: at.section, bytes }).collect();

@@ -156,6 +156,9 @@ pub struct PartWritten {
     pub lines: Written,
     /// Its sidecar, in the data bucket.
     pub sidecar: Written,
+    /// The event lines that artifacts of this part-file moved out of their own lines, in the data bucket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Written>,
     /// How many artifacts it holds: the puts that index must confirm.
     pub artifacts: u64,
 }
@@ -188,12 +191,22 @@ pub struct AppliedPartition {
     /// Which ones, in the data bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejects: Option<Written>,
+    /// The `events` of the versions that the new ones were computed from, as their lines say.
+    pub events_before: u64,
+    /// The `events` of the new versions, as their lines say in the part-files that stand.
+    pub events_after: u64,
 }
 
 impl AppliedPartition {
     /// How many new versions there are.
     pub fn artifacts(&self) -> u64 {
         self.parts.iter().map(|part| part.artifacts).sum()
+    }
+
+    /// How many events the new versions hold more than those before them, as their lines say. Fewer come out as a number
+    /// that no job has.
+    pub const fn events_added(&self) -> u64 {
+        self.events_after.wrapping_sub(self.events_before)
     }
 }
 
@@ -219,9 +232,8 @@ impl ApplyManifest {
     /// All part-files, with their places.
     pub fn all(&self) -> impl Iterator<Item = (PartRef, &PartWritten)> {
         self.partitions.iter().flat_map(|applied| {
-            let place =
-                |part: usize| PartRef { partition: applied.partition, part: u32::try_from(part).unwrap_or(u32::MAX) };
-            applied.parts.iter().enumerate().map(move |(part, written)| (place(part), written))
+            let place = |part: u32| PartRef { partition: applied.partition, part };
+            (0..).zip(&applied.parts).map(move |(part, written)| (place(part), written))
         })
     }
 }

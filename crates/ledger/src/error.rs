@@ -4,8 +4,9 @@ use error_class::{Classified, ErrorClass};
 use storage::{StorageError, documents::DocumentError};
 
 use crate::{
-    ApplyError, BatchSequence, CombineError, Corrupt, DefinitionError, JobNumber, ReduceError, job::JobRefusal,
-    manifest::LedgerId, operate::OperateError, register::RegisterError, stage::Stage, turns::TurnError,
+    ApplyError, BatchSequence, CombineError, Corrupt, DefinitionError, JobNumber, Partition, PartitionBits,
+    ReduceError, job::JobRefusal, manifest::LedgerId, operate::OperateError, register::RegisterError, stage::Stage,
+    turns::TurnError,
 };
 
 /// Why a function did not do what it was asked.
@@ -116,6 +117,23 @@ pub enum LedgerError {
     /// A stage that somebody else begins and ends.
     #[error("stage-coordinator neither begins nor ends {0}")]
     NotCoordinated(Stage),
+    /// A partition that the memory has no room for.
+    #[error(
+        "partition {partition} of job {job} takes {bytes} bytes of memory, and there is room for {bytes_max}: raise \
+         partitionBits of the ledger definition, now {bits}, or the function's memory"
+    )]
+    PartitionTooLong {
+        /// The partition.
+        partition: Partition,
+        /// The job.
+        job: JobNumber,
+        /// The bytes of the files that are held at once.
+        bytes: u64,
+        /// How many there may be.
+        bytes_max: u64,
+        /// The job's partition bits.
+        bits: PartitionBits,
+    },
     /// Two independent counts or sums of the same records differ.
     #[error("{boundary}: {difference}")]
     ControlTotalMismatch {
@@ -161,6 +179,7 @@ impl Classified for LedgerError {
             | Self::NameTaken { .. }
             | Self::DefinitionContended(_)
             | Self::Event { .. }
+            | Self::PartitionTooLong { .. }
             | Self::Totals(_) => ErrorClass::InvalidInput,
             Self::BatchRefused { .. } => ErrorClass::Conflict,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,

@@ -22,8 +22,8 @@ use crate::{
 /// How many bytes of event lines an artifact keeps in its own line.
 pub const LINES_BYTES_MAX: usize = 256 << 10;
 
-/// A run of side lines ends with the lines that bring it to so many bytes, and the next one begins: so that who reads them
-/// back holds one run at a time.
+/// A run of side lines ends with the lines that bring it to so many bytes, and the next one begins: so that no buffer grows
+/// to a million lines, and who wants the last lines reads the last runs.
 pub(crate) const SIDE_BYTES_MAX: usize = 16 << 20;
 
 /// Where event lines went that an artifact could not keep in its own line.

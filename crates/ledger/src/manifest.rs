@@ -259,7 +259,8 @@ pub struct PinnedObject {
     /// Its version; absent only where the bucket keeps none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// The tag of its content: ranged reads ask for it.
+    /// The tag of its content. Reads ask for the version; where there is none, the tag is compared before and behind
+    /// them.
     pub etag: String,
     /// Its length in bytes.
     pub bytes: u64,

@@ -10,7 +10,7 @@ use storage::{
 };
 
 use crate::{
-    EventCompression, LedgerError, ReduceError,
+    Corrupt, EventCompression, LedgerError, ReduceError,
     manifest::{PinnedBatch, PinnedObject},
 };
 
@@ -65,10 +65,14 @@ impl ObjectError {
         }
     }
 
-    pub(crate) fn reducing(error: ReduceError) -> Self {
+    /// What a reducer came to. The splitter has told these records apart before, and the object is still the same:
+    /// where they cannot be told apart now, the two disagree, and the sender is not to blame.
+    pub(crate) fn reducing(error: ReduceError, boundary: impl FnOnce() -> String) -> Self {
         Self::Fault(match error {
-            ReduceError::Structure { source, .. } => source.into(),
-            ReduceError::Header { source, .. } => source.into(),
+            ReduceError::Structure { .. } | ReduceError::Header { .. } => {
+                let (boundary, difference) = (boundary(), error_class::chain(&error));
+                return Self::Other(LedgerError::ControlTotalMismatch { boundary, difference });
+            }
             ReduceError::Refused { row, offset, rule, message, .. } => {
                 ObjectFault::Event { row, offset, rule, message }
             }
@@ -82,7 +86,7 @@ impl ObjectError {
 /// An object of a batch.
 pub(crate) struct Pinned<'a> {
     objects: &'a dyn Objects,
-    at: Location,
+    pub(crate) at: Location,
     object: &'a PinnedObject,
     pub(crate) packing: Option<Packing>,
 }
@@ -110,7 +114,8 @@ impl<'a> Pinned<'a> {
         if same { Ok(()) } else { Err(ObjectError::Fault(ObjectFault::Replaced)) }
     }
 
-    /// Asks again, where it may have been replaced while it was read.
+    /// Asks again, where it may have been replaced since, or while it was read: where it has no version, reads take what
+    /// stands there.
     pub(crate) async fn check_again(&self) -> Result<(), ObjectError> {
         if self.object.version.is_some() { Ok(()) } else { self.check().await }
     }
@@ -120,12 +125,20 @@ impl<'a> Pinned<'a> {
         objects::blocks(self.objects, &self.at, self.version(), self.object.bytes).map_err(ObjectError::reading)
     }
 
-    /// The bytes of a range of the unpacked object.
+    /// The bytes of a range of the unpacked object, which stood as it was pinned before and behind the read.
     pub(crate) async fn range(&self, range: ByteRange) -> Result<Bytes, ObjectError> {
-        match self.packing {
+        self.check_again().await?;
+        let bytes = match self.packing {
+            None if range.end > self.object.bytes => Err(outside(&self.at, range)),
             None => self.read(range).await,
-            Some(packing) => slice(&self.unpacked(packing).await?, range),
-        }
+            Some(packing) => match self.unpacked(packing).await {
+                Ok(whole) => slice(&whole, range).ok_or_else(|| outside(&self.at, range)),
+                Err(error) => Err(error),
+            },
+        };
+        // An object that was replaced is the first thing to tell of, whatever came of reading it.
+        self.check_again().await?;
+        bytes
     }
 
     /// The bytes of a range of the object as it stands.
@@ -158,10 +171,39 @@ pub(crate) fn expect_plain(first: &[u8]) -> Result<(), ObjectFault> {
 }
 
 /// A part of bytes that are all there.
-pub(crate) fn slice(whole: &Bytes, range: ByteRange) -> Result<Bytes, ObjectError> {
-    let bounds = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
-    match bounds.and_then(|(start, end)| whole.get(start..end)) {
-        Some(part) => Ok(whole.slice_ref(part)),
-        None => Err(ObjectError::Fault(ObjectFault::Replaced)),
+pub(crate) fn slice(whole: &Bytes, range: ByteRange) -> Option<Bytes> {
+    let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
+    whole.get(start..end).map(|part| whole.slice_ref(part))
+}
+
+/// A range that is not of the object, though it was cut from it.
+pub(crate) fn outside(at: &Location, range: ByteRange) -> ObjectError {
+    let file = format!("{at}, bytes {} to {}", range.start, range.end);
+    let source = Corrupt::new("object", "the range that was cut from it is not in it");
+    ObjectError::Other(LedgerError::File { file, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use error_class::{Classified, ErrorClass};
+
+    use super::*;
+    use crate::BatchSequence;
+
+    /// What the splitter has accepted is not refused behind it.
+    #[test]
+    fn records_that_cannot_be_told_apart_any_more_are_our_own_fault() {
+        let source = StructureError::UnterminatedQuote { row: 3, offset: 40 };
+        let error = ReduceError::Structure { batch: BatchSequence::new(1), object: 0, source };
+        let ObjectError::Other(error) = ObjectError::reducing(error, || "range 1 of job 2".to_owned()) else {
+            panic!("the sender was blamed")
+        };
+        assert_eq!(error.class(), ErrorClass::ControlTotalMismatch);
+        let whole = Bytes::from_static(b"0123456789");
+        assert_eq!(slice(&whole, ByteRange::new(8, 10)).unwrap(), "89");
+        assert_eq!(slice(&whole, ByteRange::new(8, 11)), None);
+        let at = Location::new("bucket", "key");
+        let ObjectError::Other(error) = outside(&at, ByteRange::new(8, 11)) else { panic!("the sender was blamed") };
+        assert_eq!(error.class(), ErrorClass::Bug);
     }
 }

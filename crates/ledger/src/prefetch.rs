@@ -11,7 +11,7 @@ use storage::{
 use tracing::info;
 
 use crate::{
-    artifacts::{Artifacts, Found},
+    artifacts::{Artifacts, Found, Window},
     codec::Corrupt,
     combine::{KEYS, read_keys},
     commits::{CombinedPartition, PrefetchedPartition, Written},
@@ -53,6 +53,8 @@ impl Config {
 const KEYS_A_STRETCH: usize = 8_192;
 /// Stretches under way at once: one is looked up while another is read.
 const STRETCHES_AT_ONCE: usize = 2;
+/// Windows of a stretch, bounded by the bytes of their lines, that are read or held at once.
+const WINDOWS_AT_ONCE: usize = 2;
 
 /// Fetches what a job is to be merged with.
 ///
@@ -68,6 +70,7 @@ pub struct Prefetcher {
 #[derive(Debug, Default)]
 struct Gathered {
     bytes: u64,
+    keys: u64,
     found: u64,
     figures: FetchFigures,
 }
@@ -107,7 +110,7 @@ impl Prefetcher {
         let content_type = Some("application/octet-stream".to_owned());
         let options = PutOptions { content_type, ..PutOptions::default() };
         let mut object = self.workplace.objects.writer(&place, options).await?;
-        let Gathered { bytes, found, figures } = match self.gather(run, &combined, &entered, &mut *object).await {
+        let Gathered { bytes, keys, found, figures } = match self.gather(run, &combined, &entered, &mut *object).await {
             Ok(gathered) => {
                 object.finish().await?;
                 gathered
@@ -119,7 +122,7 @@ impl Prefetcher {
             }
         };
         let FetchFigures { cached, reads, bytes_read } = figures;
-        let (keys, file) = (combined.artifacts, Written { key, bytes });
+        let file = Written { key, bytes };
         info!(ledger = %run.ledger, job = %run.job, %partition, keys, found, cached, reads, bytes_read, "partition prefetched");
         let commit = PrefetchedPartition { partition: *partition, file, keys, found, cached, reads, bytes_read };
         self.workplace.commit(&at, commit).await?;
@@ -149,10 +152,18 @@ impl Prefetcher {
         }
         let pulse = self.workplace.pulse(run, entered.policy());
         let (mut writer, mut gathered) = (PrefetchedWriter::default(), Gathered::default());
-        let stretches: Vec<_> =
-            keys.chunks(KEYS_A_STRETCH).map(|keys| self.stretch(run, keys, &pulse).boxed()).collect();
-        let mut stretches = stream::iter(stretches).buffered(STRETCHES_AT_ONCE);
-        while let Some((keys, (versions, fetched))) = stretches.try_next().await? {
+        let stretches: Vec<_> = (0..)
+            .step_by(KEYS_A_STRETCH)
+            .zip(keys.chunks(KEYS_A_STRETCH))
+            .map(|(first, keys)| self.stretch(run, first, keys, &pulse).boxed())
+            .collect();
+        let windows = stream::iter(stretches)
+            .buffered(STRETCHES_AT_ONCE)
+            .map_ok(|windows| stream::iter(windows.into_iter().map(Ok)))
+            .try_flatten()
+            .map_ok(|window| self.window(run, &keys, window, &pulse).boxed());
+        let mut windows = std::pin::pin!(windows.try_buffered(WINDOWS_AT_ONCE));
+        while let Some((keys, versions, fetched)) = windows.try_next().await? {
             gathered.figures.add(fetched);
             for (key, version) in keys.iter().zip(&versions) {
                 gathered.found += u64::from(version.is_some());
@@ -162,21 +173,40 @@ impl Prefetcher {
             gathered.bytes += piece.len() as u64;
             object.write(piece.into()).await?;
         }
-        drop(stretches);
+        gathered.keys = writer.records();
         let last = writer.finish();
         gathered.bytes += last.len() as u64;
         object.write(last.into()).await?;
         Ok(gathered)
     }
 
-    /// The current versions of some keys.
-    async fn stretch<'k>(
+    /// The keys of a stretch, looked up. `first` is the place of the stretch's first key among all.
+    async fn stretch(
+        &self,
+        run: &RunInput,
+        first: usize,
+        keys: &[&str],
+        pulse: &Pulse<'_>,
+    ) -> Result<Vec<Window>, LedgerError> {
+        pulse.beat().await?;
+        let mut windows = self.artifacts.look_up(&run.ledger, keys).await?;
+        for Window { places, .. } in &mut windows {
+            *places = first + places.start..first + places.end;
+        }
+        Ok(windows)
+    }
+
+    /// The current versions of a window of `keys`.
+    async fn window<'k>(
         &self,
         run: &RunInput,
         keys: &'k [&'k str],
+        window: Window,
         pulse: &Pulse<'_>,
-    ) -> Result<(&'k [&'k str], (Vec<Option<Found>>, FetchFigures)), LedgerError> {
+    ) -> Result<(&'k [&'k str], Vec<Option<Found>>, FetchFigures), LedgerError> {
         pulse.beat().await?;
-        Ok((keys, self.artifacts.get_many(&run.ledger, keys).await?))
+        let keys = keys.get(window.places).unwrap_or_default();
+        let (versions, figures) = self.artifacts.get_window(&run.ledger, keys, window.entries).await?;
+        Ok((keys, versions, figures))
     }
 }

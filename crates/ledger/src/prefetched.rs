@@ -66,6 +66,11 @@ impl PrefetchedWriter {
         put_bytes(out, line);
     }
 
+    /// How many keys were added.
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
+
     /// The next bytes of the file, as far as they are known.
     pub fn take(&mut self) -> Vec<u8> {
         let piece = std::mem::take(&mut self.out);
@@ -168,6 +173,9 @@ mod tests {
             assert_eq!(write(every), whole);
         }
         assert_eq!(container::section(&PrefetchedWriter::default().finish(), Kind::Prefetched, 0).unwrap(), b"");
+        let mut writer = PrefetchedWriter::default();
+        keys.iter().for_each(|key| writer.push(key, None));
+        assert_eq!(writer.records(), 100);
         let mut reader = PrefetchedReader::open(&whole).unwrap();
         for (number, key) in keys.iter().enumerate() {
             let (found, version) = reader.next_record().unwrap().unwrap();

@@ -76,7 +76,7 @@ impl Reducer {
         let found = reduced.totals_in.records();
         if found != range.records {
             return Err(LedgerError::ControlTotalMismatch {
-                boundary: format!("range {} of job {}, split against reduced", range.index, run.job),
+                boundary: boundary(run, range),
                 difference: format!("{} records against {found}", range.records),
             });
         }
@@ -93,7 +93,6 @@ impl Reducer {
         let compression = ledger.definition().events.compression;
         let pinned = Pinned::new(&*self.workplace.objects, source.batch, source.object, compression);
         let bytes = pinned.range(ByteRange::new(range.start, range.end)).await?;
-        pinned.check_again().await?;
         let events = EventRange {
             bytes: &bytes,
             offset: range.start,
@@ -102,7 +101,8 @@ impl Reducer {
             object: range.object,
             interval: source.batch.manifest.interval,
         };
-        reduce(ledger, source.header.as_ref(), &events, run.partition_bits).map_err(ObjectError::reducing)
+        reduce(ledger, source.header.as_ref(), &events, run.partition_bits)
+            .map_err(|error| ObjectError::reducing(error, || boundary(run, range)))
     }
 
     async fn commit(
@@ -151,6 +151,10 @@ impl Reducer {
     }
 }
 
+fn boundary(run: &RunInput, range: EventChunk) -> String {
+    format!("range {} of job {}, split against reduced", range.index, run.job)
+}
+
 impl<'a> Source<'a> {
     fn of(split: &'a SplitJob, range: EventChunk, ledger: &Ledger, run: &RunInput) -> Result<Self, LedgerError> {
         let place = usize::try_from(range.object).unwrap_or(usize::MAX);
@@ -162,8 +166,9 @@ impl<'a> Source<'a> {
         })?;
         let names = split.headers.get(&range.batch).and_then(|headers| headers.get(place)?.as_ref());
         let header = names.map(|names| Header::new(names.iter().map(String::as_str), ledger.format())).transpose();
-        let header = header.map_err(|source| {
-            LedgerError::Reduce(crate::ReduceError::Header { batch: range.batch, object: range.object, source })
+        let header = header.map_err(|source| LedgerError::ControlTotalMismatch {
+            boundary: boundary(run, range),
+            difference: error_class::chain(&source),
         })?;
         Ok(Self { batch, object, header })
     }

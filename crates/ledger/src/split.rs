@@ -17,7 +17,7 @@ use crate::{
     layout::split_key,
     manifest::PinnedBatch,
     messages::{EventChunk, JobSplit, RunInput, SplitRequest},
-    pinned::{ObjectError, ObjectFault, Pinned, expect_plain, slice},
+    pinned::{ObjectError, ObjectFault, Pinned, expect_plain, outside, slice},
     workplace::{Entered, Places, Pulse, Workplace, attempt_place},
 };
 
@@ -218,7 +218,7 @@ impl Task<'_> {
         let Some(records::ByteRange { start, end }) = split.header else { return Ok(None) };
         let range = ByteRange::new(start, end);
         let bytes = match unpacked {
-            Some(whole) => slice(whole, range)?,
+            Some(whole) => slice(whole, range).ok_or_else(|| outside(&self.pinned.at, range))?,
             None => self.pinned.read(range).await?,
         };
         let header = Header::parse(&bytes, self.ledger.format())?;

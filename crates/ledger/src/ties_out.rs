@@ -197,6 +197,8 @@ pub(crate) fn applied(stateless: &StatelessManifest, partitions: &[AppliedPartit
         same(boundary, "as its number", combined.partition.get().into(), of.partition.get().into())?;
         tie(boundary, &combined.totals_out, &of.totals_in)?;
         tie(boundary, &of.totals_in, &sum([&of.totals_applied, &of.duplicates, &of.conflicts])?)?;
+        // What the lines say that stand in the store, against what was counted when they were made.
+        same(boundary, "events more than before", of.totals_applied.records(), of.events_added())?;
         found.merge(&of.totals_in)?;
         if of.artifacts() > combined.artifacts || of.created > of.artifacts() {
             return Err(LedgerError::ControlTotalMismatch {
@@ -218,13 +220,20 @@ pub(crate) fn applied(stateless: &StatelessManifest, partitions: &[AppliedPartit
         "reconciled": total(|of| of.reconciled),
         "breaks": total(|of| of.breaks),
         "overlaid": total(|of| of.overlaid),
-        "events": total(|of| of.totals_applied.records()),
+        "events": total(AppliedPartition::events_added),
         "duplicates": total(|of| of.duplicates.records()),
         "conflicts": total(|of| of.conflicts.records()),
         "part_files": total(|of| of.parts.len() as u64),
         "bytes": total(|of| of.parts.iter().map(|part| part.lines.bytes).sum()),
     });
     Ok(Accounts { expected: stateless.totals.clone(), found, figures })
+}
+
+/// What one partition's part-files hold, as they were read back, against what was counted when they were made.
+pub(crate) fn read_back(job: JobNumber, of: &AppliedPartition, artifacts: u64) -> Result<(), LedgerError> {
+    let boundary = || format!("partition {} of job {job}, written against read back", of.partition);
+    same(boundary, "artifacts", of.artifacts(), artifacts)?;
+    same(boundary, "events more than before", of.totals_applied.records(), of.events_added())
 }
 
 /// The sum of totals.

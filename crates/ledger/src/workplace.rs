@@ -18,7 +18,7 @@ use storage::{
 };
 
 use crate::{
-    BatchSequence, Ledger, LedgerError, Rules,
+    BatchSequence, Ledger, LedgerError, Partition, Rules,
     book::Book,
     commits::Written,
     definitions::Definitions,
@@ -29,8 +29,8 @@ use crate::{
     turns::{TurnError, Turns},
 };
 
-/// The longest object that is read into memory whole: a partition's events, its prefetched versions, a part-file.
-const OBJECT_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
+/// The memory of a function that is not told how much it has.
+const MEMORY_BYTES: u64 = 3008 << 20;
 
 /// How many small documents are read or written side by side.
 const DOCUMENTS_AT_ONCE: usize = 64;
@@ -66,6 +66,8 @@ pub(crate) struct Workplace {
     definitions: Definitions,
     work_bucket: String,
     data_bucket: String,
+    /// How many bytes of files a worker may hold at once.
+    pub(crate) held_bytes_max: u64,
 }
 
 /// What a step finds when it begins.
@@ -101,6 +103,8 @@ impl Workplace {
             definitions: Definitions::new(tables, ledgers_table, Rules::built_in()),
             work_bucket: work_bucket.to_owned(),
             data_bucket: data_bucket.to_owned(),
+            // The rest is for the program, its buffers, and what it makes of the files.
+            held_bytes_max: environment::function_memory().unwrap_or(MEMORY_BYTES) / 4 * 3,
         }
     }
 
@@ -220,7 +224,8 @@ impl Workplace {
         at: &Location,
         pieces: Vec<Vec<u8>>,
         content_type: &str,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Written, LedgerError> {
+        let written = Written { key: at.key.clone(), bytes: pieces.iter().map(|piece| piece.len() as u64).sum() };
         let options = PutOptions { content_type: Some(content_type.to_owned()), ..PutOptions::default() };
         let mut writer = self.objects.writer(at, options).await?;
         for piece in pieces {
@@ -231,13 +236,28 @@ impl Workplace {
             }
         }
         writer.finish().await?;
-        Ok(())
+        Ok(written)
+    }
+
+    /// Refuses a partition before it is read, where the files to be held at once are longer than the memory has room for.
+    pub(crate) fn room(
+        &self,
+        run: &RunInput,
+        partition: Partition,
+        files: impl IntoIterator<Item = u64>,
+    ) -> Result<(), LedgerError> {
+        let bytes = files.into_iter().fold(0, u64::saturating_add);
+        if bytes <= self.held_bytes_max {
+            return Ok(());
+        }
+        let (job, bits, bytes_max) = (run.job, run.partition_bits, self.held_bytes_max);
+        Err(LedgerError::PartitionTooLong { partition, job, bytes, bytes_max, bits })
     }
 
     /// An object that a commit names, whole. A long one is read in several streams at once.
     pub(crate) async fn written(&self, at: &Location, bytes: u64) -> Result<Bytes, LedgerError> {
-        if bytes > OBJECT_BYTES_MAX {
-            let reason = format!("has {bytes} bytes, more than the {OBJECT_BYTES_MAX} that are read into memory");
+        if bytes > self.held_bytes_max {
+            let reason = format!("has {bytes} bytes, more than the {} that are read into memory", self.held_bytes_max);
             return Err(StorageError::Invalid { what: at.to_string(), reason }.into());
         }
         let mut whole = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());

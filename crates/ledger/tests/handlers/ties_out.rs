@@ -55,6 +55,19 @@ async fn between_splitter_and_reducers() {
     let split = world.split(&handlers, &run).await;
     world.edit(WORK, &split.ranges, |ranges| ranges[0]["records"] = json!(9)).await;
     mismatch("a range has other records", world.reduce(&handlers, &run).await);
+
+    // A header or a range that cannot be of the object is not the sender's fault.
+    let world = World::new(&definition()).await;
+    world.send_csv("b", 5, 12).await;
+    let (run, handlers) = (world.run().await, world.handlers(100));
+    let split = world.split(&handlers, &run).await;
+    world.edit(WORK, &split.ranges, |ranges| ranges[0]["end"] = json!(1_000_000)).await;
+    let error = world.reduce(&handlers, &run).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Bug, "{error:?}");
+    world
+        .edit(WORK, &split_key(&run.ledger, run.job), |split| split["headers"]["1"][0] = json!(["order", "order"]))
+        .await;
+    mismatch("a header has other columns", world.reduce(&world.handlers(100), &run).await);
 }
 
 #[tokio::test]
@@ -157,7 +170,7 @@ async fn stateful(stage: Stage) -> (World, Handlers, RunInput, u64) {
         let applied = json!({
             "partition": of.partition, "parts": [part], "created": of.artifacts, "open": 0, "reconciled": 0,
             "breaks": 0, "overlaid": 0, "totals_in": of.totals_out, "totals_applied": of.totals_out,
-            "duplicates": nothing, "conflicts": nothing,
+            "duplicates": nothing, "conflicts": nothing, "events_before": 7, "events_after": 7 + of.totals_out.records(),
         });
         world.put(DATA, &key, applied.to_string()).await;
     }
@@ -187,7 +200,11 @@ async fn between_prefetchers_and_coordinator() {
 
 #[tokio::test]
 async fn between_state_engines_and_coordinator() {
-    let changes: [(&str, Change); 4] = [
+    let changes: [(&str, Change); 6] = [
+        ("the lines hold an event less", |commit| {
+            commit["events_after"] = json!(commit["events_after"].as_u64().unwrap() - 1);
+        }),
+        ("the lines were made of an event more", |commit| commit["events_before"] = json!(8)),
         ("an event was not read", |commit| commit["totals_in"]["records"] = json!(1)),
         ("an event was not applied", |commit| commit["totals_applied"]["records"] = json!(1)),
         ("an amount was not applied", |commit| commit["totals_applied"]["columns"][0]["sum"] = json!("0.01")),

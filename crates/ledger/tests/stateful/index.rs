@@ -11,6 +11,7 @@ use std::{
 use error_class::{Classified, ErrorClass};
 use ledger::{
     IndexEntry, LedgerError,
+    artifacts::Walk,
     commits::IndexManifest,
     messages::{IndexTask, IndexWork, PartRef, RunInput},
     stage::{Stage, Turn},
@@ -412,11 +413,14 @@ async fn an_artifact_is_read_with_what_it_was_and_all_its_events() {
         world.through(&run).await;
     }
     let artifacts = world.artifacts(world.ports());
-    let history = artifacts.history(&world.id, "hot", 10).await.unwrap();
+    let Walk { items: history, more } = artifacts.history(&world.id, "hot", 3).await.unwrap();
+    assert!(!more);
     assert_eq!(history.iter().map(|found| found.entry.sequence.get()).collect::<Vec<_>>(), [3, 2, 1]);
-    assert_eq!(artifacts.history(&world.id, "hot", 2).await.unwrap().len(), 2);
-    assert_eq!(artifacts.history(&world.id, "nobody", 2).await.unwrap(), []);
-    let all = artifacts.event_lines(&history[0], usize::MAX).await.unwrap();
+    let two = artifacts.history(&world.id, "hot", 2).await.unwrap();
+    assert_eq!((two.items.len(), two.more), (2, true));
+    assert_eq!(artifacts.history(&world.id, "nobody", 2).await.unwrap().items, []);
+    let Walk { items: all, more } = artifacts.event_lines(&history[0], usize::MAX).await.unwrap();
+    assert!(!more);
     let ids: std::collections::BTreeSet<String> = all
         .iter()
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["event_id"].as_str().unwrap().to_owned())
@@ -428,8 +432,9 @@ async fn an_artifact_is_read_with_what_it_was_and_all_its_events() {
     let times: Vec<Value> =
         all.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["event_time"].take()).collect();
     assert!(times.is_sorted_by_key(|time| time.as_str().unwrap().to_owned()));
-    let last = artifacts.event_lines(&history[0], 10).await.unwrap();
+    let Walk { items: last, more } = artifacts.event_lines(&history[0], 10).await.unwrap();
+    assert!(more);
     assert!(last.len() >= 10 && last.len() < 7_500 && last.last() == all.last(), "{}", last.len());
     let cold = artifacts.get(&world.id, "cold").await.unwrap().unwrap();
-    assert_eq!(artifacts.event_lines(&cold, usize::MAX).await.unwrap().len(), 3);
+    assert_eq!(artifacts.event_lines(&cold, usize::MAX).await.unwrap().items.len(), 3);
 }

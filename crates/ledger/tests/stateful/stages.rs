@@ -402,3 +402,15 @@ async fn events_that_contradict_earlier_ones_are_rejected_into_a_file() {
     let line: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!((&line["key"], &line["event_id"], &line["row"]), (&json!("a"), &json!("e1"), &json!(1)));
 }
+
+#[tokio::test]
+async fn a_partition_that_the_memory_has_no_room_for_is_not_read() {
+    let (world, run, request) = second_job().await;
+    world.prefetch(&run).await;
+    world.turn(&run, Stage::Apply).await;
+    let error = world.engine(world.ports()).holding(1_000).apply(request.clone()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::InvalidInput, "{error}");
+    let said = error.to_string();
+    assert!(said.contains("partition 0 of job 2 takes ") && said.contains("raise partitionBits"), "{said}");
+    world.engine(world.ports()).apply(request).await.unwrap();
+}
