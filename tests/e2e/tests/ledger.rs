@@ -1,5 +1,5 @@
 //! Batches through the deployed template, as people and programs send them.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use e2e::{
     Stack,
