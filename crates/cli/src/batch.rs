@@ -28,7 +28,7 @@ pub(crate) async fn perform(command: BatchCommand, at: &Installation, output: Ou
         BatchCommand::Submit(command) => submit::perform(command, at, output).await,
         BatchCommand::List { ledger, prefix, limit } => list(&ledger, &prefix, limit.into(), at, output).await,
         BatchCommand::Show { ledger, batch } => show(&ledger, &batch, at, output).await,
-        BatchCommand::Redrive { ledger, batch } => redrive(&ledger, &batch, at, output).await,
+        BatchCommand::Redrive { ledger, batch, afresh } => redrive(&ledger, &batch, afresh, at, output).await,
         BatchCommand::Skip { ledger, batch, reason } => skip(&ledger, &batch, &reason, at, output).await,
     }
 }
@@ -104,7 +104,7 @@ struct Moved<'a> {
     done: &'static str,
 }
 
-async fn redrive(ledger: &str, batch: &str, at: &Installation, output: Output) -> Result<(), Failure> {
+async fn redrive(ledger: &str, batch: &str, afresh: bool, at: &Installation, output: Output) -> Result<(), Failure> {
     let terms = at.terms(ledger).await?;
     let found = look(&terms.ledger, batch, at).await?;
     let Some(number) = found.number else {
@@ -114,8 +114,14 @@ async fn redrive(ledger: &str, batch: &str, at: &Installation, output: Output) -
     let Some(job) = numbered.and_then(|numbered| numbered.job) else {
         return Err(Failure::misuse(format!("batch {batch} waits to be grouped into a job: nothing of it has failed")));
     };
-    at.backlog().redrive(&terms, job).await?;
     let show = text::command(&at.tenant, &format!("batch show {ledger} {batch}"));
+    if afresh {
+        at.backlog().redrive_afresh(&terms, job).await?;
+        return output.tell(&Moved { ledger, batch, job: Some(job.get()), done: "redriven_afresh" }, |_| {
+            format!("job {job} is void, and its batches are let in again behind what waits: {show}\n")
+        });
+    }
+    at.backlog().redrive(&terms, job).await?;
     output.tell(&Moved { ledger, batch, job: Some(job.get()), done: "redriven" }, |_| {
         format!("job {job} is tried again: {show}\n")
     })

@@ -70,7 +70,8 @@ pub enum ApplyError {
     },
     /// More ids than an artifact can keep.
     #[error(
-        "artifact {key:?} would have more than {ids_max} event ids: see duplicates.idsMax of the ledger definition"
+        "artifact {key:?} would have more than {ids_max} event ids: put a definition with a higher duplicates.idsMax in \
+         force, then `tieout batch redrive --afresh`"
     )]
     TooManyIds {
         /// The artifact.

@@ -31,6 +31,8 @@ enum Taker {
     Operator,
     /// The rule that others may pass a parked job.
     Policy,
+    /// A person who has a parked job made anew.
+    Afresh,
 }
 
 /// Why an operator's wish is not granted.
@@ -157,7 +159,8 @@ impl Turns {
             match taker {
                 Taker::Worker(attempt) => job.check_attempt(attempt)?,
                 Taker::Policy if !matches!(job.status, JobStatus::Parked(_)) => return Ok(()),
-                Taker::Policy | Taker::Operator => {}
+                Taker::Afresh if job.is_live() => return Err(JobRefusal::NotParked(number).into()),
+                Taker::Policy | Taker::Operator | Taker::Afresh => {}
             }
             let batches = self.book.batches(ledger, job.batches).await?;
             let writes = self.taking_out(ledger, job, batches, reason, verdicts, passes).await?;
@@ -250,7 +253,7 @@ impl BacklogManager {
         }
     }
 
-    /// Has a parked job tried again.
+    /// Has a parked job tried again, where it stopped: with its definition, and with all that it has committed.
     pub async fn redrive(&self, terms: &Terms, job: JobNumber) -> Result<(), OperateError> {
         let ledger = &terms.ledger;
         for _ in 0..TRIES {
@@ -267,6 +270,27 @@ impl BacklogManager {
             return Ok(());
         }
         Err(TurnError::Contended { what: format!("job {job} of ledger {ledger}") }.into())
+    }
+
+    /// Voids a parked job that is not applied, and lets its batches in again under new numbers, behind all that waits
+    /// already: what they are grouped into takes nothing over from it, and goes by the definition in force.
+    pub async fn redrive_afresh(&self, terms: &Terms, job: JobNumber) -> Result<(), OperateError> {
+        let ledger = &terms.ledger;
+        match self.turns.take_out(ledger, job, "it was redriven afresh", &Verdicts::new(), Taker::Afresh).await {
+            Err(TurnError::Refused(JobRefusal::Void(_))) if self.was_let_in_again(ledger, job).await? => {}
+            taken => {
+                taken?;
+                info!(%ledger, %job, "job redriven afresh");
+            }
+        }
+        self.tick(terms).await?;
+        Ok(())
+    }
+
+    /// Whether batches of a void job have new numbers.
+    async fn was_let_in_again(&self, ledger: &LedgerId, job: JobNumber) -> Result<bool, TurnError> {
+        let found = self.book().job(ledger, job).await?;
+        Ok(found.is_some_and(|job| matches!(job.status, JobStatus::Void { requeued_from: Some(_), .. })))
     }
 
     /// Signs that an interval is to count as complete although no batch covers it. Completeness will always name it.

@@ -15,9 +15,11 @@ use ledger::{
     manage::Manager,
     manifest::LedgerId,
     messages::{Managed, RunInput},
+    operate::OperateError,
     register::Registrar,
     registrar::{self, BatchRegistrar},
-    stage::Turn,
+    stage::{Stage, Turn},
+    turns::StageResult,
 };
 use serde_json::{Value, json};
 use storage::{
@@ -160,16 +162,19 @@ impl World {
     async fn combined(&self) -> RunInput {
         self.send("b1", manifest("shop", 1)).await;
         let backlog = self.backlog();
-        let result = ledger::turns::StageResult {
-            manifest: "combined".to_owned(),
-            expected: money::ControlTotals::default(),
-            found: money::ControlTotals::default(),
-            figures: ledger::steps::Figures::default(),
-        };
         let policy = ledger::policy::Policy::default();
-        backlog.turns().commit_stateless(&self.run().who(), &result, &policy).await.unwrap();
+        backlog.turns().commit_stateless(&self.run().who(), &result("combined"), &policy).await.unwrap();
         self.tell(json!({ "action": "tick" })).await.unwrap();
         self.run()
+    }
+}
+
+fn result(manifest: &str) -> StageResult {
+    StageResult {
+        manifest: manifest.to_owned(),
+        expected: money::ControlTotals::default(),
+        found: money::ControlTotals::default(),
+        figures: ledger::steps::Figures::default(),
     }
 }
 
@@ -375,6 +380,59 @@ async fn requests_that_are_none_are_refused() {
     for wrong in [json!({ "action": "tock" }), json!({}), json!({ "action": "ask" })] {
         assert!(serde_json::from_value::<ledger::messages::ManageRequest>(wrong).is_err());
     }
+}
+
+/// A definition that was mended is of no use to a job that is tied to the one before.
+#[tokio::test]
+async fn a_parked_job_redriven_afresh_goes_by_new_numbers_and_the_definition_in_force() {
+    let world = World::new().await;
+    let run = world.combined().await;
+    world.send("b2", manifest("shop", 2)).await;
+    let definitions = Definitions::new(world.tables.clone(), "ledgers", Rules::default());
+    let mut mended = definition("orders");
+    mended.duplicates.ids_max += 1;
+    definitions.put("acme", &mended).await.unwrap();
+    let terms = definitions.terms(&ledger()).await.unwrap();
+    let (backlog, number) = (world.backlog(), JobNumber::new(1));
+    let refused = |result: Result<(), OperateError>| result.unwrap_err().to_string();
+    assert_eq!(refused(backlog.redrive_afresh(&terms, number).await), "job 1 is not parked");
+    let failure = json!({ "Error": "InvalidInput", "Cause": "{\"errorMessage\":\"too many ids\"}" });
+    world.tell(json!({ "action": "finished", "run": run, "failure": failure })).await.unwrap();
+    assert!(matches!(world.job(1).await.status, JobStatus::Parked(_)));
+    for _ in 0..2 {
+        backlog.redrive_afresh(&terms, number).await.unwrap();
+    }
+    assert!(world.job(1).await.is_void());
+    assert_eq!(world.numbers().await, ["b1", "b2", "b1"], "behind what waited");
+    let again = world.job(3).await;
+    assert_eq!((run.definition, again.definition), (1, 2));
+    assert_eq!((again.attempt, again.failures, &again.stateless), (1, 0, &None));
+    assert_eq!((world.run().job, world.run().definition), (JobNumber::new(3), 2));
+    assert_eq!(refused(backlog.redrive(&terms, number).await), "job 1 is void");
+}
+
+/// Behind an apply that is committed, versions and overlays name the job.
+#[tokio::test]
+async fn an_applied_job_is_not_redriven_afresh() {
+    let world = World::new().await;
+    let run = world.combined().await;
+    let backlog = world.backlog();
+    let policy = ledger::policy::Policy::default();
+    for stage in [Stage::Prefetch, Stage::Apply] {
+        world.workflows.wait(stage.as_str());
+        world.tell(json!({ "action": "ask", "run": run, "stage": stage, "token": stage.as_str() })).await.unwrap();
+        let answer: Value = serde_json::from_str(&world.workflows.answers().pop().unwrap().output).unwrap();
+        let fence = answer["fence"].as_u64().unwrap();
+        backlog.turns().claim(&run.who(), stage, fence, &policy).await.unwrap();
+        backlog.turns().commit(&run.who(), stage, fence, &result("m"), &policy).await.unwrap();
+    }
+    let failure = json!({ "Error": "Bug", "Cause": "{\"errorMessage\":\"poison\"}" });
+    world.tell(json!({ "action": "finished", "run": run, "failure": failure })).await.unwrap();
+    let definitions = Definitions::new(world.tables.clone(), "ledgers", Rules::default());
+    let terms = definitions.terms(&ledger()).await.unwrap();
+    let error = backlog.redrive_afresh(&terms, JobNumber::new(1)).await.unwrap_err();
+    assert!(error.to_string().starts_with("job 1 is applied"), "{error}");
+    backlog.redrive(&terms, JobNumber::new(1)).await.unwrap();
 }
 
 /// Batches gather while as many jobs are live as may be: one of them is taken out all the same, by a job of its own.

@@ -35,6 +35,10 @@ pub(crate) enum BatchCommand {
         batch: String,
     },
     /// Have the parked job of a batch tried again, once the cause of its failure is gone
+    ///
+    /// The job goes on where it stopped, under the definition that it was made under. With --afresh, which helps while it is
+    /// not applied, its batches are let in again under new numbers and read anew, under the definition that is in force then;
+    /// they come behind all that waits already.
     Redrive {
         /// The ledger's name
         #[arg(value_parser = name)]
@@ -42,6 +46,9 @@ pub(crate) enum BatchCommand {
         /// The batch's name; the other batches of its job are tried again with it
         #[arg(value_parser = name)]
         batch: String,
+        /// Begin anew: new numbers, behind what waits already, and the definition in force; not once it is applied
+        #[arg(long)]
+        afresh: bool,
     },
     /// Take a batch out of its ledger for ever, while it is not applied
     ///
@@ -63,8 +70,9 @@ pub(crate) enum BatchCommand {
 /// Send a ledger the events of an interval
 ///
 /// Reads the files as the ledger will, counts their events and sums their amounts, uploads them, and then the manifest that
-/// closes the interval. Without files, a quiet interval is closed. With --wait it follows the batch until it is in the ledger,
-/// and exits with 1 if it does not get there.
+/// closes the interval. Without files, a quiet interval is closed. The sums are made by the reader that the ledger has, so
+/// by themselves they prove the transfer; --totals, the sender's own figures, prove the reading. With --wait it follows the
+/// batch until it is in the ledger, and exits with 1 if it does not get there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub(crate) struct BatchSubmit {

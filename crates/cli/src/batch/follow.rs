@@ -62,6 +62,27 @@ struct Seen {
     steps: Vec<StepRecord>,
 }
 
+/// How time goes by between looks.
+trait Pace {
+    /// How long it has been since the first look.
+    fn elapsed(&self) -> Duration;
+    /// Waits until the next look.
+    async fn pause(&self);
+}
+
+/// By the clock, from when it was made.
+struct ByClock(Instant);
+
+impl Pace for ByClock {
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
+    }
+
+    async fn pause(&self) {
+        sleep(PAUSE).await;
+    }
+}
+
 /// Follows an upload until it is in its ledger or cannot get there by itself, for at most `patience`, and until the
 /// caller interrupts. What happens is told, a line each on standard error.
 pub(crate) async fn follow(
@@ -76,7 +97,7 @@ pub(crate) async fn follow(
         // The interrupt first: from the first look on, one is heard.
         biased;
         () = interrupt() => Err(Failure::Interrupted(format!("the batch goes on: {show}"))),
-        ended = until_ended(book, steps, upload, patience, &show) => ended,
+        ended = until_ended(book, steps, upload, (patience, &ByClock(Instant::now())), &show) => ended,
     }
 }
 
@@ -84,13 +105,12 @@ async fn until_ended(
     book: &Book,
     steps: &Steps,
     upload: &Upload,
-    patience: Duration,
+    (patience, pace): (Duration, &impl Pace),
     show: &str,
 ) -> Result<BatchView, Failure> {
-    let begun = Instant::now();
     let mut seen = Seen { batch: BatchView::uploaded(&upload.ledger, &upload.batch), steps: Vec::new() };
     let (mut hinted, mut failed_looks) = (false, 0);
-    while begun.elapsed() < patience {
+    while pace.elapsed() < patience {
         match look_at(book, steps, upload).await {
             Ok(now) => {
                 failed_looks = 0;
@@ -106,11 +126,11 @@ async fn until_ended(
         if seen.batch.is_final() {
             return Ok(seen.batch);
         }
-        if seen.batch.status == "uploaded" && !hinted && begun.elapsed() > ROW_EXPECTED {
+        if seen.batch.status == "uploaded" && !hinted && pace.elapsed() > ROW_EXPECTED {
             note("the upload's event has not arrived yet; if it was lost, submit the batch again");
             hinted = true;
         }
-        sleep(PAUSE).await;
+        pace.pause().await;
     }
     let (seconds, status) = (patience.as_secs(), seen.batch.status);
     Err(Failure::Service(format!("batch {} is {status} after {seconds} s. It goes on: {show}", upload.batch)))
@@ -168,7 +188,7 @@ fn step_line(step: &StepRecord) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{cell::Cell, sync::Arc};
 
     use ledger::BatchSequence;
     use serde_json::json;
@@ -179,7 +199,22 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Duration = Duration::from_millis(1_200);
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// Time goes by with each pause, and not otherwise, however busy the machine is.
+    #[derive(Default)]
+    struct ByPauses(Cell<u32>);
+
+    impl Pace for ByPauses {
+        fn elapsed(&self) -> Duration {
+            PAUSE * self.0.get()
+        }
+
+        async fn pause(&self) {
+            self.0.set(self.0.get() + 1);
+            tokio::task::yield_now().await;
+        }
+    }
 
     fn ledger() -> LedgerId {
         LedgerId::new("default", "orders").unwrap()
@@ -189,13 +224,15 @@ mod tests {
         tables: Arc<MemoryTables>,
         book: Book,
         steps: Steps,
+        pace: ByPauses,
     }
 
     impl Place {
         fn new() -> Self {
             let tables = Arc::new(MemoryTables::default());
             let book = Book::new(tables.clone(), "ledgers");
-            Self { steps: Steps::new(book.clone(), Arc::new(ManualClock::default())), tables, book }
+            let steps = Steps::new(book.clone(), Arc::new(ManualClock::default()));
+            Self { tables, book, steps, pace: ByPauses::default() }
         }
 
         async fn put(&self, row: &str, mut item: serde_json::Value) {
@@ -234,9 +271,17 @@ mod tests {
             self.put("head", head).await;
         }
 
+        async fn paused(&self, times: u32) {
+            while self.pace.0.get() < times {
+                tokio::task::yield_now().await;
+            }
+        }
+
         async fn follow(&self, fault_before: Option<Timestamp>) -> Result<BatchView, Failure> {
             let upload = Upload { ledger: ledger(), batch: "b1".into(), digest: "mine".into(), fault_before };
-            until_ended(&self.book, &self.steps, &upload, SHORT, "tieout batch show orders b1").await
+            let show = "tieout batch show orders b1";
+            self.pace.0.set(0);
+            until_ended(&self.book, &self.steps, &upload, (PATIENCE, &self.pace), show).await
         }
     }
 
@@ -244,13 +289,14 @@ mod tests {
     async fn a_batch_is_followed_into_the_index() {
         let place = Place::new();
         let work = async {
-            sleep(PAUSE / 2).await;
+            place.paused(2).await;
             place.registered("mine").await;
             place.numbered().await;
             place.head(1).await;
         };
         let (ended, ()) = tokio::join!(place.follow(None), work);
         let ended = ended.unwrap();
+        assert!(place.pace.elapsed() < PATIENCE);
         assert_eq!((ended.status, ended.number, ended.job), ("indexed", Some(BatchSequence::FIRST), Some(1)));
     }
 

@@ -147,14 +147,18 @@ impl BatchView {
             "indexed" => format!("\nan artifact: {}\n", command(format!("artifact get {ledger} <key>"))),
             "parked" => {
                 let redrive = command(format!("batch redrive {ledger} {batch}"));
-                let skip = match self.step {
+                let others = match self.step {
                     // Past apply it only goes forward.
                     Some("index") => String::new(),
                     _ => {
-                        format!("or take it out: {} --reason <why>\n", command(format!("batch skip {ledger} {batch}")))
+                        let skip = command(format!("batch skip {ledger} {batch}"));
+                        format!(
+                            "or anew, by the definition in force, behind what waits: {redrive} --afresh\n\
+                             or take it out: {skip} --reason <why>\n"
+                        )
                     }
                 };
-                format!("\nlook at it: {show}\ntry again, once the cause is gone: {redrive}\n{skip}")
+                format!("\nlook at it: {show}\ntry again, once the cause is gone: {redrive}\n{others}")
             }
             "refused" | "skipped" if self.replaced_by.is_none() => {
                 let words = format!("batch submit {ledger} --replaces {batch} --from <time> --to <time> <files>");
@@ -397,9 +401,12 @@ mod tests {
         job.fail(2, why, now(), &Policy::default()).unwrap();
         let parked = BatchView::of(&ledger(), &registered, None, &view(1, vec![job]));
         assert_eq!((parked.status, parked.reason.as_deref()), ("parked", Some("Bug: poison")));
-        assert!(parked.what_next().contains("batch redrive orders b1") && parked.what_next().contains("batch skip"));
+        for command in ["batch redrive orders b1\n", "batch redrive orders b1 --afresh\n", "batch skip"] {
+            assert!(parked.what_next().contains(command), "{command}");
+        }
         let applied = BatchView { step: Some("index"), ..parked };
-        assert!(!applied.what_next().contains("batch skip"), "it only goes forward");
+        let forward = applied.what_next();
+        assert!(!forward.contains("batch skip") && !forward.contains("--afresh"), "{forward}");
         let refused = record(json!({ "status": "refused", "reason": "totals", "number": null }));
         assert_eq!(status(&refused, &view(9, vec![])), "refused");
     }

@@ -274,6 +274,8 @@ impl LedgerView {
             lines.push(format!("  look at it: {}", command("show")));
             lines.push(format!("  try again, once the cause is gone: {}", command("redrive")));
             if job.turns.get(Stage::Apply.as_str()) != Some(&DONE) {
+                let anew = "or anew, by the definition in force, behind what waits";
+                lines.push(format!("  {anew}: {} --afresh", command("redrive")));
                 lines.push(format!("  or take a batch out: {} --reason <why>", command("skip")));
             }
         }
@@ -342,6 +344,7 @@ mod tests {
             "  3  2 to 3   stateless  parked        2       0               Bug: poi␛son\n",
             "job 3 is parked, with batches b2, b3",
             "tieout --tenant acme batch redrive orders b2\n",
+            "tieout --tenant acme batch redrive orders b2 --afresh\n",
             "batch b9 was not taken: ledger acme/orders has no source",
         ] {
             assert!(text.contains(said), "{said:?} in:\n{text}");
