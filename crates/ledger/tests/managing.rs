@@ -329,14 +329,22 @@ async fn a_task_that_will_never_get_a_turn_is_told_to_end() {
     assert_eq!((managed.jobs_parked, managed.jobs_live), (Some(1), Some(0)));
 }
 
+/// Of an attempt that was replaced a conflict is no news. The current one's job would stand still until its lease ends.
 #[tokio::test]
-async fn an_attempt_that_ends_because_another_has_its_place_has_not_failed() {
+async fn a_conflict_is_a_failure_of_the_current_attempt_alone() {
     let world = World::new().await;
     let run = world.combined().await;
-    let failure = json!({ "Error": "Conflict", "Cause": "" });
-    world.tell(json!({ "action": "finished", "run": run, "failure": failure })).await.unwrap();
-    world.tell(json!({ "action": "finished", "run": run })).await.unwrap();
-    assert_eq!((world.job(1).await.attempt, world.job(1).await.failures), (2, 0));
+    let conflict = |run: &RunInput| {
+        let failure = json!({ "Error": "Conflict", "Cause": "" });
+        json!({ "action": "finished", "run": run, "failure": failure })
+    };
+    world.tell(conflict(&run)).await.unwrap();
+    let job = world.job(1).await;
+    assert_eq!(job.failures, 1);
+    assert!(matches!(job.run, Run::Resting(_)), "it is begun again soon: {job:?}");
+    let replaced = RunInput { attempt: run.attempt - 1, ..run };
+    world.tell(conflict(&replaced)).await.unwrap();
+    assert_eq!(world.job(1).await.failures, 1);
 }
 
 #[tokio::test]
