@@ -93,11 +93,12 @@ pub(crate) async fn follow(
 ) -> Result<BatchView, Failure> {
     let words = format!("batch show {} {}", upload.ledger.ledger, upload.batch);
     let show = text::command(&upload.ledger.tenant, &words);
+    let clock = ByClock(Instant::now());
     tokio::select! {
         // The interrupt first: from the first look on, one is heard.
         biased;
         () = interrupt() => Err(Failure::Interrupted(format!("the batch goes on: {show}"))),
-        ended = until_ended(book, steps, upload, (patience, &ByClock(Instant::now())), &show) => ended,
+        ended = until_ended(book, steps, upload, (patience, &clock), &show) => ended,
     }
 }
 
