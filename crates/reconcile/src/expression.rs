@@ -1,0 +1,494 @@
+//! What is computed of one row: the expressions of a plan.
+//!
+//! Every expression has one type, known before any data is read. Rules that hold for all of them, in every engine:
+//!
+//! * What has a blank operand is blank, unless the expression says otherwise.
+//! * As a condition blank counts as false, so `and`, `or`, `not` and comparisons are never blank. A comparison with a
+//!   blank is false.
+//! * Text without characters is blank.
+//! * A number beyond its type is an error, never a wrap.
+//! * A branch that is not taken, and what stands behind the value that decides `and`, `or` or `coalesce`, is not
+//!   evaluated: its errors are none.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::types::{Rounding, Type, Value};
+
+/// A column of a plan: unique in it, whatever the column is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ColumnId(pub u32);
+
+/// A typed value that stands in the plan itself; in JSON `value` is its text, or null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ConstantForm", into = "ConstantForm")]
+pub struct Constant {
+    value: Value,
+    kind: Type,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ConstantForm {
+    value: Option<String>,
+    #[serde(rename = "type")]
+    kind: Type,
+}
+
+impl Constant {
+    /// That text as a value of the type; `None` when it is none.
+    pub fn parse(kind: Type, text: &str) -> Option<Self> {
+        kind.parse(text).map(|value| Self { value, kind })
+    }
+
+    /// A blank of the type.
+    pub const fn blank(kind: Type) -> Self {
+        Self { value: Value::Blank, kind }
+    }
+
+    /// A whole number.
+    pub const fn integer(number: i64) -> Self {
+        Self { value: Value::Integer(number), kind: Type::Integer }
+    }
+
+    /// True or false.
+    pub const fn boolean(truth: bool) -> Self {
+        Self { value: Value::Boolean(truth), kind: Type::Boolean }
+    }
+
+    /// Text; blank where it has no characters.
+    pub fn text(text: &str) -> Self {
+        Self { value: Value::text(text), kind: Type::Text }
+    }
+
+    /// The value.
+    pub const fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// Its type.
+    pub const fn kind(&self) -> Type {
+        self.kind
+    }
+}
+
+impl From<Constant> for ConstantForm {
+    fn from(constant: Constant) -> Self {
+        let value = (!constant.value.is_blank()).then(|| constant.kind.format(&constant.value));
+        Self { value, kind: constant.kind }
+    }
+}
+
+impl TryFrom<ConstantForm> for Constant {
+    type Error = String;
+
+    fn try_from(form: ConstantForm) -> Result<Self, String> {
+        let text = form.value.unwrap_or_default();
+        Self::parse(form.kind, &text).ok_or_else(|| format!("{text:?} is no {}", form.kind))
+    }
+}
+
+/// What two numbers become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Operator {
+    /// Left + right.
+    Add,
+    /// Left − right.
+    Subtract,
+    /// Left × right.
+    Multiply,
+    /// Left ÷ right.
+    Divide,
+}
+
+/// What a division by zero is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnZero {
+    /// An error: the job fails and says where.
+    #[default]
+    Fail,
+    /// Blank.
+    Blank,
+}
+
+/// What a text that cannot be read is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum OnError {
+    /// An error: the job fails and says where.
+    #[default]
+    Fail,
+    /// Blank.
+    Blank,
+}
+
+/// How two values of one type compare. Text compares by code points, false comes before true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Comparison {
+    /// Left = right.
+    Equal,
+    /// Left < right.
+    Less,
+    /// Left ≤ right.
+    LessOrEqual,
+}
+
+/// In which unit two days are apart, as the spreadsheet's DATEDIF names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum DateUnit {
+    /// Days (`D`).
+    Days,
+    /// Complete months (`M`).
+    Months,
+    /// Complete years (`Y`).
+    Years,
+    /// Complete months beyond complete years (`YM`).
+    MonthsOfYear,
+    /// Days beyond complete months (`MD`).
+    DaysOfMonth,
+    /// Days beyond complete years (`YD`).
+    DaysOfYear,
+}
+
+/// What numbers in a text look like besides plain ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NumberText {
+    /// The decimal sign.
+    pub decimal: char,
+    /// What groups digits; it must stand where groups of three end.
+    pub group: Option<char>,
+}
+
+/// A branch of [`Expression::Case`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Branch {
+    /// When it is taken.
+    pub when: Expression,
+    /// What the case is then.
+    pub then: Expression,
+}
+
+/// What is computed of one row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Expression {
+    /// The row's cell in that column.
+    Column {
+        /// The column.
+        id: ColumnId,
+        /// Its type.
+        #[serde(rename = "type")]
+        kind: Type,
+    },
+    /// A value that is the same in every row.
+    Constant {
+        /// It.
+        constant: Constant,
+    },
+    /// Two numbers become one: the exact result, rounded once to the type's decimals.
+    Arithmetic {
+        /// How.
+        operator: Operator,
+        /// The first.
+        left: Box<Expression>,
+        /// The second.
+        right: Box<Expression>,
+        /// The result's type: integer only where both are.
+        #[serde(rename = "type")]
+        kind: Type,
+        /// How it is rounded where it has more decimals.
+        rounding: Rounding,
+        /// Of a division.
+        on_zero: OnZero,
+    },
+    /// The number with its sign turned.
+    Negate {
+        /// The number.
+        of: Box<Expression>,
+    },
+    /// The number without its sign.
+    Absolute {
+        /// The number.
+        of: Box<Expression>,
+    },
+    /// The number with so many decimals; below zero, a multiple of 10, 100, …
+    Round {
+        /// The number.
+        of: Box<Expression>,
+        /// The decimals.
+        decimals: i8,
+        /// How.
+        rounding: Rounding,
+        /// The result's type.
+        #[serde(rename = "type")]
+        kind: Type,
+    },
+    /// A comparison of two values of one type; false where one is blank.
+    Compare {
+        /// How.
+        comparison: Comparison,
+        /// The first.
+        left: Box<Expression>,
+        /// The second.
+        right: Box<Expression>,
+    },
+    /// Whether all are true.
+    And {
+        /// The conditions.
+        of: Vec<Expression>,
+    },
+    /// Whether one is true.
+    Or {
+        /// The conditions.
+        of: Vec<Expression>,
+    },
+    /// Whether it is not true.
+    Not {
+        /// The condition.
+        of: Box<Expression>,
+    },
+    /// Whether it is blank.
+    IsBlank {
+        /// The value.
+        of: Box<Expression>,
+    },
+    /// Whether the text has that text in it; false where one is blank.
+    Contains {
+        /// The text.
+        of: Box<Expression>,
+        /// What is looked for.
+        find: Box<Expression>,
+    },
+    /// The first branch whose condition is true; all branches have one type.
+    Case {
+        /// The branches.
+        branches: Vec<Branch>,
+        /// Where no condition is true.
+        otherwise: Box<Expression>,
+    },
+    /// The first that is not blank; all have one type.
+    Coalesce {
+        /// The values.
+        of: Vec<Expression>,
+    },
+    /// One text behind the other; a blank adds nothing.
+    Concatenate {
+        /// The texts.
+        of: Vec<Expression>,
+    },
+    /// The text without spaces (U+0020) at its ends, and with one where there are several, as the spreadsheet's TRIM.
+    Trim {
+        /// The text.
+        of: Box<Expression>,
+    },
+    /// Unicode upper case, of no particular language.
+    Upper {
+        /// The text.
+        of: Box<Expression>,
+    },
+    /// Unicode lower case, of no particular language.
+    Lower {
+        /// The text.
+        of: Box<Expression>,
+    },
+    /// A part of the text, in Unicode scalar values.
+    Substring {
+        /// The text.
+        of: Box<Expression>,
+        /// The first character taken; 1 is the text's first.
+        start: u32,
+        /// How many are taken, as far as there are.
+        length: u32,
+    },
+    /// The end of the text, in Unicode scalar values.
+    Last {
+        /// The text.
+        of: Box<Expression>,
+        /// How many are taken, as far as there are.
+        length: u32,
+    },
+    /// The number of Unicode scalar values; 0 of a blank.
+    Length {
+        /// The text.
+        of: Box<Expression>,
+    },
+    /// The text with something put for something else, from left to right; case counts.
+    Replace {
+        /// The text.
+        of: Box<Expression>,
+        /// What goes; not empty.
+        find: String,
+        /// What comes for it.
+        with: String,
+        /// Only this occurrence, from 1; all where nothing is said.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        occurrence: Option<u32>,
+    },
+    /// The number that a text stands for.
+    ParseNumber {
+        /// The text.
+        of: Box<Expression>,
+        /// What it looks like.
+        format: NumberText,
+        /// Integer or decimal; more decimals than it has are an error, unless they are zeros.
+        #[serde(rename = "type")]
+        kind: Type,
+        /// What a text is that is no number.
+        on_error: OnError,
+    },
+    /// The day that a text stands for.
+    ParseDate {
+        /// The text.
+        of: Box<Expression>,
+        /// How it is written: [`crate::date_format`].
+        format: String,
+        /// What a text is that is no such day.
+        on_error: OnError,
+    },
+    /// How far two days are apart.
+    DateDifference {
+        /// The first.
+        from: Box<Expression>,
+        /// The second; an error where it is before the first, but for days.
+        to: Box<Expression>,
+        /// In what.
+        unit: DateUnit,
+    },
+    /// The value as another type that holds it exactly: integer or decimal → decimal of as many decimals or more, date →
+    /// timestamp (midnight UTC), anything → text.
+    Cast {
+        /// The value.
+        of: Box<Expression>,
+        /// The result's type.
+        #[serde(rename = "type")]
+        kind: Type,
+    },
+    /// The value where the condition is true; an error elsewhere.
+    Require {
+        /// The condition.
+        condition: Box<Expression>,
+        /// The value.
+        of: Box<Expression>,
+        /// What is wrong where the condition is not true.
+        message: String,
+        /// What is shown behind the message, as text.
+        shown: Vec<Expression>,
+    },
+}
+
+impl Expression {
+    /// Its type.
+    pub fn kind(&self) -> Type {
+        match self {
+            Self::Column { kind, .. }
+            | Self::Arithmetic { kind, .. }
+            | Self::Round { kind, .. }
+            | Self::ParseNumber { kind, .. }
+            | Self::Cast { kind, .. } => *kind,
+            Self::Constant { constant } => constant.kind(),
+            Self::Negate { of } | Self::Absolute { of } | Self::Require { of, .. } => of.kind(),
+            Self::Compare { .. }
+            | Self::And { .. }
+            | Self::Or { .. }
+            | Self::Not { .. }
+            | Self::IsBlank { .. }
+            | Self::Contains { .. } => Type::Boolean,
+            Self::Case { otherwise, .. } => otherwise.kind(),
+            Self::Coalesce { of } => of.first().map_or(Type::Text, Self::kind),
+            Self::Concatenate { .. }
+            | Self::Trim { .. }
+            | Self::Upper { .. }
+            | Self::Lower { .. }
+            | Self::Substring { .. }
+            | Self::Last { .. }
+            | Self::Replace { .. } => Type::Text,
+            Self::Length { .. } | Self::DateDifference { .. } => Type::Integer,
+            Self::ParseDate { .. } => Type::Date,
+        }
+    }
+
+    /// A whole number.
+    pub fn integer(number: i64) -> Self {
+        Self::from(Constant::integer(number))
+    }
+
+    /// True or false.
+    pub fn boolean(truth: bool) -> Self {
+        Self::from(Constant::boolean(truth))
+    }
+
+    /// Text.
+    pub fn text(text: &str) -> Self {
+        Self::from(Constant::text(text))
+    }
+
+    /// A blank of the type.
+    pub fn blank(kind: Type) -> Self {
+        Self::from(Constant::blank(kind))
+    }
+
+    /// The value as that type, where it holds it exactly: see [`Expression::Cast`].
+    pub fn cast(self, to: Type) -> Option<Self> {
+        let from = self.kind();
+        let holds = match (from, to) {
+            _ if from == to => return Some(self),
+            (_, Type::Text) | (Type::Date, Type::Timestamp) => true,
+            (_, Type::Decimal(scale)) => from.is_number() && from.scale() <= scale,
+            _ => false,
+        };
+        holds.then(|| Self::Cast { of: Box::new(self), kind: to })
+    }
+
+    /// Both as the type that holds both; `None` where there is none.
+    pub fn alike(self, other: Self) -> Option<(Self, Self)> {
+        let common = self.kind().common(other.kind())?;
+        Some((self.cast(common)?, other.cast(common)?))
+    }
+
+    /// A comparison of two values of one type.
+    pub fn compare(self, comparison: Comparison, right: Self) -> Self {
+        Self::Compare { comparison, left: Box::new(self), right: Box::new(right) }
+    }
+
+    /// Whether it equals a value of its type.
+    pub fn equals(self, right: Self) -> Self {
+        self.compare(Comparison::Equal, right)
+    }
+
+    /// The opposite of a condition.
+    #[expect(clippy::should_implement_trait, reason = "it builds the expression of that name")]
+    pub fn not(self) -> Self {
+        Self::Not { of: Box::new(self) }
+    }
+
+    /// Whether it is blank.
+    pub fn is_blank(self) -> Self {
+        Self::IsBlank { of: Box::new(self) }
+    }
+
+    /// Text in lower case; anything else as it is.
+    pub fn folded(self) -> Self {
+        if self.kind() == Type::Text { Self::Lower { of: Box::new(self) } } else { self }
+    }
+
+    /// `then` where the condition is true, else `otherwise`; both are of one type.
+    pub fn case(when: Self, then: Self, otherwise: Self) -> Self {
+        Self::Case { branches: vec![Branch { when, then }], otherwise: Box::new(otherwise) }
+    }
+
+    /// It, or a value of its type where it is blank.
+    pub fn or_else(self, other: Self) -> Self {
+        Self::Coalesce { of: vec![self, other] }
+    }
+}
+
+impl From<Constant> for Expression {
+    fn from(constant: Constant) -> Self {
+        Self::Constant { constant }
+    }
+}
