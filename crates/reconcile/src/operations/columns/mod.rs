@@ -12,6 +12,7 @@ use crate::{
 };
 
 pub(crate) mod add;
+pub(crate) mod constant;
 
 /// What a column operation does about blanks, where nothing else is said.
 pub(crate) const BLANK_IN_BLANK_OUT: &str = "Where an operand is blank, so is the result.";
