@@ -16,9 +16,9 @@ use crate::{
     planner::{StepPlan, Table},
 };
 
-pub mod columns;
 mod append;
 mod average_ifs;
+pub mod columns;
 mod control_totals;
 mod count_ifs;
 mod criteria;
@@ -162,6 +162,29 @@ pub fn all() -> &'static [OperationKind] {
             OperationKind::of::<rename::Rename>(),
             OperationKind::of::<columns::constant::ConstantColumn>(),
             OperationKind::of::<columns::add::Add>(),
+            OperationKind::of::<columns::subtract::Subtract>(),
+            OperationKind::of::<columns::multiply::Multiply>(),
+            OperationKind::of::<columns::divide::Divide>(),
+            OperationKind::of::<columns::abs::Abs>(),
+            OperationKind::of::<columns::negate::Negate>(),
+            OperationKind::of::<columns::round::Round>(),
+            OperationKind::of::<columns::round_up::RoundUp>(),
+            OperationKind::of::<columns::round_down::RoundDown>(),
+            OperationKind::of::<columns::if_then::IfThen>(),
+            OperationKind::of::<columns::ifs::Ifs>(),
+            OperationKind::of::<columns::coalesce::CoalesceColumn>(),
+            OperationKind::of::<columns::concat::Concat>(),
+            OperationKind::of::<columns::trim::Trim>(),
+            OperationKind::of::<columns::upper::Upper>(),
+            OperationKind::of::<columns::lower::Lower>(),
+            OperationKind::of::<columns::left::Left>(),
+            OperationKind::of::<columns::mid::Mid>(),
+            OperationKind::of::<columns::right::Right>(),
+            OperationKind::of::<columns::len::Len>(),
+            OperationKind::of::<columns::substitute::Substitute>(),
+            OperationKind::of::<columns::value::ValueOf>(),
+            OperationKind::of::<columns::date_value::DateValue>(),
+            OperationKind::of::<columns::date_dif::DateDif>(),
         ]
     })
 }

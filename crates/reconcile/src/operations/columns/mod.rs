@@ -6,13 +6,36 @@ use crate::{
     error::PlanError,
     expression::{Expression, OnZero, Operator},
     operations::{Operation, Results},
-    parameters::TableName,
+    parameters::{Operand, TableName},
     planner::{StepPlan, Table},
     types::{Rounding, Type},
 };
 
+pub(crate) mod abs;
 pub(crate) mod add;
+pub(crate) mod coalesce;
+pub(crate) mod concat;
 pub(crate) mod constant;
+pub(crate) mod date_dif;
+pub(crate) mod date_value;
+pub(crate) mod divide;
+pub(crate) mod if_then;
+pub(crate) mod ifs;
+pub(crate) mod left;
+pub(crate) mod len;
+pub(crate) mod lower;
+pub(crate) mod mid;
+pub(crate) mod multiply;
+pub(crate) mod negate;
+pub(crate) mod right;
+pub(crate) mod round;
+pub(crate) mod round_down;
+pub(crate) mod round_up;
+pub(crate) mod substitute;
+pub(crate) mod subtract;
+pub(crate) mod trim;
+pub(crate) mod upper;
+pub(crate) mod value;
 
 /// What a column operation does about blanks, where nothing else is said.
 pub(crate) const BLANK_IN_BLANK_OUT: &str = "Where an operand is blank, so is the result.";
@@ -67,4 +90,53 @@ pub(crate) fn arithmetic(
         _ => step.decimal(wider)?,
     };
     Ok(Expression::Arithmetic { operator, left: Box::new(left), right: Box::new(right), kind, rounding, on_zero })
+}
+
+/// The column, as text.
+pub(crate) fn text_of(step: &StepPlan<'_>, table: &Table, column: &str) -> Result<Expression, PlanError> {
+    let text = step.column(table, column)?.expression().cast(Type::Text);
+    text.ok_or_else(|| step.fail_on(column, "expected what can be written as text"))
+}
+
+const DECIMALS_MAX: u8 = 20;
+
+/// The column with so many decimals.
+pub(crate) fn rounded(
+    step: &StepPlan<'_>,
+    table: &Table,
+    column: &str,
+    decimals: i8,
+    rounding: Rounding,
+) -> Result<Expression, PlanError> {
+    if decimals.unsigned_abs() > DECIMALS_MAX {
+        return Err(step.fail(format!("expected -{DECIMALS_MAX} to {DECIMALS_MAX} `decimals`")));
+    }
+    let number = step.number(table, column)?;
+    let kind = match number.kind {
+        Type::Integer => Type::Integer,
+        _ => step.decimal(u8::try_from(decimals).unwrap_or(0))?,
+    };
+    Ok(Expression::Round { of: Box::new(number.expression()), decimals, rounding, kind })
+}
+
+/// The operands in the type that holds them all. The values among them are read as what the columns are.
+pub(crate) fn alike(step: &StepPlan<'_>, table: &Table, operands: &[&Operand]) -> Result<Vec<Expression>, PlanError> {
+    let common = |kinds: &[Type]| {
+        let Some((first, rest)) = kinds.split_first() else { return Ok(None) };
+        let both = |one: Type, other: &Type| {
+            one.common(*other).ok_or_else(|| step.fail(format!("{other} does not go with {one}")))
+        };
+        rest.iter().try_fold(*first, both).map(Some)
+    };
+    let mut columns = Vec::new();
+    for operand in operands.iter().filter(|operand| matches!(operand, Operand::Column(_))) {
+        columns.push(operand.expression(step, table, None)?.kind());
+    }
+    let expected = common(&columns)?;
+    let values: Vec<Expression> =
+        operands.iter().map(|operand| operand.expression(step, table, expected)).collect::<Result<_, _>>()?;
+    let kinds: Vec<Type> = values.iter().map(Expression::kind).collect();
+    let kind = common(&kinds)?.unwrap_or(Type::Text);
+    let cast = |value: Expression| value.cast(kind).ok_or_else(|| step.fail(format!("expected {kind}")));
+    values.into_iter().map(cast).collect()
 }
