@@ -186,8 +186,10 @@ impl Case {
     fn run(&self, plan: &Plan, arrival: Arrival) -> Result<Result<BTreeMap<String, OutputRows>, RunError>, String> {
         let mut inputs = BTreeMap::new();
         for (name, table) in &self.inputs {
-            let rows = table.read().ok_or_else(|| format!("input {name} is not well written"))?.rows;
-            inputs.insert((*name).to_owned(), InputRows { objects: vec![rows] });
+            let OutputRows { columns, rows } =
+                table.read().ok_or_else(|| format!("input {name} is not well written"))?;
+            let columns = columns.into_iter().map(|(name, _)| name).collect();
+            inputs.insert((*name).to_owned(), InputRows { columns, objects: vec![rows] });
         }
         Ok(run(plan, &inputs, arrival))
     }

@@ -143,7 +143,7 @@ pub struct RunError {
     /// The row of an input that it was computed of, where it was one.
     pub row: Option<InputRow>,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: Box<Fault>,
 }
 
 fn place(row: Option<&InputRow>) -> String {
@@ -152,7 +152,7 @@ fn place(row: Option<&InputRow>) -> String {
 
 impl Classified for RunError {
     fn class(&self) -> ErrorClass {
-        match self.fault {
+        match *self.fault {
             Fault::Plan(_) => ErrorClass::Bug,
             _ => ErrorClass::InvalidInput,
         }

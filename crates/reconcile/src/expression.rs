@@ -412,6 +412,41 @@ impl Expression {
         }
     }
 
+    /// The expressions that it is made of.
+    pub fn parts(&self) -> Vec<&Self> {
+        match self {
+            Self::Column { .. } | Self::Constant { .. } => Vec::new(),
+            Self::Arithmetic { left, right, .. } | Self::Compare { left, right, .. } => vec![left, right],
+            Self::Contains { of, find } => vec![of, find],
+            Self::DateDifference { from, to, .. } => vec![from, to],
+            Self::Negate { of }
+            | Self::Absolute { of }
+            | Self::Round { of, .. }
+            | Self::Not { of }
+            | Self::IsBlank { of }
+            | Self::Trim { of }
+            | Self::Upper { of }
+            | Self::Lower { of }
+            | Self::Substring { of, .. }
+            | Self::Last { of, .. }
+            | Self::Length { of }
+            | Self::Replace { of, .. }
+            | Self::ParseNumber { of, .. }
+            | Self::ParseDate { of, .. }
+            | Self::Cast { of, .. } => vec![of],
+            Self::And { of } | Self::Or { of } | Self::Coalesce { of } | Self::Concatenate { of } => {
+                of.iter().collect()
+            }
+            Self::Case { branches, otherwise } => {
+                let branches = branches.iter().flat_map(|branch| [&branch.when, &branch.then]);
+                branches.chain([otherwise.as_ref()]).collect()
+            }
+            Self::Require { condition, of, shown, .. } => {
+                [condition.as_ref(), of.as_ref()].into_iter().chain(shown).collect()
+            }
+        }
+    }
+
     /// A whole number.
     pub fn integer(number: i64) -> Self {
         Self::from(Constant::integer(number))

@@ -33,6 +33,7 @@ pub mod parameters;
 pub mod plan;
 pub mod planner;
 mod planning;
+mod pruning;
 pub mod reference;
 mod types;
 

@@ -7,8 +7,6 @@
 //!
 //! A plan is stored as JSON and may be run later: [`Plan::VERSION`] changes whenever its meaning does.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -115,7 +113,7 @@ pub struct OrderKey {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Body {
-    /// The rows of an input: its columns in the order of the relation's, then the place.
+    /// The rows of an input: the columns of the relation, by their names; `#object` and `#row` are the place of a row.
     Read {
         /// The input.
         input: String,
@@ -358,26 +356,5 @@ impl Body {
             Self::Union { sources } => sources.iter().map(|source| source.from).collect(),
             Self::Match { left, right, .. } => vec![left.from, right.from],
         }
-    }
-}
-
-impl Plan {
-    /// How many relations there are of each kind: what a plan is made of, at a glance.
-    pub fn figures(&self) -> BTreeMap<&'static str, usize> {
-        let mut figures = BTreeMap::new();
-        for relation in &self.relations {
-            let kind = match relation.body {
-                Body::Read { .. } => "read",
-                Body::Project { .. } => "project",
-                Body::Filter { .. } => "filter",
-                Body::Join { .. } => "join",
-                Body::Aggregate { .. } => "aggregate",
-                Body::Window { .. } => "window",
-                Body::Union { .. } => "union",
-                Body::Match { .. } => "match",
-            };
-            *figures.entry(kind).or_default() += 1;
-        }
-        figures
     }
 }

@@ -275,6 +275,12 @@ impl StepPlan<'_> {
         Table { relation, ..table.clone() }
     }
 
+    /// The table, all of whose rows must meet the condition: another is an error, which shows these values.
+    pub fn require(&mut self, table: &Table, condition: Expression, message: String, shown: Vec<Expression>) -> Table {
+        let of = Box::new(Expression::boolean(true));
+        self.filter(table, Expression::Require { condition: Box::new(condition), of, message, shown })
+    }
+
     /// The table with a hidden column that is computed of each row's neighbours, and its number.
     pub fn window(
         &mut self,

@@ -9,6 +9,7 @@ use crate::{
     parameters::TableName,
     plan::{Plan, PlanOutput},
     planner::{Draft, StepPlan, Table},
+    pruning::prune,
 };
 
 /// A plan, and what its author may want to know.
@@ -42,8 +43,9 @@ impl Job {
                 tables.insert(name, table);
             }
         }
-        let outputs = self.outputs(&tables)?;
-        let plan = Plan { version: Plan::VERSION, relations: draft.relations, outputs };
+        let mut outputs = self.outputs(&tables)?;
+        let relations = prune(draft.relations, &mut outputs);
+        let plan = Plan { version: Plan::VERSION, relations, outputs };
         Ok(Planned { plan, warnings: self.unused() })
     }
 
@@ -115,7 +117,7 @@ impl Job {
         let inputs = self.inputs.keys().filter(|name| !taken.contains(name.as_str()));
         let steps = self.steps.iter().filter(|step| !taken.contains(step.name.as_str()));
         let inputs = inputs.map(|name| format!("input {name:?} is not used"));
-        inputs.chain(steps.map(|step| format!("step {:?}: its result is not used", step.name))).collect()
+        inputs.chain(steps.map(|step| format!("step {:?} is not run: its result is not used", step.name))).collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! What `docs/` says of jobs is what the code does.
 
+#![expect(clippy::unwrap_used, reason = "a test ends there")]
+
 use std::{fs, path::PathBuf};
 
 use reconcile::{Job, documentation};

@@ -1,5 +1,7 @@
 //! Whole jobs: how they are refused, in which order they run, and what their plans hold.
 
+#![expect(clippy::unwrap_used, reason = "a test ends there")]
+
 use std::collections::BTreeMap;
 
 use reconcile::{
@@ -37,9 +39,10 @@ fn outcome(job: &Json) -> BTreeMap<String, OutputRows> {
     let b = rows(header, &["y | 5.00", "x | 4.00", "x | 6.00", "z | "]).rows;
     // The rows of b lie in two objects.
     let (one, two) = b.split_at(2);
+    let columns = vec!["k".to_owned(), "v".to_owned()];
     let inputs = BTreeMap::from([
-        ("a".to_owned(), InputRows { objects: vec![a] }),
-        ("b".to_owned(), InputRows { objects: vec![one.to_vec(), two.to_vec()] }),
+        ("a".to_owned(), InputRows { columns: columns.clone(), objects: vec![a] }),
+        ("b".to_owned(), InputRows { columns: columns.clone(), objects: vec![one.to_vec(), two.to_vec()] }),
     ]);
     let plan = planned(job).unwrap().plan;
     let plan = Plan::from_json(&serde_json::to_string(&plan).unwrap()).unwrap();
@@ -202,7 +205,7 @@ fn an_output_may_have_any_order() {
 fn what_is_not_used_is_said() {
     let steps = json!([{"name": "s", "operation": "sort", "from": "a", "by": [{"column": "v"}]}]);
     let warnings = planned(&job(steps, &[("out", "a")])).unwrap().warnings;
-    assert_eq!(warnings, ["input \"b\" is not used", "step \"s\": its result is not used"]);
+    assert_eq!(warnings, ["input \"b\" is not used", "step \"s\" is not run: its result is not used"]);
 }
 
 #[test]
@@ -244,7 +247,7 @@ fn too_many_candidates_are_an_error_that_says_what_to_do() {
         "amount": {"left": "v", "right": "v"}, "tolerance": {"absolute": 1}}]);
     let plan = planned(&job(steps, &[("out", "m.matched")])).unwrap().plan;
     let row = CaseTable { header: "k: text | v: decimal(2)", rows: &["x | 1.00"] }.read().unwrap().rows.remove(0);
-    let many = InputRows { objects: vec![vec![row; 1001]] };
+    let many = InputRows { columns: vec!["k".to_owned(), "v".to_owned()], objects: vec![vec![row; 1001]] };
     let inputs = BTreeMap::from([("a".to_owned(), many.clone()), ("b".to_owned(), many)]);
     let error = run(&plan, &inputs, Arrival::Forwards).unwrap_err().to_string();
     assert!(error.contains("step \"m\" (match)") && error.contains("more than 1000000 candidate pairs"), "{error}");
@@ -265,4 +268,37 @@ fn a_plan_of_another_version_is_not_run() {
     plan["relations"][0]["body"] = json!({"kind": "filter", "from": 0, "condition": {"kind": "constant",
         "constant": {"value": "true", "type": "boolean"}}});
     assert!(Plan::from_json(&plan.to_string()).unwrap_err().to_string().contains("relation 0 is made of relation 0"));
+}
+
+#[test]
+fn what_is_not_needed_is_not_in_the_plan() {
+    let add = |name: &str, from: &str| json!({"name": name, "operation": "add", "from": from, "left": "v", "right": {"value": 1}, "as": name});
+    let steps = json!([
+        add("one", "a"),
+        add("two", "one"),
+        {"name": "total", "operation": "runningTotal", "from": "two", "column": "two", "as": "t"},
+        {"name": "some", "operation": "select", "from": "total", "columns": ["k", "one"]},
+        {"name": "other", "operation": "select", "from": "total", "columns": ["t"]},
+    ]);
+    let found = outcome(&job(steps.clone(), &[("out", "some")]));
+    assert_eq!(found["out"], rows("k: text | one: decimal(2)", &["x | 4.00", "y | 2.00", " | 3.00"]));
+    let relations = planned(&job(steps.clone(), &[("out", "some")])).unwrap().plan.relations;
+    assert_eq!(relations.iter().map(|one| one.step.as_str()).collect::<Vec<_>>(), ["a", "one"]);
+    let names = |relation: &reconcile::plan::Relation| -> Vec<String> {
+        relation.columns.iter().map(|column| column.name.clone()).collect()
+    };
+    assert_eq!(names(&relations[0]), ["k", "v", "#object", "#row"]);
+    let mut any = job(steps, &[("out", "other")]);
+    any["options"] = json!({"rowOrder": "any"});
+    let relations = planned(&any).unwrap().plan.relations;
+    // The running total goes by the order of rows, whatever the output does; `k` and `one` are not read or computed.
+    assert_eq!(names(&relations[0]), ["v", "#object", "#row"]);
+    assert_eq!(relations.iter().map(|one| one.step.as_str()).collect::<Vec<_>>(), ["a", "two", "total", "total"]);
+}
+
+#[test]
+fn rows_are_counted_where_no_column_is_needed() {
+    let count = json!([{"name": "n", "operation": "groupBy", "from": "b", "by": [], "measures": [{"function": "count", "as": "n"}]}]);
+    assert_eq!(outcome(&job(count.clone(), &[("out", "n")]))["out"], rows("n: integer", &["4"]));
+    assert_eq!(planned(&job(count, &[("out", "n")])).unwrap().plan.relations[0].columns.len(), 1);
 }

@@ -119,18 +119,18 @@ impl Join {
     /// A key that is not unique where it must be is none.
     fn check_partners(&self, step: &mut StepPlan<'_>, keyed: &mut Keyed) -> Result<(), PlanError> {
         if matches!(self.expect, Partners::ManyToOne | Partners::OneToOne) {
-            (keyed.right, keyed.right_keys) = unique(step, &keyed.right, &keyed.right_keys)?;
+            keyed.right = unique(step, &keyed.right, &keyed.right_keys)?;
         }
         if matches!(self.expect, Partners::OneToMany | Partners::OneToOne) {
-            (keyed.left, keyed.left_keys) = unique(step, &keyed.left, &keyed.left_keys)?;
+            keyed.left = unique(step, &keyed.left, &keyed.left_keys)?;
         }
         Ok(())
     }
 }
 
-/// The table with keys that are an error where they are there already in an earlier row. Blank keys have no partners, and
-/// may be there often.
-fn unique(step: &mut StepPlan<'_>, table: &Table, keys: &[ColumnId]) -> Result<(Table, Vec<ColumnId>), PlanError> {
+/// The table, in which a key that is there already in an earlier row is an error. Blank keys have no partners, and may be
+/// there often.
+fn unique(step: &mut StepPlan<'_>, table: &Table, keys: &[ColumnId]) -> Result<Table, PlanError> {
     let (numbered, number) = step.row_number(table, keys.to_vec(), false);
     let mut shown = Vec::new();
     for key in keys {
@@ -140,15 +140,7 @@ fn unique(step: &mut StepPlan<'_>, table: &Table, keys: &[ColumnId]) -> Result<(
     let blank = shown.iter().cloned().map(Expression::is_blank);
     let condition = Expression::Or { of: std::iter::once(first).chain(blank).collect() };
     let message = format!("{} has this key more than once, and `expect` does not allow it", table.name);
-    let Some((key, rest)) = shown.split_first() else { return Ok((table.clone(), keys.to_vec())) };
-    let checked = Expression::Require {
-        condition: Box::new(condition),
-        of: Box::new(key.clone()),
-        message,
-        shown: shown.clone(),
-    };
-    let all = std::iter::once(checked).chain(rest.iter().cloned()).collect();
-    Ok(step.hidden(&numbered, all))
+    Ok(step.require(&numbered, condition, message, shown))
 }
 
 const ORDERS: (&str, &[&str]) =

@@ -101,6 +101,13 @@ impl Lookup<'_> {
         taken: &[PlanColumn],
         missing: Expression,
     ) -> Result<Table, PlanError> {
+        if self.not_found == NotFound::Fail {
+            let mut shown = Vec::new();
+            for pair in self.on {
+                shown.push(step.column(&table, &pair.left)?.expression());
+            }
+            table = step.require(&table, missing.clone().not(), format!("{} has no such key", self.table), shown);
+        }
         let mut names: Vec<&str> = self.columns.iter().map(TakenColumn::result).collect();
         let mut new = Vec::new();
         for (column, name) in taken.iter().zip(&names) {
@@ -132,15 +139,6 @@ impl Lookup<'_> {
     /// The cell of a column that is taken.
     fn cell(&self, step: &StepPlan<'_>, column: &PlanColumn, missing: Expression) -> Result<Expression, PlanError> {
         let cell = column.expression();
-        if self.not_found == NotFound::Fail {
-            let message = format!("{} has no such key", self.table);
-            return Ok(Expression::Require {
-                condition: Box::new(missing.not()),
-                of: Box::new(cell),
-                message,
-                shown: Vec::new(),
-            });
-        }
         let Some(value) = self.if_not_found else { return Ok(cell) };
         let constant = value.expected(column.kind).map(Expression::from);
         let alike = constant.and_then(|value| value.alike(cell));

@@ -91,19 +91,26 @@ impl Operation for Pivot {
             tests.push(test);
         }
         let listed = Expression::Or { of: tests.clone() };
-        let table = if self.others == Others::Drop { step.filter(&table, listed.clone()) } else { table };
+        let table = match self.others {
+            Others::Drop => step.filter(&table, listed.clone()),
+            Others::Fail => {
+                let message = format!(
+                    "{:?} has a value that is not in `values`, and `others` does not say what to do",
+                    self.column
+                );
+                step.require(&table, listed.clone(), message, vec![column.expression()])
+            }
+            Others::Column(_) => table,
+        };
         let mut cells: Vec<Expression> =
             tests.into_iter().map(|test| Expression::case(test, of.expression(), Expression::blank(of.kind))).collect();
         if let Others::Column(name) = &self.others {
             names.push(name.clone());
-            cells.push(Expression::case(listed.clone().not(), of.expression(), Expression::blank(of.kind)));
+            cells.push(Expression::case(listed.not(), of.expression(), Expression::blank(of.kind)));
         }
         if let Some(total) = &self.total {
             names.push(total.clone());
             cells.push(of.expression());
-        }
-        if self.others == Others::Fail {
-            cells = self.checked(cells, &column, &listed);
         }
         let (table, ids) = step.hidden(&table, cells);
         let cell =
@@ -119,22 +126,6 @@ impl Pivot {
         let alike = constant.and_then(|constant| column.expression().alike(constant.into()));
         let problem = || step.fail_on(&self.column, format!("the value {} is no {}", value.value, column.kind));
         alike.map(|(one, two)| one.equals(two)).ok_or_else(problem)
-    }
-
-    /// The cells, the first of which is an error where the value is not in the list.
-    fn checked(&self, mut cells: Vec<Expression>, column: &PlanColumn, listed: &Expression) -> Vec<Expression> {
-        if let Some(first) = cells.first_mut() {
-            *first = Expression::Require {
-                condition: Box::new(listed.clone()),
-                of: Box::new(first.clone()),
-                message: format!(
-                    "{:?} has a value that is not in `values`, and `others` does not say what to do",
-                    self.column
-                ),
-                shown: vec![column.expression()],
-            };
-        }
-        cells
     }
 }
 

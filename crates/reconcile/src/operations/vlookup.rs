@@ -181,7 +181,7 @@ impl Documented for VLookup {
                     r#"{"from": "orders", "in": "prices", "on": [{"left": "sku", "right": "sku"}], "columns": [{"column": "price"}],
                         "notFound": "fail"}"#,
                 )
-                .fails(r#"of "orders": "prices" has no such key"#),
+                .fails(r#"of "orders": "prices" has no such key: "#),
             case("keys of different types")
                 .step(r#"{"from": "orders", "in": "prices", "on": [{"left": "id", "right": "sku"}], "columns": [{"column": "price"}]}"#)
                 .refused(r#"step "step" (vlookup), column "id": it is integer, and "sku" of prices is text: they are never equal"#),

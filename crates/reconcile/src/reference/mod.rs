@@ -22,6 +22,8 @@ use crate::{
 /// The rows of an input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InputRows {
+    /// Its columns; a plan may need not all of them.
+    pub columns: Vec<String>,
     /// The rows of each of its objects, with a cell for each column.
     pub objects: Vec<Vec<Vec<Value>>>,
 }
@@ -148,7 +150,7 @@ pub fn run(
             operation: "output".to_owned(),
             column: None,
             row: None,
-            fault,
+            fault: Box::new(fault),
         })?;
         Ok((output.name.clone(), rows))
     };
@@ -163,7 +165,7 @@ fn error(relation: &Relation, failure: Failure) -> RunError {
         operation: relation.operation.clone(),
         column: column.filter(|name| !name.starts_with('#')),
         row: failure.row,
-        fault: failure.fault,
+        fault: Box::new(failure.fault),
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     error::{Fault, InputRow},
     expression::ColumnId,
     plan::{
-        Aggregation, Body, Computed, JoinKind, Measure, OrderKey, Place, Relation, RelationId, UnionSource,
+        Aggregation, Body, Computed, JoinKind, Measure, OrderKey, Place, PlanColumn, Relation, RelationId, UnionSource,
         WindowFunction,
     },
     reference::{
@@ -26,7 +26,7 @@ pub(crate) fn rows(
 ) -> Result<Vec<Vec<Value>>, Failure> {
     let get = |id: RelationId| made.get(id.0 as usize).ok_or(Fault::Plan("a relation is not there"));
     match &relation.body {
-        Body::Read { input } => Ok(read(inputs.get(input).ok_or(Fault::Plan("an input is not there"))?)?),
+        Body::Read { input } => Ok(read(relation, inputs.get(input).ok_or(Fault::Plan("an input is not there"))?)?),
         Body::Project { from, keep, compute } => project(get(*from)?, keep, compute, relation.place.as_ref()),
         Body::Filter { from, condition } => {
             let of = get(*from)?;
@@ -66,15 +66,21 @@ pub(crate) fn rows(
     }
 }
 
-/// The rows of all objects, each with its place behind its cells.
-fn read(input: &InputRows) -> Result<Vec<Vec<Value>>, Fault> {
+/// The rows of all objects, with the columns of the relation; the place is one of the row's, not of the input's.
+fn read(relation: &Relation, input: &InputRows) -> Result<Vec<Vec<Value>>, Fault> {
     let number = |index: usize| i64::try_from(index).map(Value::Integer).map_err(|_| Fault::Overflow(Type::Integer));
+    let at = |name: &str| input.columns.iter().position(|column| column == name);
     let mut rows = Vec::new();
     for (object, cells) in input.objects.iter().enumerate() {
         for (row, cells) in cells.iter().enumerate() {
-            let mut cells = cells.clone();
-            cells.extend([number(object)?, number(row + 1)?]);
-            rows.push(cells);
+            let cell = |column: &PlanColumn| match column.name.as_str() {
+                "#object" => number(object),
+                "#row" => number(row + 1),
+                name => {
+                    at(name).and_then(|at| cells.get(at)).cloned().ok_or(Fault::Plan("an input has no such column"))
+                }
+            };
+            rows.push(relation.columns.iter().map(cell).collect::<Result<_, _>>()?);
         }
     }
     Ok(rows)
