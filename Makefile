@@ -9,7 +9,7 @@ BENCHES := $(patsubst crates/%/benches,%,$(wildcard crates/*/benches))
 STACK_TESTS := $(basename $(notdir $(wildcard tests/e2e/tests/*.rs)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down status invoke logs demo test test-fast test-stack lint advisories bench measure dist clean-local
+.PHONY: help build up down status invoke logs demo test test-fast test-stack lint advisories bench bench-ledger measure dist clean-local
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -33,7 +33,7 @@ logs: ## print the log of one function on the local stack: make logs FUNCTION=sp
 	@$(LOCAL) with-stack $(TOOLS)/aws logs filter-log-events --log-group-name /aws/lambda/tieout-$(FUNCTION) \
 		--query 'events[].[message]' --output text
 
-demo: up ## send a file of 10,000 orders through the local stack, and watch it
+demo: up ## send files and a ledger's batches through the local stack, and watch them
 	@$(LOCAL) demo
 
 test: test-fast test-stack ## run all tests
@@ -65,7 +65,10 @@ advisories: ## ask the RustSec database for known vulnerabilities (needs the net
 bench: ## measure the hot paths
 	cargo bench $(addprefix --package ,$(BENCHES))
 
-measure: up ## time files on the local stack, from upload to mail; ROWS is 10000 unless said otherwise
+bench-ledger: ## time batches of 200 thousand to 20 million events on local files, beside DuckDB and Spark; EVENTS bounds them
+	@$(LOCAL) bench-ledger $(or $(EVENTS),20000000)
+
+measure: up ## time files (upload to mail) and batches (submitted to indexed) on the local stack; ROWS is 10000 unless said otherwise
 	@$(LOCAL) measure $(or $(ROWS),10000)
 
 dist: ## build the functions for AWS into dist/; ARCHITECTURE is arm64 (unless said otherwise) or x86_64

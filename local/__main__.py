@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from local import build, demo, measure, settings, stack
+from local import bench_ledger, build, demo, measure, settings, stack
 from local.console import Stop, complain
 
 
@@ -29,6 +29,9 @@ def parser() -> argparse.ArgumentParser:
     measured = chosen.add_parser("measure", help="time a file of generated orders, from upload to mail")
     measured.add_argument("rows", type=int)
     measured.set_defaults(action=lambda given: measure.measure(given.rows))
+    bench = chosen.add_parser("bench-ledger", help="time batches of the ledger on local files, beside DuckDB and Spark")
+    bench.add_argument("events", type=int)
+    bench.set_defaults(action=lambda given: bench_ledger.bench(given.events))
     with_stack = chosen.add_parser("with-stack", help="run a program in the stack's environment")
     with_stack.add_argument("program", nargs=argparse.REMAINDER)
     with_stack.set_defaults(action=lambda given: run_with_stack(given.program))

@@ -15,6 +15,7 @@ from local.console import Stop, step
 
 COMMAND_LINE = "tieout"
 GENERATOR = "generate-orders"
+EVENT_GENERATOR = "generate-events"
 # Rust's names for Lambda's architectures, with the version of the C library that Amazon Linux 2023 has.
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu.2.34", "x86_64": "x86_64-unknown-linux-gnu.2.34"}
 
@@ -37,7 +38,12 @@ def programs() -> dict[str, Path]:
 
 def cargo_build(*what: str) -> dict[str, Path]:
     """The programs that were asked for, by name, as Cargo says where it put them."""
-    command = ["cargo", "build", "--message-format=json-render-diagnostics", *what]
+    return built(["cargo", "build", *what])
+
+
+def built(command: list[str]) -> dict[str, Path]:
+    """The programs that a command of Cargo built, by name, as it says where it put them."""
+    command = [*command, "--message-format=json-render-diagnostics"]
     answer = subprocess.run(command, cwd=paths.ROOT, stdout=subprocess.PIPE, text=True)
     if answer.returncode != 0:
         raise Stop("the build failed; cargo says above why")

@@ -1,6 +1,7 @@
-"""Two files through the whole local stack.
+"""Two files and a ledger through the whole local stack.
 
-10,000 good orders, checked to the cent against the generator's own sums, and 20 of which 12 have errors.
+10,000 good orders, checked to the cent against the generator's own sums; 20 of which 12 have errors; and what was
+invoiced, shipped and paid of the example's orders, batch by batch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from local import build, example, paths
+from local import build, example, ledger, paths
 from local.console import Stop, say
 from local.example import tieout
 
@@ -45,6 +46,8 @@ def demo() -> None:
     say(f"  {command} run report {with_errors['run_id']} --to {paths.shown(paths.DEMO)}/report.html")
     say(f"  {command} run link {run['run_id']}")
     say(f"  {command} run list")
+    say("\n6. a ledger: what was invoiced, shipped and paid of the example's orders")
+    ledger.demo()
 
 
 def generate() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -36,4 +37,4 @@ def tieout(*arguments: str) -> None:
 
 def as_typed(arguments: tuple[str, ...]) -> str:
     """The command as a person would type it in the project's folder."""
-    return " ".join([paths.shown(paths.COMMAND), *arguments]).replace(f"{paths.ROOT}/", "")
+    return shlex.join([paths.shown(paths.COMMAND), *arguments]).replace(f"{paths.ROOT}/", "")

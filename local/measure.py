@@ -1,4 +1,5 @@
-"""How long a file takes from upload to mail on the warm local stack. Prints figures; judges nothing."""
+"""How long a file takes from upload to mail, and a batch of events from its submission to the index, on the warm local
+stack. Prints figures; judges nothing."""
 
 from __future__ import annotations
 
@@ -10,10 +11,12 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local import build, example, paths, settings
+from local import build, example, ledger, paths, settings
 from local.console import Stop, say
 
 RUNS = 5
+# Of each batch, and of the ledger that they are spread over.
+EVENTS, ARTIFACTS = 20_000, 5_000
 FOLDER = paths.STATE / "measure"
 
 
@@ -24,7 +27,40 @@ def measure(rows: int) -> None:
     figures = [send(orders) for _ in range(RUNS + 1)][1:]
     say(f"\n{rows:,} orders ({orders.stat().st_size:,} bytes), {RUNS} runs: median (least to most)")
     for name, seconds in zip(("upload to publication", "upload to mail"), zip(*figures, strict=True), strict=True):
-        say(f"  {name:22} {statistics.median(seconds):6.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
+        tell(name, seconds)
+    made = ledger.generate(
+        "made", str(FOLDER / "events"),
+        "--events", str(EVENTS * (RUNS + 1)), "--artifacts", str(ARTIFACTS), "--batches", str(RUNS + 1),
+    )  # fmt: skip
+    name = ledger.put("measure", FOLDER / "events" / "ledger.json", {})
+    batches = made["batches"][: RUNS + 1]
+    took = [index(name, batch) for batch in batches][1:]
+    size = sum(Path(file).stat().st_size for file in batches[-1]["files"])
+    say(f"\n{EVENTS:,} events ({size:,} bytes) over {ARTIFACTS:,} orders, {RUNS} batches: median (least to most)")
+    for what, seconds in zip(("submitted to indexed", "uploaded to indexed"), zip(*took, strict=True), strict=True):
+        tell(what, seconds)
+
+
+def tell(name: str, seconds: tuple[float, ...]) -> None:
+    """A line of figures."""
+    say(f"  {name:22} {statistics.median(seconds):6.2f} s ({min(seconds):.2f} to {max(seconds):.2f})")
+
+
+def index(name: str, batch: ledger.Batch) -> tuple[float, float]:
+    """Seconds until a batch is indexed, as the record of the step tells: from the start of the command that submits it,
+    which counts and uploads it, and from the end of that upload."""
+    began = datetime.now(UTC)
+    command = [str(paths.COMMAND), *ledger.submission(name, batch), "--json"]
+    if subprocess.run(command, stdout=subprocess.DEVNULL).returncode != 0:
+        raise Stop(f"batch {batch['batch']} could not be submitted")
+    uploaded = datetime.now(UTC)
+    while (shown := ledger.asked("batch", "show", name, batch["batch"], known=False))["status"] != "indexed":
+        late = (datetime.now(UTC) - began).total_seconds() > ledger.PATIENCE_SECONDS
+        if late or shown["status"] in ("parked", "refused", "not_taken"):
+            raise Stop(f"batch {batch['batch']} is not indexed: {json.dumps(shown, indent=2)}")
+        time.sleep(0.2)
+    ended = max(datetime.fromisoformat(step["ended_at"]) for step in shown["steps"] if step["step"] == "index")
+    return (ended - began).total_seconds(), (ended - uploaded).total_seconds()
 
 
 def generate(rows: int) -> Path:

@@ -1,7 +1,7 @@
 //! The test kit: files to try things on, and what the project's own files say, read so that tests can compare them.
 
 pub mod cloudformation;
-mod dice;
+pub mod dice;
 pub mod events;
 pub mod interpreter;
 pub mod machine;

@@ -33,7 +33,7 @@ const LIBRARIES: [(&str, &[&str]); 12] = [
     ("lambda-shell", &["error-class"]),
     ("ledger-model", &[]),
     ("reconcile", &PIPELINE),
-    ("cli", &["aws-adapters", "error-class", "intake", "money", "records", "report", "storage"]),
+    ("cli", &["aws-adapters", "error-class", "intake", "ledger", "money", "records", "report", "storage"]),
 ];
 const PIPELINE: [&str; 6] = ["environment", "error-class", "money", "records", "report", "storage"];
 /// And its own pipeline.

@@ -9,7 +9,9 @@ use intake::{
     messages::RunId,
 };
 
-/// CSV files in; clean, enriched files out, with every row and every cent accounted for.
+use crate::{artifact::ArtifactCommand, batch::args::BatchCommand, ledgers::args::LedgerCommand};
+
+/// Financial files in; clean, enriched files and up-to-date artifacts out, with every row and every cent accounted for.
 #[derive(Debug, Parser)]
 #[command(name = "tieout", version, propagate_version = true, after_help = EXAMPLES, after_long_help = EXAMPLES)]
 pub(crate) struct Args {
@@ -31,10 +33,17 @@ Describe a feed, load what its rows are enriched from, send a file through, and 
   tieout run output default-0123456789abcdef0123456789abcdef --to clean.csv
   tieout run report default-0123456789abcdef0123456789abcdef --to report.html
 
+Describe a ledger, send it the events of half a year, and look at what is known of one order:
+
+  tieout ledger put examples/ledger/ledger.json
+  tieout batch submit orders examples/ledger/events/shop-2016-h1.csv --source shop --from 2016-01-01 --to 2016-07-01 --wait
+  tieout artifact get orders 155314338
+  tieout ledger show orders
+
 Results go to standard output, progress and errors to standard error.
 
-Exit status: 0 all went well; 1 the run failed, or the service did; 2 the command cannot be done as it was given: wrong
-usage, an unknown feed, run or file, a descriptor or reference file with errors; 130 interrupted.";
+Exit status: 0 all went well; 1 the run failed, the batch was not taken, or the service failed; 2 the command cannot be
+done as it was given: wrong usage, an unknown feed, run, ledger, batch or file, a file with errors; 130 interrupted.";
 
 /// Which installation is meant. AWS's own environment variables and configuration files apply.
 #[derive(Debug, clap::Args)]
@@ -79,6 +88,15 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Run(RunCommand),
     Watch(Watch),
+    /// Describe ledgers, and see how far each is and until when it is complete
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
+    /// Send a ledger the events of an interval, see what became of them, and mend what is stuck
+    #[command(subcommand)]
+    Batch(BatchCommand),
+    /// See what a ledger knows of one order, shipment or invoice
+    #[command(subcommand)]
+    Artifact(ArtifactCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -188,10 +206,10 @@ pub(crate) struct Watch {
 }
 
 /// Four hours: the largest file takes less.
-const PATIENCE_SECONDS: u64 = 4 * 3_600;
+pub(crate) const PATIENCE_SECONDS: u64 = 4 * 3_600;
 
 fn tenant(text: &str) -> Result<String, String> {
-    let rule = "a tenant is 1 to 32 lower-case letters and digits, and neither \"intake\" nor \"input\"";
+    let rule = "a tenant is 1 to 32 lower-case letters and digits, and none of \"intake\", \"input\" and \"batches\"";
     if is_tenant(text) { Ok(text.to_owned()) } else { Err(rule.to_owned()) }
 }
 
@@ -203,7 +221,7 @@ fn endpoint(text: &str) -> Result<String, String> {
     }
 }
 
-fn name(text: &str) -> Result<String, String> {
+pub(crate) fn name(text: &str) -> Result<String, String> {
     let rule = "a name is 1 to 64 lower-case letters, digits, '-', '_' and '.', and begins with a letter or digit";
     if is_name(text) { Ok(text.to_owned()) } else { Err(rule.to_owned()) }
 }

@@ -2,8 +2,9 @@
 
 use std::{fmt, io, path::Path, process::ExitCode};
 
-use error_class::chain;
+use error_class::{Classified, ErrorClass, chain};
 use intake::{IntakeError, feed::FeedError, load::LoadError};
+use ledger::{LedgerError, operate::OperateError};
 use report::text;
 use storage::StorageError;
 
@@ -18,7 +19,7 @@ pub(crate) enum Failure {
     Unreachable(String),
     /// The caller has seen enough.
     Interrupted(String),
-    /// The run failed; its figures and the reason are told already.
+    /// The run failed, or the batch did not get into its ledger; figures and reason are told already.
     Run,
     /// Whoever read our output has seen enough: `tieout run output … | head`.
     ReaderGone,
@@ -96,6 +97,25 @@ impl From<IntakeError> for Failure {
     }
 }
 
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Storage(error) => error.into(),
+            other => match other.class() {
+                ErrorClass::InvalidInput | ErrorClass::Conflict => Self::Misuse(chain(&other)),
+                ErrorClass::Unavailable => Self::Unreachable(chain(&other)),
+                _ => Self::Service(chain(&other)),
+            },
+        }
+    }
+}
+
+impl From<OperateError> for Failure {
+    fn from(error: OperateError) -> Self {
+        LedgerError::from(error).into()
+    }
+}
+
 impl From<FeedError> for Failure {
     fn from(error: FeedError) -> Self {
         Self::Misuse(chain(&error))
@@ -113,6 +133,8 @@ impl From<LoadError> for Failure {
 
 #[cfg(test)]
 mod tests {
+    use ledger::{JobNumber, job::JobRefusal, turns::TurnError};
+
     use super::*;
 
     #[test]
@@ -138,6 +160,14 @@ mod tests {
         assert_eq!(Failure::from(IntakeError::Storage(missing())).exit_code(), ExitCode::from(1));
         assert_eq!(Failure::from(LoadError::Intake(missing().into())).exit_code(), ExitCode::from(1));
         assert_eq!(Failure::from(LoadError::Name("A".to_owned())).exit_code(), ExitCode::from(2));
+        let unavailable = || StorageError::Unavailable { what: "DynamoDB".to_owned(), source: "refused".into() };
+        for (error, code) in [
+            (LedgerError::from(missing()), 1),
+            (LedgerError::from(TurnError::from(unavailable())), 1),
+            (LedgerError::from(JobRefusal::NotParked(JobNumber::new(3))), 2),
+        ] {
+            assert_eq!(Failure::from(error).exit_code(), ExitCode::from(code));
+        }
         let wrong = FeedError::Shape("expected value".to_owned());
         assert_eq!(Failure::from(IntakeError::Feed(wrong)).exit_code(), ExitCode::from(2));
     }

@@ -62,7 +62,7 @@ pub(crate) async fn follow(
 }
 
 /// Ends when the process is interrupted, which from now on does not end it.
-async fn interrupt() {
+pub(crate) async fn interrupt() {
     let Ok(mut signals) = Signals::new([SIGINT]) else { return pending().await };
     let (tell, told) = oneshot::channel();
     thread::spawn(move || {
@@ -134,7 +134,7 @@ async fn look(runs: &Runs, run: &RunId) -> Result<Progress, StorageError> {
     Ok(Progress { record, steps })
 }
 
-fn passes(error: &StorageError) -> bool {
+pub(crate) fn passes(error: &impl Classified) -> bool {
     matches!(error.class(), ErrorClass::Throttled | ErrorClass::Unavailable)
 }
 

@@ -10,6 +10,16 @@ use intake::{
     rejects::Rejects,
     runs::{RunRecord, Runs},
 };
+use ledger::{
+    Rules,
+    artifacts::Artifacts,
+    backlog::{self, BacklogManager},
+    book::Book,
+    definitions::Definitions,
+    manifest::LedgerId,
+    policy::Terms,
+    steps::Steps,
+};
 use storage::{Links, Objects, Tables, cache::NoCache};
 
 use crate::{args::Target, error::Failure};
@@ -27,12 +37,30 @@ pub(crate) struct Names {
     stack: String,
     pub(crate) input_bucket: String,
     pub(crate) data_bucket: String,
+    pub(crate) work_bucket: String,
+    /// What the ARNs of the stack's machines begin with.
+    machines: String,
 }
 
 impl Names {
     fn of(stack: &str, account: &str, region: &str) -> Self {
         let bucket = |what: &str| format!("{stack}-{what}-{account}-{region}");
-        Self { stack: stack.to_owned(), input_bucket: bucket("input"), data_bucket: bucket("data") }
+        let partition = match region.split_once('-') {
+            Some(("cn", _)) => "aws-cn",
+            Some(("us", rest)) if rest.starts_with("gov-") => "aws-us-gov",
+            _ => "aws",
+        };
+        Self {
+            stack: stack.to_owned(),
+            input_bucket: bucket("input"),
+            data_bucket: bucket("data"),
+            work_bucket: bucket("work"),
+            machines: format!("arn:{partition}:states:{region}:{account}:stateMachine:{stack}"),
+        }
+    }
+
+    fn machine(&self, what: &str) -> String {
+        format!("{}-{what}", self.machines)
     }
 
     fn table(&self, what: &str) -> String {
@@ -74,6 +102,40 @@ impl Installation {
         Rejects::new(self.tables(), self.names.table("rejects"))
     }
 
+    pub(crate) fn definitions(&self) -> Definitions {
+        Definitions::new(self.tables(), &self.names.table("ledgers"), Rules::default())
+    }
+
+    pub(crate) fn book(&self) -> Book {
+        Book::new(self.tables(), self.names.table("ledgers"))
+    }
+
+    pub(crate) fn steps(&self) -> Steps {
+        Steps::new(self.book(), aws_adapters::clock())
+    }
+
+    pub(crate) fn artifacts(&self) -> Artifacts {
+        let objects = Arc::new(self.session.objects());
+        let (table, bucket) = (self.names.table("artifacts"), &self.names.data_bucket);
+        Artifacts::new(objects, self.tables(), Arc::new(NoCache), &table, bucket)
+    }
+
+    /// The backlog manager, with the caller's own credentials.
+    pub(crate) fn backlog(&self) -> BacklogManager {
+        let config = backlog::Config {
+            stateless_machine: self.names.machine("stateless"),
+            stateful_machine: self.names.machine("stateful"),
+            ledgers_table: self.names.table("ledgers"),
+        };
+        BacklogManager::new(self.tables(), Arc::new(self.session.workflows()), aws_adapters::clock(), config)
+    }
+
+    /// What coordination of a ledger that must exist goes by.
+    pub(crate) async fn terms(&self, ledger: &str) -> Result<Terms, Failure> {
+        let ledger = LedgerId { tenant: self.tenant.clone(), ledger: ledger.to_owned() };
+        Ok(self.definitions().terms(&ledger).await?)
+    }
+
     /// The row of a run that must exist.
     pub(crate) async fn run(&self, run: &RunId) -> Result<RunRecord, Failure> {
         self.check_tenant(run)?;
@@ -104,6 +166,13 @@ mod tests {
         let names = Names::of("tieout", "000000000000", "eu-central-1");
         assert_eq!(names.input_bucket, "tieout-input-000000000000-eu-central-1");
         assert_eq!(names.data_bucket, "tieout-data-000000000000-eu-central-1");
+        assert_eq!(names.work_bucket, "tieout-work-000000000000-eu-central-1");
         assert_eq!(names.table("runs"), "tieout-runs");
+        let machine = |region| Names::of("tieout", "000000000000", region).machine("stateless");
+        for (region, partition) in [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
+        {
+            let arn = format!("arn:{partition}:states:{region}:000000000000:stateMachine:tieout-stateless");
+            assert_eq!(machine(region), arn);
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! `tieout`: the command line, for a local stack and for AWS alike.
 
 mod args;
+mod artifact;
+mod batch;
 mod download;
 mod error;
 mod feed;
 mod follow;
 mod installation;
+mod ledgers;
 mod output;
 mod progress;
 mod reference;
@@ -46,5 +49,8 @@ async fn perform(command: Command, installation: &Installation, output: Output) 
         Command::Submit(command) => submit::perform(command, installation, output).await,
         Command::Run(command) => run::perform(command, installation, output).await,
         Command::Watch(command) => run::watch(command, installation, output).await,
+        Command::Ledger(command) => ledgers::perform(command, installation, output).await,
+        Command::Batch(command) => batch::perform(command, installation, output).await,
+        Command::Artifact(command) => artifact::perform(command, installation, output).await,
     }
 }

@@ -41,7 +41,7 @@ pub(crate) async fn perform(command: Submit, at: &Installation, output: Output) 
     }
     let to = Location::new(&at.names.input_bucket, upload_key(&at.tenant, &feed, name));
     let bar = byte_bar(name, bytes);
-    let uploaded = upload(&mut file, &path, &at.objects(), &to, &bar).await;
+    let uploaded = upload(&mut file, &path, &at.objects(), (&to, "text/csv"), &bar).await;
     bar.finish_and_clear();
     let run = run_of(&at.tenant, &to, &uploaded?);
 
@@ -57,7 +57,7 @@ pub(crate) async fn perform(command: Submit, at: &Installation, output: Output) 
 }
 
 /// The file's name, if runs can be named after it.
-fn file_name(path: &Path) -> Result<&str, Failure> {
+pub(crate) fn file_name(path: &Path) -> Result<&str, Failure> {
     let refused = |reason: &str| Failure::misuse(format!("{}: the file's name {reason}", shown(path)));
     let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| refused("is no text"))?;
     if name.chars().any(char::is_control) {
@@ -70,7 +70,7 @@ fn file_name(path: &Path) -> Result<&str, Failure> {
 }
 
 /// The file and its length.
-fn open(path: &Path) -> Result<(File, u64), Failure> {
+pub(crate) fn open(path: &Path) -> Result<(File, u64), Failure> {
     let fault = |error| Failure::file(path, &error);
     // Looked at before it is opened: a pipe without a writer would not open.
     let metadata = fs::metadata(path).map_err(fault)?;
@@ -84,14 +84,14 @@ fn open(path: &Path) -> Result<(File, u64), Failure> {
 }
 
 /// Uploads the file, whole or not at all.
-async fn upload(
+pub(crate) async fn upload(
     file: &mut File,
     path: &Path,
     objects: &dyn Objects,
-    to: &Location,
+    (to, content_type): (&Location, &str),
     bar: &ProgressBar,
 ) -> Result<ObjectInfo, Failure> {
-    let options = PutOptions { content_type: Some("text/csv".to_owned()), ..PutOptions::default() };
+    let options = PutOptions { content_type: Some(content_type.to_owned()), ..PutOptions::default() };
     let mut writer = objects.writer(to, options).await?;
     if let Err(failure) = send(file, path, &mut *writer, bar).await {
         // What went wrong first is told; parts left behind are removed by the bucket's lifecycle rule.
@@ -134,7 +134,7 @@ mod tests {
             let to = Location::new("input", format!("default/intake/f/{bytes}.csv"));
             let (mut file, length) = open(&path).unwrap();
             let bar = ProgressBar::hidden();
-            let info = upload(&mut file, &path, &objects, &to, &bar).await.unwrap();
+            let info = upload(&mut file, &path, &objects, (&to, "text/csv"), &bar).await.unwrap();
             assert_eq!((info.bytes, length, bar.position()), (bytes as u64, bytes as u64, bytes as u64));
             let stream = objects.read(&to, info.version.as_deref(), None).await.unwrap();
             assert!(read_all(stream, &to, u64::MAX).await.unwrap() == content, "{bytes} bytes");

@@ -35,8 +35,15 @@ fn help_explains_itself_to_a_stranger() {
     let output = tieout(&["--help"]).output().unwrap();
     let (stdout, stderr) = texts(&output);
     assert_eq!((output.status.code(), stderr.as_str()), (Some(0), ""));
-    for said in ["tieout submit orders examples/orders/orders.csv --wait", "Exit status", "feed", "reference", "watch"]
-    {
+    for said in [
+        "tieout submit orders examples/orders/orders.csv --wait",
+        "tieout batch submit orders examples/ledger/events/shop-2016-h1.csv",
+        "Exit status",
+        "feed",
+        "reference",
+        "watch",
+        "artifact",
+    ] {
         assert!(stdout.contains(said), "{said:?} in:\n{stdout}");
     }
 }
@@ -50,6 +57,13 @@ fn misuse_ends_with_two_and_nothing_on_standard_output() {
         &["run", "link", RUN, "--minutes", "99999"],
         &["feed", "list", "--tenant", "UPPER"],
         &["run", "list", "--region", "eu-central-1", "--endpoint-url", "127.0.0.1:4566"],
+        &["ledger", "show", "UPPER"],
+        &["ledger", "sign", "orders", "--source", "shop"],
+        &["batch", "submit", "orders", "--from", "2024-05-01"],
+        &["batch", "submit", "orders", "--from", "May", "--to", "June"],
+        &["batch", "submit", "orders", "--from", "2024-05-01", "--to", "2024-05-02", "--timeout", "5"],
+        &["batch", "show", "orders"],
+        &["artifact", "get", "orders", "A", "--history", "--lines"],
         // No region.
         &["run", "list"],
     ] {
@@ -133,6 +147,32 @@ fn another_tenant_s_run_is_refused() {
 }
 
 #[test]
+fn a_ledger_that_is_not_there_is_told_with_what_to_do() {
+    let (endpoint, _looked) = empty_tables();
+    for words in [
+        &["ledger", "show", "orders"][..],
+        &["ledger", "show", "orders", "--definition"],
+        &["batch", "list", "orders"],
+        &["batch", "show", "orders", "b1"],
+        &["batch", "redrive", "orders", "b1"],
+        &["batch", "skip", "orders", "b1"],
+        &["batch", "submit", "orders", "--from", "2024-05-01", "--to", "2024-05-02"],
+        &["artifact", "get", "orders", "A"],
+    ] {
+        let output = tieout(words).args(["--region", "eu-central-1", "--endpoint-url", &endpoint]).output().unwrap();
+        let (stdout, stderr) = texts(&output);
+        assert_eq!((output.status.code(), stdout.as_str()), (Some(2), ""), "{words:?}: {stderr}");
+        assert!(stderr.starts_with("error: there is no ledger") && stderr.contains("tieout ledger put"), "{stderr}");
+    }
+    let output = tieout(&["ledger", "list", "--region", "eu-central-1", "--endpoint-url", &endpoint]).output().unwrap();
+    let (stdout, _) = texts(&output);
+    assert_eq!(
+        (output.status.code(), stdout.as_str()),
+        (Some(0), "no ledgers yet: tieout ledger put <definition.json>\n")
+    );
+}
+
+#[test]
 fn what_is_wrong_with_a_local_file_is_told_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str, content: &str| {
@@ -145,6 +185,12 @@ fn what_is_wrong_with_a_local_file_is_told_with_its_path() {
         "wrong.json",
         r#"{"name": "orders", "schema": {"fields": [{"name": "id", "type": "string"}]},
             "tieout": {"amounts": [{"column": "net"}]}}"#,
+    );
+    let measures = at(
+        "measures.json",
+        r#"{"name": "orders", "sources": {"shop": "2024-05-01T00:00:00Z"}, "events": {"format": "csv", "fields": [
+            {"name": "id"}, {"name": "at", "type": "datetime"}]}, "artifactKey": ["id"], "eventId": "id",
+            "eventTime": "at", "measures": {"paid": {"measure": "sum", "column": "amount"}}}"#,
     );
     let doubles = at("doubles.csv", "id,price\na,1\na,2\n");
     let missing = folder.path().join("missing.csv").to_str().unwrap().to_owned();
@@ -160,6 +206,9 @@ fn what_is_wrong_with_a_local_file_is_told_with_its_path() {
         (&["feed", "put", &missing], "missing.csv: "),
         (&["feed", "put", &no_json], "no.json: "),
         (&["feed", "put", &wrong], "field \"net\""),
+        (&["ledger", "put", &missing], "missing.csv: "),
+        (&["ledger", "put", &no_json], "no.json: "),
+        (&["ledger", "put", &measures], "measures.json: the definition of ledger default/orders: measures.paid.column"),
         (&["reference", "load", "prices", &doubles, "--key", "id"], "rows 1 and 2 both have the key \"a\""),
         (&["reference", "load", "prices", &doubles, "--key", "sku"], "there is no column \"sku\""),
     ] {

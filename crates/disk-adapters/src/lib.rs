@@ -14,6 +14,7 @@
 
 mod objects;
 mod paths;
+mod rows;
 mod store;
 mod tables;
 mod unsynced;

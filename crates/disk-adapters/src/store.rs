@@ -2,20 +2,27 @@
 
 use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 
-use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableHandle};
+use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle};
 use storage::{Key, StorageError};
+
+use crate::rows::Texts;
 
 /// What is written gathers up to so many bytes, before it is committed in the order of its keys: a page of the database
 /// then takes many changes at once.
 const PENDING_BYTES_MAX: usize = 128 << 20;
 /// What an entry takes beside the bytes of its key and row, roughly.
-const ENTRY_BYTES: usize = 128;
+const ENTRY_BYTES: usize = 192;
+
+/// The texts that rows hold the numbers of.
+const TEXTS: TableDefinition<'_, u32, &str> = TableDefinition::new("texts");
+/// Names of tables begin with this in the database, so that none is taken for another.
+const PREFIX: &str = "table ";
 
 /// By `pk` and `sk`, which is empty in tables without one: the row.
 type Rows = ReadOnlyTable<(&'static [u8], &'static [u8]), &'static [u8]>;
 
-const fn definition(table: &str) -> TableDefinition<'_, (&'static [u8], &'static [u8]), &'static [u8]> {
-    TableDefinition::new(table)
+fn definition(name: &str) -> TableDefinition<'_, (&'static [u8], &'static [u8]), &'static [u8]> {
+    TableDefinition::new(name)
 }
 
 fn row_key(key: &Key) -> (&[u8], &[u8]) {
@@ -32,8 +39,9 @@ impl Committed {
     fn read(database: &Database, path: PathBuf) -> Result<Self, StorageError> {
         let open = || -> Result<HashMap<String, Rows>, redb::Error> {
             let reading = database.begin_read()?;
-            let names = reading.list_tables()?.map(|table| table.name().to_owned());
-            names.map(|name| Ok((name.clone(), reading.open_table(definition(&name))?))).collect()
+            let names = reading.list_tables()?.filter_map(|table| Some(table.name().strip_prefix(PREFIX)?.to_owned()));
+            let open = |name: String| Ok((name.clone(), reading.open_table(definition(&format!("{PREFIX}{name}")))?));
+            names.map(open).collect()
         };
         let tables = open().map_err(|error| failed(error, path.display()))?;
         Ok(Self { path, tables })
@@ -83,13 +91,23 @@ pub(crate) struct Store {
     committed: Arc<Committed>,
     pending: HashMap<String, Pending>,
     pending_bytes: usize,
+    texts: Arc<Texts>,
+    /// How many of the texts are committed.
+    texts_committed: u32,
     database: Database,
 }
 
 impl Store {
     pub(crate) fn new(database: Database, path: PathBuf) -> Result<Self, StorageError> {
+        let texts = read_texts(&database).map_err(|error| failed(error, path.display()))?;
+        let texts_committed = u32::try_from(texts.len()).unwrap_or(u32::MAX);
+        let texts = Arc::new(Texts::new(texts.into_iter()));
         let committed = Arc::new(Committed::read(&database, path)?);
-        Ok(Self { committed, pending: HashMap::new(), pending_bytes: 0, database })
+        Ok(Self { committed, pending: HashMap::new(), pending_bytes: 0, texts, texts_committed, database })
+    }
+
+    pub(crate) fn texts(&self) -> &Arc<Texts> {
+        &self.texts
     }
 
     pub(crate) fn committed(&self) -> &Arc<Committed> {
@@ -146,7 +164,7 @@ impl Store {
             return Ok(());
         }
         let path = self.committed.path.clone();
-        self.write_pending().map_err(|error| failed(error, path.display()))?;
+        self.texts_committed += self.write_pending().map_err(|error| failed(error, path.display()))?;
         for pending in self.pending.values_mut() {
             pending.rows = HashMap::new();
         }
@@ -155,12 +173,21 @@ impl Store {
         Ok(())
     }
 
-    fn write_pending(&self) -> Result<(), redb::Error> {
+    /// Returns how many texts are committed with the rows that hold their numbers.
+    fn write_pending(&self) -> Result<u32, redb::Error> {
         let transaction = self.database.begin_write()?;
+        let mut texts_new = 0;
+        {
+            let mut texts = transaction.open_table(TEXTS)?;
+            for (number, text) in self.texts.since(self.texts_committed) {
+                texts.insert(number, &*text)?;
+                texts_new += 1;
+            }
+        }
         for (table, pending) in self.pending.iter().filter(|(_, pending)| !pending.rows.is_empty()) {
             let mut changes: Vec<_> = pending.rows.iter().collect();
             changes.sort_unstable_by_key(|(key, _)| *key);
-            let mut rows = transaction.open_table(definition(table))?;
+            let mut rows = transaction.open_table(definition(&format!("{PREFIX}{table}")))?;
             for (key, row) in changes {
                 match row {
                     Some(row) => drop(rows.insert(row_key(key), &**row)?),
@@ -168,7 +195,17 @@ impl Store {
                 }
             }
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        Ok(texts_new)
+    }
+}
+
+fn read_texts(database: &Database) -> Result<Vec<Arc<str>>, redb::Error> {
+    let reading = database.begin_read()?;
+    match reading.open_table(TEXTS) {
+        Ok(texts) => texts.iter()?.map(|text| Ok(text?.1.value().into())).collect(),
+        Err(TableError::TableDoesNotExist(_)) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -17,12 +17,13 @@ use storage::{
 
 use crate::{
     lock,
+    rows::Texts,
     store::{self, Store},
     unsynced::Unsynced,
 };
 
 /// Of the database's pages in this process; all others are in the system's page cache.
-const CACHE_BYTES: usize = 128 << 20;
+const CACHE_BYTES: usize = 256 << 20;
 
 /// Tables in one file, `<folder>/tables.redb`. They need not be made: they are there, and empty, when first asked. A
 /// table's first item decides whether its items have a sort key.
@@ -34,6 +35,7 @@ const CACHE_BYTES: usize = 128 << 20;
 /// A query reads its whole partition, and one of an index the whole table: neither is for large ones.
 pub struct DiskTables {
     path: PathBuf,
+    texts: Arc<Texts>,
     store: Mutex<Store>,
 }
 
@@ -49,8 +51,8 @@ impl DiskTables {
             Ok(Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend)?)
         };
         let database = open().map_err(|error| store::failed(error, path.display()))?;
-        let store = Mutex::new(Store::new(database, path.clone())?);
-        Ok(Self { path, store })
+        let store = Store::new(database, path.clone())?;
+        Ok(Self { path, texts: Arc::clone(store.texts()), store: Mutex::new(store) })
     }
 
     /// Commits what has gathered.
@@ -76,7 +78,7 @@ impl DiskTables {
             None if Arc::ptr_eq(&seen, store.committed()) => row,
             None => store.get(table, &key)?,
         };
-        let current = row.map(|row| decode(table, &key, &row)).transpose()?;
+        let current = row.map(|row| self.texts.decode(table, &key, &row)).transpose()?;
         if !condition.holds(current.as_ref()) {
             return Ok(Outcome::Refused(current));
         }
@@ -117,7 +119,7 @@ impl Tables for DiskTables {
         };
         let row = |(key, pending): (&Key, Option<Option<Box<[u8]>>>)| {
             let row = pending.map_or_else(|| committed.get(table, key), Ok)?;
-            row.map(|row| decode(table, key, &row)).transpose()
+            row.map(|row| self.texts.decode(table, key, &row)).transpose()
         };
         keys.iter().zip(pending).map(row).collect()
     }
@@ -125,7 +127,7 @@ impl Tables for DiskTables {
     async fn put(&self, table: &str, item: Item, condition: Condition) -> Result<Outcome, StorageError> {
         let key = check_item(table, &item)?;
         check_condition(&key.address(table), &condition)?;
-        let row = encode(table, &key, item)?;
+        let row = self.texts.encode(table, &key, &item)?;
         self.change(table, key, &condition, |_| Ok(Some(row)))
     }
 
@@ -133,7 +135,7 @@ impl Tables for DiskTables {
         let mut rows = Vec::with_capacity(items.len());
         for item in items {
             let key = check_item(table, &item)?;
-            rows.push((encode(table, &key, item)?, key));
+            rows.push((self.texts.encode(table, &key, &item)?, key));
         }
         let mut store = lock(&self.store);
         rows.iter().try_for_each(|(_, key)| store.check_key(table, key))?;
@@ -151,7 +153,7 @@ impl Tables for DiskTables {
         check_update(table, key, &update)?;
         check_condition(&key.address(table), &condition)?;
         self.change(table, key.clone(), &condition, |current| {
-            Ok(Some(encode(table, key, update.applied(table, key, current)?)?))
+            Ok(Some(self.texts.encode(table, key, &update.applied(table, key, current)?)?))
         })
     }
 
@@ -172,7 +174,7 @@ impl Tables for DiskTables {
         committed.each(&query.table, first.unwrap_or_default(), |(pk, sk), row| {
             let within = first.is_none() || pk == partition;
             if within {
-                items.push(decode(&query.table, &key_of(&query.table, pk, sk)?, row)?);
+                items.push(self.texts.decode(&query.table, &key_of(&query.table, pk, sk)?, row)?);
             }
             Ok(within)
         })?;
@@ -187,7 +189,7 @@ impl Tables for DiskTables {
         for write in writes {
             let (name, key) = write.target()?;
             store.check_key(name, &key)?;
-            let current = store.get(name, &key)?.map(|row| decode(name, &key, &row)).transpose()?;
+            let current = store.get(name, &key)?.map(|row| self.texts.decode(name, &key, &row)).transpose()?;
             let held = write.condition().holds(current.as_ref());
             refused.push(!held);
             if held {
@@ -198,7 +200,7 @@ impl Tables for DiskTables {
                     Write::Delete { .. } => None,
                     Write::Check { .. } => continue,
                 };
-                let row = after.map(|item| encode(&name, &key, item)).transpose()?;
+                let row = after.map(|item| self.texts.encode(&name, &key, &item)).transpose()?;
                 changes.push((name, key, row));
             }
         }
@@ -214,19 +216,6 @@ impl Tables for DiskTables {
 fn key_of(table: &str, pk: &[u8], sk: &[u8]) -> Result<Key, StorageError> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|error| unreadable(table, &error));
     Ok(Key { partition: text(pk)?, sort: if sk.is_empty() { None } else { Some(text(sk)?) } })
-}
-
-/// A row is the item as JSON, without its key.
-fn encode(table: &str, key: &Key, mut item: Item) -> Result<Box<[u8]>, StorageError> {
-    item.swap_remove("pk");
-    item.swap_remove("sk");
-    serde_json::to_vec(&item).map(Vec::into_boxed_slice).map_err(|error| unreadable(&key.address(table), &error))
-}
-
-fn decode(table: &str, key: &Key, row: &[u8]) -> Result<Item, StorageError> {
-    let mut item: Item = serde_json::from_slice(row).map_err(|error| unreadable(&key.address(table), &error))?;
-    item.extend(key.attributes());
-    Ok(item)
 }
 
 fn unreadable(what: &str, error: &impl fmt::Display) -> StorageError {

@@ -19,8 +19,19 @@ const WINDOW: usize = 3;
 
 /// A job by its place in line, from 1; 0 stands for none.
 pub type Place = u8;
-/// Which keys a job touches.
-pub type Keys = [bool; KEYS];
+/// What a job has for each key.
+pub type Keys = [Touch; KEYS];
+
+/// What a job has for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Touch {
+    /// Nothing.
+    No,
+    /// Something new: apply makes a version of it.
+    New,
+    /// Only what the artifact has taken before: it is looked up, and apply makes no version.
+    Known,
+}
 
 /// The model.
 #[derive(Debug, Clone)]
@@ -304,9 +315,18 @@ impl Job {
         }
     }
 
+    /// Whether a stage has something to do for a key.
+    fn works_on(&self, stage: Stage, key: usize) -> bool {
+        match self.keys[key] {
+            Touch::No => false,
+            Touch::New => true,
+            Touch::Known => stage == Stage::Prefetch,
+        }
+    }
+
     /// The partitions of a stage that are not committed.
     fn undone(&self, stage: Stage) -> impl Iterator<Item = usize> {
-        (0..KEYS).filter(move |&key| self.keys[key] && !self.done(stage, key))
+        (0..KEYS).filter(move |&key| self.works_on(stage, key) && !self.done(stage, key))
     }
 }
 

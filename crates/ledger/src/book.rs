@@ -204,6 +204,16 @@ impl Book {
         self.get(ledger, &batch_row(batch)).await
     }
 
+    /// All batches whose name begins like this, by name.
+    pub async fn batch_records(&self, ledger: &LedgerId, prefix: &str) -> Result<Vec<BatchRecord>, StorageError> {
+        self.all(ledger, &batch_row(prefix)).await
+    }
+
+    /// Why manifests were not taken, of all batches whose name begins like this, by name.
+    pub async fn faults(&self, ledger: &LedgerId, prefix: &str) -> Result<Vec<FaultRecord>, StorageError> {
+        self.all(ledger, &fault_row(prefix)).await
+    }
+
     /// A job.
     pub async fn job(&self, ledger: &LedgerId, job: JobNumber) -> Result<Option<Job>, StorageError> {
         self.get(ledger, &job_row(job)).await
@@ -220,8 +230,8 @@ impl Book {
         self.tables.put(&self.table, item, Condition::Always).await.map(|_| ())
     }
 
-    /// Forgets it.
-    pub(crate) async fn drop_fault(&self, ledger: &LedgerId, batch: &str) -> Result<(), StorageError> {
+    /// Forgets why a manifest of that name was not taken.
+    pub async fn drop_fault(&self, ledger: &LedgerId, batch: &str) -> Result<(), StorageError> {
         self.tables.delete(&self.table, &key(ledger, &fault_row(batch)), Condition::Always).await.map(|_| ())
     }
 
@@ -382,11 +392,7 @@ impl Book {
         Write::Update { table: self.table.clone(), key: key(ledger, row), update, condition }
     }
 
-    pub(crate) async fn get<T: DeserializeOwned>(
-        &self,
-        ledger: &LedgerId,
-        row: &str,
-    ) -> Result<Option<T>, StorageError> {
+    async fn get<T: DeserializeOwned>(&self, ledger: &LedgerId, row: &str) -> Result<Option<T>, StorageError> {
         self.tables.get(&self.table, &key(ledger, row)).await?.map(from_item).transpose()
     }
 

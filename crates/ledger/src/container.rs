@@ -32,7 +32,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const fn magic(self) -> [u8; 8] {
+    pub(crate) const fn magic(self) -> [u8; 8] {
         let kind = match self {
             Self::Reduced => b'r',
             Self::Stateless => b's',
@@ -110,20 +110,25 @@ impl Builder {
     }
 
     pub(crate) fn finish(mut self) -> (Vec<u8>, Vec<Section>) {
-        let start = self.out.len();
-        for section in &self.sections {
-            for number in [u64::from(section.number), section.offset, section.length, section.records] {
-                put_varint(&mut self.out, number);
-            }
-            self.out.extend_from_slice(&section.checksum.to_le_bytes());
-        }
-        let directory = self.out.get(start..).unwrap_or_default();
-        let (length, checksum) = (directory.len() as u64, XxHash3_64::oneshot(directory));
-        self.out.extend_from_slice(&length.to_le_bytes());
-        self.out.extend_from_slice(&checksum.to_le_bytes());
-        self.out.extend_from_slice(&self.kind.magic());
+        put_directory(&mut self.out, self.kind, &self.sections);
         (self.out, self.sections)
     }
+}
+
+/// Writes what stands behind the sections.
+pub(crate) fn put_directory(out: &mut Vec<u8>, kind: Kind, sections: &[Section]) {
+    let start = out.len();
+    for section in sections {
+        for number in [u64::from(section.number), section.offset, section.length, section.records] {
+            put_varint(out, number);
+        }
+        out.extend_from_slice(&section.checksum.to_le_bytes());
+    }
+    let directory = out.get(start..).unwrap_or_default();
+    let (length, checksum) = (directory.len() as u64, XxHash3_64::oneshot(directory));
+    out.extend_from_slice(&length.to_le_bytes());
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out.extend_from_slice(&kind.magic());
 }
 
 /// The sections of a whole file.

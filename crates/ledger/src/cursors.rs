@@ -35,12 +35,6 @@ pub(crate) async fn of_job(
     Ok(rows.into_iter().map(|row| (row.part, row.confirmed)).collect())
 }
 
-/// How many puts of a part-file are acknowledged.
-pub(crate) async fn of_part(book: &Book, run: &RunInput, part: PartRef) -> Result<u64, StorageError> {
-    let row: Option<CursorRow> = book.get(&run.ledger, &row(run.job, part)).await?;
-    Ok(row.map_or(0, |row| row.confirmed))
-}
-
 /// So many puts of a part-file are acknowledged. Where more are already, that stands.
 pub(crate) async fn advance(book: &Book, run: &RunInput, part: PartRef, confirmed: u64) -> Result<(), StorageError> {
     let set = [("partition", json!(part.partition)), ("part", json!(part.part)), (CONFIRMED, json!(confirmed))];

@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 use environment::{ConfigError, parsed, text};
 use error_class::{Classified, ErrorClass};
-use futures::{FutureExt, StreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use storage::{ByteRange, Cache, Clock, Objects, Tables, objects::read_range};
+use storage::{ByteRange, Cache, Clock, Objects, StorageError, Tables, objects::read_range};
 use tracing::{info, warn};
 
 use crate::{
@@ -63,6 +63,8 @@ const PUTS_AT_ONCE: usize = 64;
 const WINDOW_PUTS: usize = 1_024;
 /// The lines of a window are held in memory, for the cache.
 const WINDOW_BYTES_MAX: u64 = 16 << 20;
+/// Sidecars that are read ahead.
+const SIDECARS_AHEAD: usize = 4;
 /// How often the cursor and the lease are written. What was put behind the cursor is put again by whoever goes on.
 const CURSOR_SECONDS: i64 = 5;
 /// Tries of a window in a row that get nothing done, before the worker gives up.
@@ -100,6 +102,8 @@ struct Shift<'a> {
     run: &'a RunInput,
     policy: &'a Policy,
     until: Timestamp,
+    /// When the cursor and the lease were last written.
+    kept_at: Timestamp,
     /// Puts under way at once: fewer after a refusal, slowly more again.
     at_once: usize,
     puts: u64,
@@ -143,14 +147,28 @@ impl IndexWorker {
         }
         let manifest = apply_manifest(&self.workplace, run, &entered.job).await?;
         let parts: HashMap<PartRef, &PartWritten> = manifest.all().collect();
-        let mut shift = Shift { run, policy: entered.policy(), until, at_once: PUTS_AT_ONCE, puts: 0 };
-        let mut progress = Progress::On;
+        let cursors = cursors::of_job(&self.workplace.book, &run.ledger, run.job).await?;
+        let mut unfinished = Vec::new();
         for place in &task.parts {
-            let written = parts.get(place).ok_or_else(|| LedgerError::StepMissing {
+            let missing = || LedgerError::StepMissing {
                 what: format!("part-file {} of partition {}", place.part, place.partition),
                 job: run.job,
-            })?;
-            progress = self.index_part(&mut shift, *place, written).await?;
+            };
+            let written = *parts.get(place).ok_or_else(missing)?;
+            let confirmed = cursors.get(place).copied().unwrap_or_default();
+            if confirmed < written.artifacts {
+                unfinished.push((*place, written, confirmed));
+            }
+        }
+        let mut shift =
+            Shift { run, policy: entered.policy(), until, kept_at: self.clock.now(), at_once: PUTS_AT_ONCE, puts: 0 };
+        let mut progress = Progress::On;
+        // A job can have thousands of small part-files: the next sidecars are read while the entries of one are put.
+        let sidecars: Vec<_> = unfinished.iter().map(|(_, written, _)| self.sidecar(written).boxed()).collect();
+        let mut sidecars = stream::iter(sidecars).buffered(SIDECARS_AHEAD);
+        for (place, written, confirmed) in &unfinished {
+            let Some(sidecar) = sidecars.try_next().await? else { break };
+            progress = self.index_part(&mut shift, *place, written, &sidecar, *confirmed).await?;
             if progress != Progress::On {
                 break;
             }
@@ -160,20 +178,21 @@ impl IndexWorker {
         Ok(Done {})
     }
 
+    async fn sidecar(&self, written: &PartWritten) -> Result<Bytes, LedgerError> {
+        self.workplace.written(&self.workplace.data(&written.sidecar.key), written.sidecar.bytes).await
+    }
+
     async fn index_part(
         &self,
         shift: &mut Shift<'_>,
         place: PartRef,
         written: &PartWritten,
+        sidecar: &[u8],
+        confirmed: u64,
     ) -> Result<Progress, LedgerError> {
-        let confirmed = cursors::of_part(&self.workplace.book, shift.run, place).await?;
-        if confirmed >= written.artifacts {
-            return Ok(Progress::On);
-        }
         let at = self.workplace.data(&written.sidecar.key);
-        let bytes = self.workplace.written(&at, written.sidecar.bytes).await?;
         let corrupt = |source| LedgerError::File { file: at.to_string(), source };
-        let sidecar = Sidecar::open(&bytes).map_err(corrupt)?;
+        let sidecar = Sidecar::open(sidecar).map_err(corrupt)?;
         let entries: Vec<SidecarEntry<'_>> = sidecar.clone().collect::<Result<_, _>>().map_err(corrupt)?;
         if entries.len() as u64 != written.artifacts
             || sidecar.file() != written.lines.key
@@ -187,22 +206,22 @@ impl IndexWorker {
         if part.confirmed > confirmed {
             // Also after an error: what is acknowledged is acknowledged. The first error is the one to tell of.
             let kept = self.keep_cursor(shift, &part).await;
-            return put.and_then(|progress| kept.map(|()| progress));
+            return put.and_then(|progress| kept.map(|()| progress).map_err(LedgerError::from));
         }
         put
     }
 
     /// Puts the entries behind the cursor, window by window.
     async fn put_all(&self, shift: &mut Shift<'_>, part: &mut Part<'_>) -> Result<Progress, LedgerError> {
-        let mut kept_at = self.clock.now();
         while let Some(window) = next_window(part.entries, part.confirmed) {
             let now = self.clock.now();
             if now >= shift.until {
                 return Ok(Progress::OutOfTime);
             }
-            if now.duration_since(kept_at).as_secs() >= CURSOR_SECONDS {
+            if now.duration_since(shift.kept_at).as_secs() >= CURSOR_SECONDS {
                 self.keep_cursor(shift, part).await?;
-                kept_at = now;
+                self.workplace.turns.renew(&shift.run.who(), shift.policy).await?;
+                shift.kept_at = now;
             }
             let (put, lines) =
                 futures::join!(self.put_window(shift, part.sidecar, window), self.lines(part.sidecar, window));
@@ -260,7 +279,7 @@ impl IndexWorker {
             }
             shift.at_once = (shift.at_once / 2).max(1);
             warn!(left = left.len(), at_once = shift.at_once, error = error_class::chain(&error), "index puts held up");
-            tokio::time::sleep(pause).await;
+            self.clock.sleep(pause).await;
             pause *= 2;
             pending = left;
         }
@@ -319,11 +338,9 @@ impl IndexWorker {
         window.iter().filter_map(line).collect()
     }
 
-    /// Writes down how far it is, and that it lives.
-    async fn keep_cursor(&self, shift: &Shift<'_>, part: &Part<'_>) -> Result<(), LedgerError> {
-        cursors::advance(&self.workplace.book, shift.run, part.place, part.confirmed as u64).await?;
-        self.workplace.turns.renew(&shift.run.who(), shift.policy).await?;
-        Ok(())
+    /// Writes down how far it is.
+    async fn keep_cursor(&self, shift: &Shift<'_>, part: &Part<'_>) -> Result<(), StorageError> {
+        cursors::advance(&self.workplace.book, shift.run, part.place, part.confirmed as u64).await
     }
 }
 

@@ -69,10 +69,10 @@ pub(crate) fn read<'a>(
     Lines { records: writer.into_bytes(), places, faults }
 }
 
-/// Cuts JSON lines into ranges, in one pass over their bytes: the same lines that [`read`] sees, and what it takes for
-/// empty passed over.
+/// Cuts JSON lines into ranges, in one pass over their bytes: the same lines that [`reduce`](crate::reduce) sees, and
+/// what it takes for empty passed over.
 #[derive(Debug)]
-pub(crate) struct LineSplitter {
+pub struct LineSplitter {
     plan: SplitPlan,
     /// The first bytes, until there are enough to see a byte order mark; `None` from then on.
     lead: Option<Vec<u8>>,
@@ -89,7 +89,7 @@ pub(crate) struct LineSplitter {
 
 impl LineSplitter {
     /// A splitter at the beginning of an input.
-    pub(crate) fn new(plan: SplitPlan) -> Self {
+    pub fn new(plan: SplitPlan) -> Self {
         Self {
             plan,
             lead: Some(Vec::with_capacity(3)),
@@ -104,7 +104,7 @@ impl LineSplitter {
     }
 
     /// Scans the next block.
-    pub(crate) fn push(&mut self, block: &[u8]) -> Result<(), StructureError> {
+    pub fn push(&mut self, block: &[u8]) -> Result<(), StructureError> {
         let Some(lead) = &mut self.lead else { return self.scan(block) };
         let (more, rest) = block.split_at(block.len().min(3 - lead.len()));
         lead.extend_from_slice(more);
@@ -116,7 +116,7 @@ impl LineSplitter {
     }
 
     /// Ends the input.
-    pub(crate) fn finish(mut self) -> Result<Split, StructureError> {
+    pub fn finish(mut self) -> Result<Split, StructureError> {
         self.begin()?;
         self.close_range(self.position)?;
         Ok(Split { header: None, ranges: self.done, records: self.records, bytes: self.position })

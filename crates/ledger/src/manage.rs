@@ -101,8 +101,13 @@ impl Manager {
     /// end, so that the alarm is raised.
     async fn tick(&self) -> Result<Managed, LedgerError> {
         let ledgers = self.definitions.list(None).await?;
-        let mut looks = stream::iter(&ledgers)
-            .map(|ledger| async move { (ledger, self.look(ledger).await) })
+        let count = ledgers.len();
+        // Owned, so that this can be sent between threads.
+        let mut looks = stream::iter(ledgers)
+            .map(|ledger| async move {
+                let looked = self.look(&ledger).await;
+                (ledger, looked)
+            })
             .buffer_unordered(LEDGERS_AT_ONCE);
         let (mut parked, mut live, mut failure) = (0, 0, None);
         while let Some((ledger, looked)) = looks.next().await {
@@ -115,7 +120,7 @@ impl Manager {
             }
         }
         drop(looks);
-        info!(ledgers = ledgers.len(), jobs_parked = parked, jobs_live = live, "ledgers looked at");
+        info!(ledgers = count, jobs_parked = parked, jobs_live = live, "ledgers looked at");
         failure.map_or(Ok(Managed { jobs_parked: Some(parked), jobs_live: Some(live) }), Err)
     }
 

@@ -1,7 +1,8 @@
 //! A batch's manifest: what closes an interval.
 //!
 //! `batches/<ledger>/<batch>/manifest.json` is written last, after the objects that it names. It says what time the
-//! batch covers, which objects hold its events, and what they add up to.
+//! batch covers, which objects hold its events, and what they add up to. Its JSON Schema is published as
+//! `docs/batch-manifest.schema.json`.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -78,7 +79,7 @@ impl ManifestKey {
 /// The manifest of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "Batch manifest")]
+#[schemars(title = "tieout batch manifest")]
 pub struct BatchManifest {
     /// The source (business entity) whose events these are; one that the ledger declares.
     pub source: String,
@@ -206,6 +207,11 @@ impl BatchManifest {
             return Err(ManifestError::FiguresOfNothing(difference.to_string()));
         }
         Ok(())
+    }
+
+    /// The JSON Schema of the document.
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(BatchManifest).to_value()
     }
 
     /// SHA-256 over what the manifest says, whatever its white space: two manifests with one digest are one batch.

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The longest packed object, once it is unpacked: it is one range, held in memory.
-pub(crate) const UNPACKED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+pub const UNPACKED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// What is wrong with an object of a batch, or with what it says: the batch is refused for it.
 #[derive(Debug, thiserror::Error)]

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use environment::{ConfigError, text};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use storage::{Cache, Clock, Objects, Tables, objects::read_range};
+use storage::{
+    Cache, Clock, Objects, Tables,
+    objects::{ObjectWriter, PutOptions, read_range},
+};
 use tracing::info;
 
 use crate::{
     artifacts::{Artifacts, Found},
     codec::Corrupt,
     combine::{KEYS, read_keys},
-    commits::{CombinedPartition, PrefetchedPartition},
+    commits::{CombinedPartition, PrefetchedPartition, Written},
     error::LedgerError,
     layout::{combined_key, partition_key},
     messages::{Done, PartitionRequest, RunInput},
@@ -61,6 +64,14 @@ pub struct Prefetcher {
     artifacts: Artifacts,
 }
 
+/// What was found, and written.
+#[derive(Debug, Default)]
+struct Gathered {
+    bytes: u64,
+    found: u64,
+    figures: FetchFigures,
+}
+
 impl Prefetcher {
     /// A prefetcher that looks artifacts up in `tables`, `cache` and `objects`, in this order.
     pub fn new(
@@ -91,26 +102,38 @@ impl Prefetcher {
         }
         let combined_at = self.workplace.work(combined_key(&run.ledger, run.job, *partition));
         let combined: CombinedPartition = self.workplace.read(run, &combined_at).await?;
-        let (file, found, figures) = self.gather(run, &combined, &entered).await?;
-        let place = self
-            .workplace
-            .work(format!("{}.versions", attempt_place(run, &format!("{}/{}", Stage::Prefetch, partition.padded()))));
+        let key = format!("{}.versions", attempt_place(run, &format!("{}/{}", Stage::Prefetch, partition.padded())));
+        let place = self.workplace.work(&key);
+        let content_type = Some("application/octet-stream".to_owned());
+        let options = PutOptions { content_type, ..PutOptions::default() };
+        let mut object = self.workplace.objects.writer(&place, options).await?;
+        let Gathered { bytes, found, figures } = match self.gather(run, &combined, &entered, &mut *object).await {
+            Ok(gathered) => {
+                object.finish().await?;
+                gathered
+            }
+            Err(error) => {
+                // The first error is the one to tell of.
+                let _ = object.abort().await;
+                return Err(error);
+            }
+        };
         let FetchFigures { cached, reads, bytes_read } = figures;
-        let keys = combined.artifacts;
-        let file = self.workplace.put(&place, file, "application/octet-stream").await?;
+        let (keys, file) = (combined.artifacts, Written { key, bytes });
         info!(ledger = %run.ledger, job = %run.job, %partition, keys, found, cached, reads, bytes_read, "partition prefetched");
         let commit = PrefetchedPartition { partition: *partition, file, keys, found, cached, reads, bytes_read };
         self.workplace.commit(&at, commit).await?;
         Ok(Done {})
     }
 
-    /// The prefetched file, and how many artifacts are in it.
+    /// Writes the prefetched file to `object`, stretch by stretch.
     async fn gather(
         &self,
         run: &RunInput,
         combined: &CombinedPartition,
         entered: &Entered,
-    ) -> Result<(Vec<u8>, u64, FetchFigures), LedgerError> {
+        object: &mut dyn ObjectWriter,
+    ) -> Result<Gathered, LedgerError> {
         let at = self.workplace.work(&combined.file.key);
         let corrupt = |source| LedgerError::File { file: at.to_string(), source };
         let missing = || corrupt(Corrupt::new("stateless file", "it has no list of keys"));
@@ -125,19 +148,25 @@ impl Prefetcher {
             return Err(corrupt(Corrupt::new("stateless file", "it has another number of keys than its commit says")));
         }
         let pulse = self.workplace.pulse(run, entered.policy());
-        let (mut writer, mut found, mut figures) = (PrefetchedWriter::default(), 0, FetchFigures::default());
+        let (mut writer, mut gathered) = (PrefetchedWriter::default(), Gathered::default());
         let stretches: Vec<_> =
             keys.chunks(KEYS_A_STRETCH).map(|keys| self.stretch(run, keys, &pulse).boxed()).collect();
         let mut stretches = stream::iter(stretches).buffered(STRETCHES_AT_ONCE);
         while let Some((keys, (versions, fetched))) = stretches.try_next().await? {
-            figures.add(fetched);
+            gathered.figures.add(fetched);
             for (key, version) in keys.iter().zip(&versions) {
-                found += u64::from(version.is_some());
+                gathered.found += u64::from(version.is_some());
                 writer.push(key, version.as_ref().map(|Found { entry, line }| (entry, &**line)));
             }
+            let piece = writer.take();
+            gathered.bytes += piece.len() as u64;
+            object.write(piece.into()).await?;
         }
         drop(stretches);
-        Ok((writer.finish(), found, figures))
+        let last = writer.finish();
+        gathered.bytes += last.len() as u64;
+        object.write(last.into()).await?;
+        Ok(gathered)
     }
 
     /// The current versions of some keys.

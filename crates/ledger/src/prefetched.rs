@@ -4,26 +4,40 @@
 //! more than the number of the file's name among those named so far (the name follows where it is new), the offset, the
 //! sequence, and the version's line.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, hash::Hasher as _};
+
+use twox_hash::XxHash3_64;
 
 use crate::{
     codec::{Corrupt, Cursor, put_bytes, put_varint},
-    container::{self, Builder, Kind},
+    container::{self, Kind, Section},
     index_entry::IndexEntry,
     sequence::BatchSequence,
 };
 
-/// Writes the file.
-#[derive(Debug)]
+/// Writes the file, piece by piece: the longest is as long as what a partition's artifacts were.
 pub struct PrefetchedWriter {
-    file: Builder,
+    /// What was not taken yet.
+    out: Vec<u8>,
+    /// How many bytes of it are the file's beginning, and not its section.
+    heading: usize,
+    /// Bytes of the section that were taken, and their hash.
+    taken: u64,
+    hash: XxHash3_64,
     names: HashMap<String, u64>,
     records: u64,
 }
 
 impl Default for PrefetchedWriter {
     fn default() -> Self {
-        Self { file: Builder::new(Kind::Prefetched, 0), names: HashMap::new(), records: 0 }
+        let out = Kind::Prefetched.magic().to_vec();
+        Self { heading: out.len(), out, taken: 0, hash: XxHash3_64::new(), names: HashMap::new(), records: 0 }
+    }
+}
+
+impl fmt::Debug for PrefetchedWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrefetchedWriter").field("records", &self.records).finish_non_exhaustive()
     }
 }
 
@@ -31,7 +45,7 @@ impl PrefetchedWriter {
     /// Adds a key, in order: its index entry and the line that stands there, or `None` where a consistent read of the
     /// index has found nothing. A key that was not answered is neither.
     pub fn push(&mut self, key: &str, found: Option<(&IndexEntry, &[u8])>) {
-        let out = self.file.body();
+        let out = &mut self.out;
         put_bytes(out, key.as_bytes());
         self.records += 1;
         let Some((entry, line)) = found else {
@@ -52,10 +66,23 @@ impl PrefetchedWriter {
         put_bytes(out, line);
     }
 
-    /// The file to write.
+    /// The next bytes of the file, as far as they are known.
+    pub fn take(&mut self) -> Vec<u8> {
+        let piece = std::mem::take(&mut self.out);
+        let section = piece.get(std::mem::take(&mut self.heading)..).unwrap_or_default();
+        self.hash.write(section);
+        self.taken += section.len() as u64;
+        piece
+    }
+
+    /// The last bytes of the file: all of it, where none was taken before.
     pub fn finish(mut self) -> Vec<u8> {
-        self.file.end_section(0, self.records);
-        self.file.finish().0
+        let offset = Kind::Prefetched.magic().len() as u64;
+        let mut piece = self.take();
+        let section =
+            Section { number: 0, offset, length: self.taken, records: self.records, checksum: self.hash.finish() };
+        container::put_directory(&mut piece, Kind::Prefetched, &[section]);
+        piece
     }
 }
 
@@ -106,5 +133,47 @@ impl<'a> PrefetchedReader<'a> {
         let file = file.ok_or_else(|| self.cursor.corrupt("a file is not named"))?;
         let (offset, sequence) = (self.cursor.varint()?, BatchSequence::new(self.cursor.varint()?));
         Ok(Some((key, Some(Version { file, offset, sequence, line: self.cursor.bytes()? }))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However the file is taken, it is the same, and what was found comes back.
+    #[test]
+    fn pieces_make_the_whole() {
+        let entry = |number: u64| IndexEntry {
+            file: format!("file-{}", number % 3),
+            offset: number * 10,
+            length: 6,
+            sequence: BatchSequence::new(number + 1),
+        };
+        let keys: Vec<String> = (0..100).map(|number| format!("k{number:03}")).collect();
+        let write = |every: usize| {
+            let (mut writer, mut file) = (PrefetchedWriter::default(), Vec::new());
+            for (number, key) in keys.iter().enumerate() {
+                let entry = entry(number as u64);
+                let line = format!("line{:02}", number % 100);
+                writer.push(key, (number % 7 != 0).then_some((&entry, line.as_bytes())));
+                if number % every == 0 {
+                    file.extend(writer.take());
+                }
+            }
+            file.extend(writer.finish());
+            file
+        };
+        let whole = write(usize::MAX);
+        for every in [1, 2, 33] {
+            assert_eq!(write(every), whole);
+        }
+        assert_eq!(container::section(&PrefetchedWriter::default().finish(), Kind::Prefetched, 0).unwrap(), b"");
+        let mut reader = PrefetchedReader::open(&whole).unwrap();
+        for (number, key) in keys.iter().enumerate() {
+            let (found, version) = reader.next_record().unwrap().unwrap();
+            let expected = (number % 7 != 0).then(|| entry(number as u64));
+            assert_eq!((found, version.map(|version| version.entry())), (key.as_str(), expected));
+        }
+        assert_eq!(reader.next_record().unwrap().map(|(key, _)| key), None);
     }
 }

@@ -72,10 +72,13 @@ pub(crate) fn ranges_tie_out(
     ranges: &[ReducedRange],
 ) -> Result<(), LedgerError> {
     same(|| format!("job {job}, ranges against their commits"), "ranges", split.count, chunks.len() as u64)?;
+    let mut cut: BTreeMap<(BatchSequence, u32), u64> = BTreeMap::new();
+    for chunk in chunks {
+        *cut.entry((chunk.batch, chunk.object)).or_default() += chunk.records;
+    }
     for (batch, pinned) in &split.batches {
         for (place, object) in (0..).zip(&pinned.objects) {
-            let of_object = chunks.iter().filter(|chunk| (chunk.batch, chunk.object) == (*batch, place));
-            let cut = of_object.map(|chunk| chunk.records).sum();
+            let cut = cut.get(&(*batch, place)).copied().unwrap_or_default();
             same(|| format!("{}, manifest against ranges", object.key), "records", object.records, cut)?;
         }
     }

@@ -190,7 +190,7 @@ mod tests {
             assert_eq!(unpack(packing, &packed(packing, b""), 99).unwrap(), b"");
         }
         let skippable = [&b"\x50\x2A\x4D\x18\x03\0\0\0abc"[..], &packed(Packing::Zstd, b"id\n1\n")].concat();
-        assert_eq!(unpack(Packing::Zstd, &skippable, 9).unwrap(), b"id\n1\n");
+        assert_eq!(unpack(Packing::Zstd, &skippable, 99).unwrap(), b"id\n1\n");
     }
 
     #[test]

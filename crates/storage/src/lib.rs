@@ -12,7 +12,7 @@
 //! | [`Cache`] | Valkey / Redis | what may be forgotten at any time |
 //! | [`Mailer`] | SES | mail to people |
 //! | [`Workflows`] | Step Functions | starting runs, answering waiting tasks |
-//! | [`Clock`] | the system clock | the time, so that tests can set it |
+//! | [`Clock`] | the system clock | the time and pauses, so that tests can set them |
 
 pub mod cache;
 pub mod clock;

@@ -78,3 +78,9 @@ pub fn invoke(function: &str, event: Option<&Path>) -> Ran {
     command.args(["-m", "local", "with-stack"]).arg(python).args(["-m", "local.invoke", function]).args(event);
     Ran::of(command.current_dir(root()).output().expect("python3 made the stack, so it is here"))
 }
+
+/// Runs a line of Python in the project's folder: what `make` does with the stack's services.
+pub fn python(line: &str) -> Ran {
+    let output = Command::new("python3").args(["-c", line]).current_dir(root()).output();
+    Ran::of(output.expect("python3 made the stack, so it is here"))
+}

@@ -1,8 +1,16 @@
 //! The end-to-end tests' kit: a session on the local stack, and resources of a test's own on it.
 //!
 //! Where the stack is stands in the environment or, failing that, in `.local/env`, which `make up` writes.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test kit: it fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test kit: it fails by panicking"
+)]
 
+pub mod books;
 pub mod command;
 pub mod example;
 pub mod http;
@@ -10,6 +18,7 @@ pub mod large;
 pub mod mail;
 pub mod resources;
 pub mod roles;
+pub mod throttle;
 pub mod workers;
 
 use std::{collections::HashMap, env, fs, path::Path};

@@ -10,8 +10,8 @@ use aws_sdk_s3::types::{
     BucketLocationConstraint, BucketVersioningStatus, CreateBucketConfiguration, Delete, ObjectIdentifier,
     VersioningConfiguration,
 };
-use aws_sdk_sfn::types::StateMachineType;
-use serde_json::json;
+use aws_sdk_sfn::types::{ExecutionStatus, StateMachineType};
+use serde_json::{Value, json};
 use storage::conformance::TestTables;
 
 use crate::Stack;
@@ -188,6 +188,44 @@ impl Role {
     }
 }
 
+/// An execution that waits to be answered, in a machine of its own.
+#[derive(Debug)]
+pub struct WaitingTask {
+    /// The token that it waits with.
+    pub token: String,
+    execution: String,
+    activity: String,
+    machine: Machine,
+}
+
+impl WaitingTask {
+    /// Starts one: an activity takes the token out of the machine.
+    pub async fn start(stack: &Stack) -> Self {
+        let client = aws_sdk_sfn::Client::new(stack.session.sdk_config());
+        let activity = client.create_activity().name(name("activity")).send().await.unwrap().activity_arn;
+        let waits = json!({ "Type": "Task", "Resource": activity, "TimeoutSeconds": 300, "End": true });
+        let machine = Machine::with(stack, &json!({ "StartAt": "Wait", "States": { "Wait": waits } })).await;
+        let started = client.start_execution().state_machine_arn(&machine.arn).input("{}").send().await.unwrap();
+        let task = client.get_activity_task().activity_arn(&activity).worker_name("conformance").send().await.unwrap();
+        Self { token: task.task_token.unwrap(), execution: started.execution_arn, activity, machine }
+    }
+
+    /// Waits for the execution's end, and deletes everything. What the execution was told, if it ended well.
+    pub async fn end(self) -> Option<String> {
+        let client = &self.machine.client;
+        let ended = loop {
+            let found = client.describe_execution().execution_arn(&self.execution).send().await.unwrap();
+            if found.status != ExecutionStatus::Running {
+                break found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
+        client.delete_activity().activity_arn(&self.activity).send().await.unwrap();
+        self.machine.delete().await;
+        ended.output
+    }
+}
+
 /// A Standard state machine that ends at once.
 #[derive(Debug)]
 pub struct Machine {
@@ -200,12 +238,16 @@ pub struct Machine {
 impl Machine {
     /// Makes one.
     pub async fn create(stack: &Stack) -> Self {
+        Self::with(stack, &json!({ "StartAt": "End", "States": { "End": { "Type": "Succeed" } } })).await
+    }
+
+    async fn with(stack: &Stack, definition: &Value) -> Self {
         let client = aws_sdk_sfn::Client::new(stack.session.sdk_config());
         let role = Role::create(stack).await;
         let created = client
             .create_state_machine()
             .name(name("machine"))
-            .definition(r#"{"StartAt": "End", "States": {"End": {"Type": "Succeed"}}}"#)
+            .definition(definition.to_string())
             .role_arn(&role.arn)
             .r#type(StateMachineType::Standard)
             .send()

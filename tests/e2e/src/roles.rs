@@ -23,8 +23,8 @@ pub enum Act {
     Put(&'static str),
     /// Read a whole table.
     Scan(&'static str),
-    /// Start a run.
-    StartRun,
+    /// Start an execution of a machine of the stack.
+    Start(&'static str),
     /// Send a mail.
     SendMail,
     /// Take on the role that signs links.
@@ -112,8 +112,8 @@ impl Double {
                 put.send().await.err().map(|error| code(&error))
             }
             Act::Scan(table) => tables.scan().table_name(table).send().await.err().map(|error| code(&error)),
-            Act::StartRun => {
-                let machine = format!("arn:aws:states:us-east-1:{}:stateMachine:tieout-intake", self.account);
+            Act::Start(machine) => {
+                let machine = format!("arn:aws:states:us-east-1:{}:stateMachine:tieout-{machine}", self.account);
                 // No JSON: what is allowed is refused for that, and nothing is started.
                 let start = self.workflows.start_execution().state_machine_arn(machine).input("none");
                 start.send().await.err().map(|error| code(&error))

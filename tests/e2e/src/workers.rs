@@ -35,6 +35,13 @@ impl Worker {
         self.signal("-STOP");
     }
 
+    /// The most memory that it has had so far, in bytes; `None` once it has ended.
+    pub fn peak_bytes(self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).ok()?;
+        let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().strip_suffix(" kB")?;
+        Some(kibibytes.parse::<u64>().ok()? * 1024)
+    }
+
     /// One that has ended meanwhile is as good.
     fn signal(self, kind: &str) {
         let _ = Command::new("kill").args([kind, &self.0.to_string()]).output();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_adapters::{CacheConfig, Limits, ValkeyCache};
 use e2e::{
     Stack, http,
-    resources::{Bucket, Machine, OwnTables, Role, verify_sender},
+    resources::{Bucket, Machine, OwnTables, Role, WaitingTask, verify_sender},
 };
 use storage::{
     Clock, Links, Location, Objects, StorageError, Tables, Workflows,
@@ -68,6 +68,15 @@ async fn workflows() {
     let machine = Machine::create(&stack).await;
     conformance::workflows(&stack.session.workflows(), &machine.arn, "conformance").await;
     machine.delete().await;
+}
+
+#[tokio::test]
+async fn a_task_that_waits() {
+    let stack = Stack::connect().await;
+    let task = WaitingTask::start(&stack).await;
+    conformance::waiting_task(&stack.session.workflows(), &task.token).await;
+    let told: serde_json::Value = serde_json::from_str(&task.end().await.unwrap()).unwrap();
+    assert_eq!(told, serde_json::json!({ "fence": 1 }));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use e2e::{
     DATA, INPUT, Stack, WORK,
     command::invoke,
     roles::{
-        Act::{Delete, Get, List, Put, Read, Scan, SendMail, SignLinks, StartRun, Write},
+        Act::{Delete, Get, List, Put, Read, Scan, SendMail, SignLinks, Start, Write},
         Double,
     },
 };
@@ -37,13 +37,13 @@ async fn a_role_may_do_its_work_and_nothing_else() {
     let roles = [
         (
             "FileArrivalRole",
-            &[Read(INPUT, UPLOAD), List(INPUT), Put("tieout-runs"), StartRun][..],
+            &[Read(INPUT, UPLOAD), List(INPUT), Put("tieout-runs"), Start("intake")][..],
             &[Read(WORK, PLAN), Read(DATA, OUTPUT), Write(DATA, END), Get("tieout-feeds"), SendMail, SignLinks][..],
         ),
         (
             "SplitterRole",
             &[Read(INPUT, UPLOAD), Write(WORK, PLAN), Get("tieout-feeds")],
-            &[Read(DATA, OUTPUT), Write(DATA, END), Get("tieout-rejects"), StartRun, SendMail, SignLinks],
+            &[Read(DATA, OUTPUT), Write(DATA, END), Get("tieout-rejects"), Start("intake"), SendMail, SignLinks],
         ),
         (
             "ChunkProcessorRole",
@@ -53,7 +53,7 @@ async fn a_role_may_do_its_work_and_nothing_else() {
                 Write(WORK, PLAN),
                 Write(DATA, END),
                 Get("tieout-feeds"),
-                StartRun,
+                Start("intake"),
                 SendMail,
                 SignLinks,
             ],
@@ -61,7 +61,7 @@ async fn a_role_may_do_its_work_and_nothing_else() {
         (
             "MergerRole",
             &[Read(WORK, PLAN), Write(DATA, OUTPUT), Delete(DATA, OUTPUT), Read(INPUT, UPLOAD)],
-            &[Write(WORK, PLAN), Get("tieout-feeds"), Get("tieout-reference"), StartRun, SendMail, SignLinks],
+            &[Write(WORK, PLAN), Get("tieout-feeds"), Get("tieout-reference"), Start("intake"), SendMail, SignLinks],
         ),
         (
             "EmailerRole",
@@ -72,7 +72,7 @@ async fn a_role_may_do_its_work_and_nothing_else() {
                 Read(DATA, OUTPUT),
                 Write(DATA, OUTPUT),
                 Get("tieout-feeds"),
-                StartRun,
+                Start("intake"),
             ],
         ),
     ];

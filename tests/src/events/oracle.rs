@@ -58,6 +58,8 @@ pub struct Oracle {
     keep: Keep,
     artifacts: BTreeMap<String, Vec<Taken>>,
     batches: BTreeMap<u64, Figures>,
+    /// Every event that counts, by order and id, where an id counts once for ever.
+    ever: Option<HashMap<(String, String), Event>>,
 }
 
 /// An event that counts, and where it stood.
@@ -74,10 +76,17 @@ type Sums = BTreeMap<Currency, i128>;
 impl Oracle {
     /// Nothing was sent yet.
     pub const fn new(keep: Keep) -> Self {
-        Self { keep, artifacts: BTreeMap::new(), batches: BTreeMap::new() }
+        Self { keep, artifacts: BTreeMap::new(), batches: BTreeMap::new(), ever: None }
     }
 
-    /// Takes a batch that was registered under this number. Batches can come in any order.
+    /// The same, where an id counts once for ever in its order, and not once in each batch.
+    #[must_use]
+    pub fn once_for_ever(self) -> Self {
+        Self { ever: Some(HashMap::new()), ..self }
+    }
+
+    /// Takes a batch that was registered under this number. Batches can come in any order, or, where an id counts once
+    /// for ever, in that of their numbers.
     pub fn take(&mut self, number: u64, batch: &Batch) -> Figures {
         let mut figures = Figures { records: batch.records(), ..Figures::default() };
         let mut seen: HashMap<(&str, &str), &Event> = HashMap::new();
@@ -86,9 +95,10 @@ impl Oracle {
                 let event = &row.event;
                 let outside = event.time < batch.from || event.time >= batch.to;
                 assert_eq!(outside, row.fault == Some(Fault::Interval), "{row:?}");
-                match seen.get(&(event.order.as_str(), event.id.as_str())) {
+                let known = || self.ever.as_ref()?.get(&(event.order.clone(), event.id.clone()));
+                match seen.get(&(event.order.as_str(), event.id.as_str())).copied().or_else(known) {
                     _ if row.fault.is_some() => figures.rejected += 1,
-                    Some(earlier) if *earlier == event => figures.duplicates += 1,
+                    Some(earlier) if earlier == event => figures.duplicates += 1,
                     Some(_) => figures.conflicts += 1,
                     None => {
                         seen.insert((&event.order, &event.id), event);
@@ -98,6 +108,11 @@ impl Oracle {
                     }
                 }
             }
+        }
+        if let Some(ever) = &mut self.ever {
+            ever.extend(
+                seen.into_iter().map(|((order, id), event)| ((order.to_owned(), id.to_owned()), event.clone())),
+            );
         }
         self.batches.insert(number, figures);
         figures

@@ -21,6 +21,10 @@ fn variables(project: &Project) -> Vec<String> {
         let given = keys(&project.template["Resources"][&id]["Properties"]["Environment"]["Variables"]);
         faults.extend(variables.difference(&given).map(|variable| format!("{id} is not given {variable}")));
         faults.extend(given.difference(variables).map(|variable| format!("{id} does not read {variable}")));
+        let values = project.template["Resources"][&id]["Properties"]["Environment"]["Variables"].as_object();
+        let numbers = values.into_iter().flatten().filter(|(_, value)| value.is_number());
+        // CloudFormation would make it a text, the emulator starts no such function.
+        faults.extend(numbers.map(|(variable, _)| format!("{id} is given a number as {variable}, and not a text")));
         let sample: BTreeSet<String> = given.union(&global).cloned().collect();
         if keys(&project.environment[&id]) != sample {
             faults.push(format!("events/env.json has other variables for {id} than the template"));
@@ -43,6 +47,9 @@ fn functions_are_given_the_variables_that_they_read() {
     let given = "Resources/Merger/Properties/Environment/Variables";
     finds(variables, "Merger is not given REJECTS_KEPT", |broken| remove(broken, &format!("{given}/REJECTS_KEPT")));
     finds(variables, "Merger does not read FEEDS_TABLE", |broken| place(broken, given)["FEEDS_TABLE"] = json!("x"));
+    finds(variables, "JobSplitter is given a number as EVENT_RANGE_BYTES", |broken| {
+        *place(broken, "Resources/JobSplitter/Properties/Environment/Variables/EVENT_RANGE_BYTES") = json!(67_108_864);
+    });
     finds(variables, "Merger is not given NEW_ONE", |broken| {
         let merger = broken.functions.iter_mut().find(|function| function.name == "merger").expect("there is one");
         merger.variables.insert("NEW_ONE".to_owned());

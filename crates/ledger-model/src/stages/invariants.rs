@@ -2,7 +2,7 @@
 
 use stateright::Property;
 
-use super::{Bounds, Fault, KEYS, Place, Stage, Stages, State, Step, Version, WINDOW};
+use super::{Bounds, Fault, KEYS, Place, Stage, Stages, State, Step, Touch, Version, WINDOW};
 
 /// Version n holds exactly the live jobs up to n that touch the key, once each.
 pub const EXACT: &str = "versions hold every job once";
@@ -59,7 +59,8 @@ pub(super) fn all(bounds: &Bounds) -> Vec<Property<Stages>> {
 /// Versions that apply has committed for live jobs.
 fn committed(state: &State) -> impl Iterator<Item = (Place, usize)> {
     let live = (1..=state.cursor(Stage::Apply)).filter(|&place| !state.job(place).void);
-    live.flat_map(|place| (0..KEYS).map(move |key| (place, key))).filter(|&(place, key)| state.job(place).keys[key])
+    live.flat_map(|place| (0..KEYS).map(move |key| (place, key)))
+        .filter(|&(place, key)| state.job(place).keys[key] == Touch::New)
 }
 
 /// Versions that the index names.
@@ -68,7 +69,7 @@ fn named(state: &State) -> impl Iterator<Item = (Place, usize)> {
 }
 
 fn exact(state: &State, place: Place, key: usize) -> bool {
-    let touches = |other: &Place| state.job(*other).keys[key] && !state.job(*other).void;
+    let touches = |other: &Place| state.job(*other).keys[key] == Touch::New && !state.job(*other).void;
     let expected: u16 = (1..=place).filter(touches).map(Version::once).sum();
     state.job(place).versions[key].is_some_and(|version| version.contributions == expected)
 }

@@ -1,6 +1,6 @@
 //! What each action does, and when it can happen.
 
-use super::{Action, Fault, Job, KEYS, Mutation, Place, Stage, Stages, State, Step, Version, WINDOW, Worker};
+use super::{Action, Fault, Job, KEYS, Mutation, Place, Stage, Stages, State, Step, Touch, Version, WINDOW, Worker};
 
 impl Stages {
     fn broken(&self, rule: Mutation) -> bool {
@@ -243,7 +243,7 @@ impl Stages {
     pub(super) fn apply_again(&self, state: &mut State, place: Place) {
         state.budget.restarts -= 1;
         for key in 0..KEYS {
-            if state.job(place).keys[key] {
+            if state.job(place).keys[key] == Touch::New {
                 let version = Version::on(state, state.index[key], place, key);
                 state.job_mut(place).versions[key] = Some(version);
             }

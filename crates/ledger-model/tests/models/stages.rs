@@ -2,12 +2,14 @@
 
 use crate::checks::{breaks, holds, keeps, runs_end};
 use ledger_model::stages::{
-    Bounds, Keys, Mutation, Stages,
+    Bounds, Keys, Mutation, Stages, Touch,
     invariants::{ENDS, EXACT, GUARDS, INDEXED, LOOK_UPS, MONOTONE, NAMED_EXACT, RESOLVABLE, VOID},
 };
 
-const BOTH: Keys = [true, true];
-const ONE: Keys = [true, false];
+const BOTH: Keys = [Touch::New, Touch::New];
+const ONE: Keys = [Touch::New, Touch::No];
+/// Has nothing new for the first key.
+const KNOWN: Keys = [Touch::Known, Touch::New];
 
 fn stages(jobs: &[Keys], [restarts, voids, repeats]: [u8; 3]) -> Stages {
     let bounds = Bounds { jobs: jobs.to_vec(), restarts, voids, repeats };
@@ -27,6 +29,13 @@ fn broken_void(rule: Mutation) -> Stages {
 #[test]
 fn stages_hold_with_zombies() {
     holds("four jobs, two zombie attempts", stages(&[BOTH, ONE, BOTH, ONE], [2, 0, 0]));
+}
+
+/// A job that has nothing new for a key leaves a hole in its line of versions.
+#[test]
+fn stages_hold_where_a_job_makes_no_version() {
+    holds("four jobs, one with nothing new, one zombie attempt", stages(&[BOTH, KNOWN, BOTH, ONE], [1, 0, 0]));
+    holds("three jobs, one with nothing new, one void", stages(&[ONE, KNOWN, BOTH], [1, 1, 0]));
 }
 
 #[test]

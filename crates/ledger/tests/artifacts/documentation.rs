@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use crate::world::{Batch, EventObject, World};
-use ledger::{BatchSequence, Definition, Interval, Ledger, PartitionBits};
+use ledger::{
+    BatchSequence, Definition, Interval, Ledger, PartitionBits,
+    manifest::{BatchManifest, ManifestKey},
+};
 use serde_json::Value;
 
 fn document(name: &str) -> String {
@@ -17,15 +20,29 @@ fn block(mark: &str) -> String {
     rest.split_once("```").unwrap().0.to_owned()
 }
 
-/// To write the schema anew: `UPDATE_SCHEMA=1 cargo test -p ledger --test documentation`.
+/// To write the schemas anew: `UPDATE_SCHEMA=1 cargo test -p ledger --test artifacts`.
 #[test]
-fn the_published_schema_is_that_of_the_types() {
-    let schema = serde_json::to_string_pretty(&Definition::json_schema()).unwrap() + "\n";
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/ledger-definition.schema.json");
-        fs::write(at, &schema).unwrap();
+fn the_published_schemas_are_those_of_the_types() {
+    for (file, schema) in [
+        ("ledger-definition.schema.json", Definition::json_schema()),
+        ("batch-manifest.schema.json", BatchManifest::json_schema()),
+    ] {
+        let schema = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(file);
+            fs::write(at, &schema).unwrap();
+        }
+        assert!(document(file) == schema, "docs/{file} is out of date");
     }
-    assert!(document("ledger-definition.schema.json") == schema, "docs/ledger-definition.schema.json is out of date");
+}
+
+#[test]
+fn the_manifest_that_is_shown_can_be_taken() {
+    let manifest = BatchManifest::parse(block("json manifest").as_bytes()).unwrap();
+    let key = ManifestKey::parse("default/batches/orders/shop-2024-05-01/manifest.json").unwrap();
+    manifest.check(&key).unwrap();
+    let definition = Definition::from_json(&block("json definition")).unwrap();
+    assert!(definition.sources.contains_key(&manifest.source));
 }
 
 #[test]

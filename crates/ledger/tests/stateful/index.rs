@@ -157,8 +157,8 @@ async fn a_version_that_was_superseded_is_well_only_once_index_is_committed() {
     // Without it, all goes on.
     world.tables.delete("artifacts", &storage::Key::of("acme#orders#k00007"), Condition::Always).await.unwrap();
     world.worker(world.ports()).index(work.clone()).await.unwrap();
-    // Index is committed, and the next job indexed, while a worker of this one is about to read its first sidecar: it
-    // was told that index is not committed, and has no cursor.
+    // Index is committed, and the next job indexed, while a worker of this one is about to read its cursors: it
+    // was told that index is not committed, and sees none.
     let world = Arc::new(world);
     let next = world.send(2, &events(2)).await;
     world.prefetch(&next).await;
@@ -175,7 +175,7 @@ async fn a_version_that_was_superseded_is_well_only_once_index_is_committed() {
     assert_eq!(sequences(&world).await, vec![2; KEYS as usize], "nothing was turned back");
 }
 
-/// Tables in which a worker sees no cursor, and waits before it reads it.
+/// Tables in which a worker sees no cursors, and waits where it reads them.
 struct Stalled {
     tables: Arc<dyn Tables>,
     reached: tokio::sync::Notify,
@@ -191,11 +191,6 @@ impl Stalled {
 #[async_trait::async_trait]
 impl Tables for Stalled {
     async fn get(&self, table: &str, key: &storage::Key) -> Result<Option<Item>, StorageError> {
-        if key.sort.as_ref().is_some_and(|sort| sort.starts_with("cursor#")) {
-            self.reached.notify_one();
-            self.go_on.notified().await;
-            return Ok(None);
-        }
         self.tables.get(table, key).await
     }
 
@@ -236,6 +231,11 @@ impl Tables for Stalled {
     }
 
     async fn query(&self, query: &storage::tables::Query) -> Result<storage::tables::Page, StorageError> {
+        if query.sort_prefix.as_ref().is_some_and(|prefix| prefix.starts_with("cursor#")) {
+            self.reached.notify_one();
+            self.go_on.notified().await;
+            return Ok(storage::tables::Page { items: Vec::new(), next: None });
+        }
         self.tables.query(query).await
     }
 

@@ -1,11 +1,12 @@
 use std::{sync::Mutex, time::Duration};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::lock;
 use crate::Clock;
 
-/// A clock that stands still until it is told to move.
+/// A clock that stands still until it is told to move, or somebody sleeps: then so much time has passed at once.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Timestamp>);
 
@@ -34,8 +35,13 @@ impl Default for ManualClock {
     }
 }
 
+#[async_trait]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *lock(&self.0)
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.advance(time);
     }
 }

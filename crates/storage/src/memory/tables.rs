@@ -1,6 +1,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    ops::Bound,
     sync::Mutex,
 };
 
@@ -113,7 +114,7 @@ impl Tables for MemoryTables {
 
     async fn query(&self, query: &Query) -> Result<Page, StorageError> {
         let tables = lock(&self.tables);
-        page_of(query, tables.get(&query.table).into_iter().flat_map(|table| table.items.values()))
+        page_of(query, tables.get(&query.table).into_iter().flat_map(|table| table.asked_for(query)))
     }
 
     async fn transact(&self, writes: Vec<Write>) -> Result<Transaction, StorageError> {
@@ -154,6 +155,15 @@ impl Tables for MemoryTables {
 }
 
 impl Table {
+    /// All that a query could ask for: its partition from its prefix on, or everything where it asks an index.
+    fn asked_for(&self, query: &Query) -> impl Iterator<Item = &Item> {
+        let of_index = query.index.is_some();
+        let from = Key { partition: query.partition.clone(), sort: query.sort_prefix.clone() };
+        let from = if of_index { Bound::Unbounded } else { Bound::Included(from) };
+        let rows = self.items.range((from, Bound::Unbounded));
+        rows.take_while(move |(key, _)| of_index || key.partition == query.partition).map(|(_, item)| item)
+    }
+
     fn check_shape(&mut self, name: &str, key: &Key) -> Result<(), StorageError> {
         let sorted = *self.sorted.get_or_insert(key.sort.is_some());
         if sorted == key.sort.is_some() {

@@ -1,0 +1,138 @@
+//! `tieout batch`.
+
+pub(crate) mod args;
+mod count;
+mod follow;
+mod rejects;
+mod submit;
+mod view;
+
+use std::cmp::Reverse;
+
+use ledger::{manifest::LedgerId, policy::Terms};
+use report::text;
+use serde::Serialize;
+
+use crate::{
+    batch::{
+        args::BatchCommand,
+        view::{BatchShown, BatchView},
+    },
+    error::Failure,
+    installation::Installation,
+    output::Output,
+};
+
+pub(crate) async fn perform(command: BatchCommand, at: &Installation, output: Output) -> Result<(), Failure> {
+    match command {
+        BatchCommand::Submit(command) => submit::perform(command, at, output).await,
+        BatchCommand::List { ledger, prefix, limit } => list(&ledger, &prefix, limit.into(), at, output).await,
+        BatchCommand::Show { ledger, batch } => show(&ledger, &batch, at, output).await,
+        BatchCommand::Redrive { ledger, batch } => redrive(&ledger, &batch, at, output).await,
+        BatchCommand::Skip { ledger, batch, reason } => skip(&ledger, &batch, &reason, at, output).await,
+    }
+}
+
+async fn list(ledger: &str, prefix: &str, limit: usize, at: &Installation, output: Output) -> Result<(), Failure> {
+    let Terms { ledger, .. } = at.terms(ledger).await?;
+    let book = at.book();
+    // Rows before the view: a batch that has moved on since is shown as far as it is now.
+    let (records, mut faults) = (book.batch_records(&ledger, prefix).await?, book.faults(&ledger, prefix).await?);
+    let view = book.view(&ledger).await?;
+    let fault_of = |batch: &str| faults.iter().position(|fault| fault.batch == batch);
+    let faulty: Vec<_> = records.iter().map(|record| fault_of(&record.batch)).collect();
+    let mut views: Vec<_> = records
+        .iter()
+        .zip(faulty)
+        .map(|(record, fault)| BatchView::of(&ledger, record, fault.and_then(|index| faults.get(index)), &view))
+        .collect();
+    faults.retain(|fault| records.iter().all(|record| record.batch != fault.batch));
+    views.extend(faults.iter().map(|fault| BatchView::not_taken(&ledger, fault)));
+    views.sort_by_key(|view| Reverse(view.seen_at()));
+    views.truncate(limit);
+    output.tell(&views, |views| view::list(views, &ledger))
+}
+
+/// The batch, which must be known.
+async fn look(ledger: &LedgerId, batch: &str, at: &Installation) -> Result<BatchView, Failure> {
+    let found = follow::look(&at.book(), ledger, batch).await?;
+    found.ok_or_else(|| unknown(ledger, batch))
+}
+
+fn unknown(ledger: &LedgerId, batch: &str) -> Failure {
+    let list = text::command(&ledger.tenant, &format!("batch list {}", ledger.ledger));
+    Failure::misuse(format!(
+        "there is no batch {batch} in ledger {}: `{list}` shows the last ones. One that was just uploaded takes a moment",
+        ledger.ledger
+    ))
+}
+
+async fn show(ledger: &str, batch: &str, at: &Installation, output: Output) -> Result<(), Failure> {
+    let Terms { ledger, .. } = at.terms(ledger).await?;
+    let book = at.book();
+    let batch = look(&ledger, batch, at).await?;
+    let numbered = match batch.number {
+        Some(number) => book.numbered(&ledger, number, number).await?.pop(),
+        None => None,
+    };
+    let job = match numbered.as_ref().and_then(|numbered| numbered.job) {
+        Some(job) => book.job(&ledger, job).await?,
+        None => None,
+    };
+    let steps = match &job {
+        Some(job) => at.steps().of_job(&ledger, job.number()).await?,
+        None => Vec::new(),
+    };
+    let (objects, names) = (at.objects(), &at.names);
+    let pinned = match &numbered {
+        Some(numbered) => rejects::pinned(&objects, &names.data_bucket, &numbered.pinned).await?,
+        None => None,
+    };
+    let rejects = match &job {
+        Some(job) => rejects::of_job(&objects, names, &ledger, job).await?,
+        None => rejects::Rejected::default(),
+    };
+    let shown = BatchShown::new(batch, pinned, job.as_ref(), rejects, steps);
+    output.tell(&shown, BatchShown::text)
+}
+
+#[derive(Serialize)]
+struct Moved<'a> {
+    ledger: &'a str,
+    batch: &'a str,
+    job: Option<u64>,
+    done: &'static str,
+}
+
+async fn redrive(ledger: &str, batch: &str, at: &Installation, output: Output) -> Result<(), Failure> {
+    let terms = at.terms(ledger).await?;
+    let found = look(&terms.ledger, batch, at).await?;
+    let Some(number) = found.number else {
+        return Err(Failure::misuse(format!("batch {batch} is {}: there is nothing to try again", found.status)));
+    };
+    let numbered = at.book().numbered(&terms.ledger, number, number).await?.pop();
+    let Some(job) = numbered.and_then(|numbered| numbered.job) else {
+        return Err(Failure::misuse(format!("batch {batch} waits to be grouped into a job: nothing of it has failed")));
+    };
+    at.backlog().redrive(&terms, job).await?;
+    let show = text::command(&at.tenant, &format!("batch show {ledger} {batch}"));
+    output.tell(&Moved { ledger, batch, job: Some(job.get()), done: "redriven" }, |_| {
+        format!("job {job} is tried again: {show}\n")
+    })
+}
+
+async fn skip(ledger: &str, batch: &str, reason: &str, at: &Installation, output: Output) -> Result<(), Failure> {
+    let terms = at.terms(ledger).await?;
+    if look(&terms.ledger, batch, at).await?.status == "not_taken" {
+        at.book().drop_fault(&terms.ledger, batch).await?;
+        return output.tell(&Moved { ledger, batch, job: None, done: "forgotten" }, |_| {
+            format!("batch {batch} was never taken, and is forgotten\n")
+        });
+    }
+    at.backlog().skip(&terms, batch, reason).await?;
+    let words = format!("batch submit {ledger} --replaces {batch} --from <time> --to <time> <files>");
+    let replace = text::command(&at.tenant, &words);
+    output.tell(&Moved { ledger, batch, job: None, done: "skipped" }, |_| {
+        format!("batch {batch} is out. Its interval stays open until another takes its place: {replace}\n")
+    })
+}

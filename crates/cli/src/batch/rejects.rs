@@ -1,0 +1,61 @@
+//! What a job rejected, and what a batch's manifest said: read from the documents that count, never by listing.
+
+use std::collections::BTreeMap;
+
+use ledger::{
+    commits::{ApplyManifest, ReducedJob, StatelessManifest, Written},
+    job::Job,
+    layout::reduced_key,
+    manifest::{LedgerId, PinnedBatch},
+    stage::{Stage, Turn},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use storage::{Location, Objects, documents};
+
+use crate::{error::Failure, installation::Names};
+
+/// What a job rejected, as far as it has come. Documents of the work bucket are kept for some days.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Rejected {
+    /// Records that cannot be taken, by rule.
+    pub(crate) by_rule: BTreeMap<String, u64>,
+    /// Files with each of them, by their full address: those of records, and those of events with the id of another.
+    pub(crate) files: Vec<String>,
+}
+
+/// The manifest of a batch, as it was pinned.
+pub(crate) async fn pinned(objects: &dyn Objects, bucket: &str, key: &str) -> Result<Option<PinnedBatch>, Failure> {
+    read(objects, bucket, key).await
+}
+
+pub(crate) async fn of_job(
+    objects: &dyn Objects,
+    names: &Names,
+    ledger: &LedgerId,
+    job: &Job,
+) -> Result<Rejected, Failure> {
+    let (work, data) = (&names.work_bucket, &names.data_bucket);
+    let mut rejected = Rejected::default();
+    let mut files: Vec<Written> = Vec::new();
+    if let Some(reduced) = read::<ReducedJob>(objects, work, &reduced_key(ledger, job.number())).await? {
+        rejected.by_rule = reduced.rejected_by_rule;
+        files.extend(reduced.rejects);
+    }
+    if let Some(commit) = &job.stateless
+        && let Some(combined) = read::<StatelessManifest>(objects, work, &commit.manifest).await?
+    {
+        files.extend(combined.partitions.into_iter().filter_map(|partition| partition.rejects));
+    }
+    if let Turn::Committed(commit) = job.turn(Stage::Apply)
+        && let Some(applied) = read::<ApplyManifest>(objects, data, &commit.manifest).await?
+    {
+        files.extend(applied.partitions.into_iter().filter_map(|partition| partition.rejects));
+    }
+    rejected.files = files.into_iter().map(|file| Location::new(data, file.key).to_string()).collect();
+    Ok(rejected)
+}
+
+async fn read<T: DeserializeOwned>(objects: &dyn Objects, bucket: &str, key: &str) -> Result<Option<T>, Failure> {
+    let at = Location::new(bucket, key);
+    documents::read(objects, &at).await.map_err(|error| ledger::LedgerError::from(error).into())
+}

@@ -1,0 +1,239 @@
+//! At the end: whether the ledger holds what was sent, no more and no less.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ledger::{
+    BatchSequence, Definition, DuplicateScope, IndexEntry, JobNumber, KeepLines,
+    book::BatchStatus,
+    commits::{ApplyManifest, ReducedJob, StatelessManifest},
+    job::Job,
+    layout::{artifact_key, job_folder, reduced_key},
+    messages::IndexTask,
+    stage::{Stage, Turn},
+};
+use money::ControlTotals;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use storage::{Location, Objects, objects::read_all};
+use tests::events::{
+    Batch,
+    oracle::{Figures, Keep, Oracle},
+};
+
+use crate::{
+    installation::{ARTIFACTS, DATA, Installation, WORK},
+    reader::Everything,
+    sender::Parcel,
+};
+
+/// What was made, and what must have been.
+pub(crate) struct Verdict<'a> {
+    pub(crate) installation: &'a Installation,
+    pub(crate) all: &'a Everything,
+    scope: DuplicateScope,
+    oracle: Oracle,
+    index: BTreeMap<String, IndexEntry>,
+}
+
+impl<'a> Verdict<'a> {
+    /// `sent` are all parcels, those among them that were sent in the place of others too.
+    pub(crate) fn new(
+        installation: &'a Installation,
+        all: &'a Everything,
+        sent: &[Parcel],
+        definition: &Definition,
+    ) -> Self {
+        let mut oracle = Oracle::new(match definition.event_lines.keep {
+            KeepLines::Last(count) => Keep::Last(count as usize),
+            _ => Keep::All,
+        });
+        if definition.duplicates.scope == DuplicateScope::Artifact {
+            oracle = oracle.once_for_ever();
+        }
+        let registered = all.batches.iter().filter(|record| record.status == BatchStatus::Registered);
+        let numbers: BTreeMap<_, _> = registered.map(|record| (record.number.unwrap(), &record.batch)).collect();
+        for (number, name) in numbers {
+            oracle.take(number.get(), batch(sent, name));
+        }
+        let prefix = artifact_key(&Installation::id(), "");
+        let entry = |mut item: storage::Item| {
+            let key = item.shift_remove("pk").unwrap();
+            let key = key.as_str().unwrap().strip_prefix(&prefix).unwrap().to_owned();
+            (key, serde_json::from_value(Value::Object(item)).unwrap())
+        };
+        let index = installation.tables.items(ARTIFACTS).into_iter().map(entry).collect();
+        Self { installation, all, scope: definition.duplicates.scope, oracle, index }
+    }
+
+    pub(crate) async fn check(&self, sent: &[Parcel]) {
+        self.batches(sent);
+        assert!(self.index.keys().map(String::as_str).eq(self.oracle.keys()), "the index has the keys that were sent");
+        for (key, entry) in &self.index {
+            self.artifact(key, entry).await;
+        }
+        for job in self.all.jobs.iter().filter(|job| !job.is_void()) {
+            self.totals(job).await;
+        }
+    }
+
+    /// Every batch that was sent counts once, or is out and has another in its place; the watermark is at the end.
+    fn batches(&self, sent: &[Parcel]) {
+        for parcel in sent {
+            let name = &parcel.batch.name;
+            let record = self.all.batches.iter().find(|record| record.batch == *name);
+            let record = record.unwrap_or_else(|| panic!("{name} is unknown: {:?}", self.all.faults));
+            let live = self.all.numbered.iter().filter(|batch| {
+                batch.batch == *name && self.job_of(batch.job.unwrap()).is_some_and(|job| !job.is_void())
+            });
+            let numbers: Vec<_> = live.map(|batch| batch.number).collect();
+            match record.status {
+                BatchStatus::Registered => assert_eq!(numbers, [record.number.unwrap()], "{name}"),
+                _ => assert!(numbers.is_empty() && record.replaced_by.is_some(), "{record:?}"),
+            }
+        }
+        let ends = sent.iter().map(|parcel| (parcel.batch.source, parcel.batch.to));
+        let mut last: BTreeMap<&str, jiff::Timestamp> = BTreeMap::new();
+        ends.for_each(|(source, to)| {
+            let end = last.entry(source).or_insert(to);
+            *end = to.max(*end);
+        });
+        assert_eq!(self.all.watermark(), last.values().min().copied(), "the ledger is complete up to the end");
+    }
+
+    fn job_of(&self, number: JobNumber) -> Option<&Job> {
+        self.all.jobs.iter().find(|job| job.number() == number)
+    }
+
+    /// An entry leads to the line that it names, which says what was sent; and so do all versions before it, one for
+    /// each job that brought the artifact something.
+    async fn artifact(&self, key: &str, entry: &IndexEntry) {
+        let line = self.line(entry).await;
+        if let Some(fault) = self.oracle.fault(&line) {
+            panic!("artifact {key}: {fault}");
+        }
+        let mut expected: Vec<u64> = self
+            .oracle
+            .batches_of(key)
+            .into_iter()
+            .map(|batch| {
+                let job =
+                    self.all.jobs.iter().find(|job| !job.is_void() && job.batches.contains(BatchSequence::new(batch)));
+                job.unwrap().number().get()
+            })
+            .collect();
+        expected.dedup();
+        let (mut found, mut version) = (Vec::new(), (entry.clone(), line));
+        loop {
+            let (entry, line) = version;
+            assert_eq!(line["key"], key);
+            assert_eq!(line["applied_through"], entry.sequence.get());
+            found.push(entry.sequence.get());
+            let Some(previous) = serde_json::from_value::<Option<IndexEntry>>(line["previous"].clone()).unwrap() else {
+                break;
+            };
+            let line = self.line(&previous).await;
+            version = (previous, line);
+        }
+        found.reverse();
+        assert_eq!(found, expected, "the versions of artifact {key}");
+    }
+
+    async fn line(&self, entry: &IndexEntry) -> Value {
+        let bytes = self.object(DATA, &entry.file).await;
+        let range = entry.range();
+        serde_json::from_slice(&bytes[range.start as usize..range.end as usize]).unwrap()
+    }
+
+    /// What went into each step of a job came out of it, was there before, or was refused; and the oracle says the same.
+    async fn totals(&self, job: &Job) {
+        let expected = (job.batches.lo().get()..=job.batches.hi().get()).map(|number| self.oracle.figures(number));
+        let expected = expected.fold(Figures::default(), |sum, one| Figures {
+            records: sum.records + one.records,
+            applied: sum.applied + one.applied,
+            duplicates: sum.duplicates + one.duplicates,
+            conflicts: sum.conflicts + one.conflicts,
+            rejected: sum.rejected + one.rejected,
+        });
+        let number = job.number();
+        let reduced: ReducedJob = self.document(WORK, &reduced_key(&Installation::id(), number)).await;
+        let stateless: StatelessManifest = self.document(WORK, &job.stateless.as_ref().unwrap().manifest).await;
+        let Turn::Committed(applied) = job.turn(Stage::Apply) else { panic!("job {number} is not applied") };
+        let applied: ApplyManifest = self.document(DATA, &applied.manifest).await;
+        let sum = |of: &mut dyn Iterator<Item = &ControlTotals>| of.map(ControlTotals::records).sum::<u64>();
+        let combined = &stateless.partitions;
+        let found = Figures {
+            records: reduced.totals_in.records(),
+            applied: sum(&mut applied.partitions.iter().map(|partition| &partition.totals_applied)),
+            duplicates: sum(&mut combined.iter().map(|partition| &partition.duplicates))
+                + sum(&mut applied.partitions.iter().map(|partition| &partition.duplicates)),
+            conflicts: sum(&mut combined.iter().map(|partition| &partition.conflicts))
+                + sum(&mut applied.partitions.iter().map(|partition| &partition.conflicts)),
+            rejected: reduced.rejected_by_rule.values().sum(),
+        };
+        assert_eq!(self.comparable(found), self.comparable(expected), "job {number}");
+        self.overlaps(job, &applied).await;
+    }
+
+    /// Where an id counts once for ever, an event that differs from an earlier one of its job is a conflict, even if it is
+    /// what the artifact had taken before that: the combiner cannot know. So only the sum is the same in all groupings.
+    fn comparable(&self, figures: Figures) -> Figures {
+        match self.scope {
+            DuplicateScope::Batch => figures,
+            DuplicateScope::Artifact => {
+                Figures { duplicates: figures.duplicates + figures.conflicts, conflicts: 0, ..figures }
+            }
+        }
+    }
+
+    /// Whether the job met others in flight.
+    async fn overlaps(&self, job: &Job, applied: &ApplyManifest) {
+        let scene = &self.installation.scene;
+        let snapshot = job.snapshot.unwrap();
+        let mut newer = 0;
+        for (_, part) in applied.all() {
+            let lines = self.object(DATA, &part.lines.key).await;
+            for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                let line: Value = serde_json::from_slice(line).unwrap();
+                newer += u64::from(line["previous"]["sequence"].as_u64() > Some(snapshot.get()));
+            }
+        }
+        let overlaid: u64 = applied.partitions.iter().map(|partition| partition.overlaid).sum();
+        // A base to which nothing was new has no next version.
+        assert!(overlaid <= newer || self.scope == DuplicateScope::Artifact, "job {}", job.number());
+        if overlaid > 0 {
+            scene.saw("a base came from a job in flight");
+        }
+        if applied.partitions.iter().any(|partition| partition.duplicates.records() > 0) {
+            scene.saw("events had been taken before");
+        }
+        if newer > overlaid {
+            scene.saw("a prefetched version was newer than the snapshot");
+        }
+        if applied.partition_bits > self.all.jobs[0].partition_bits {
+            scene.saw("partitions were doubled");
+        }
+        let mut parts = Vec::new();
+        let plans = format!("{}/index/", job_folder(&Installation::id(), job.number()));
+        for plan in self.installation.objects.list(WORK, &plans, None).await.unwrap() {
+            let tasks: Vec<IndexTask> = self.document(WORK, &plan.key).await;
+            parts.push(tasks.iter().map(|task| task.parts.len()).sum::<usize>());
+        }
+        if parts.iter().any(|count| (1..*parts.iter().max().unwrap()).contains(count)) {
+            scene.saw("index went on behind its cursors");
+        }
+    }
+
+    async fn document<T: DeserializeOwned>(&self, bucket: &str, key: &str) -> T {
+        serde_json::from_slice(&self.object(bucket, key).await).unwrap()
+    }
+
+    async fn object(&self, bucket: &str, key: &str) -> Bytes {
+        let at = Location::new(bucket, key);
+        read_all(self.installation.objects.read(&at, None, None).await.unwrap(), &at, u64::MAX).await.unwrap()
+    }
+}
+
+fn batch<'p>(sent: &'p [Parcel], name: &str) -> &'p Batch {
+    &sent.iter().find(|parcel| parcel.batch.name == name).unwrap_or_else(|| panic!("nobody sent {name}")).batch
+}
