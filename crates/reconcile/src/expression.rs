@@ -345,7 +345,7 @@ pub enum Expression {
     ParseDate {
         /// The text.
         of: Box<Expression>,
-        /// How it is written: [`crate::date_format`].
+        /// How it is written: as [`records::DatePattern`] has it.
         format: String,
         /// What a text is that is no such day.
         on_error: OnError,

@@ -1,7 +1,7 @@
 //! The reconcile pipeline: a job says which data sets are read, which spreadsheet operations are done, and what comes out.
 //!
 //! A [`Job`] is checked and typed to the last column before any data is read; what comes of it is one [`plan::Plan`] that
-//! every engine runs alike. [`operations`] are what a step can be. [`reference`] runs a plan in memory: it says what is
+//! every engine runs alike. [`operations`] are what a step can be. [`mod@reference`] runs a plan in memory: it says what is
 //! right.
 //!
 //! ```
