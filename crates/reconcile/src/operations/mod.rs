@@ -132,7 +132,7 @@ pub fn all() -> &'static [OperationKind] {
             OperationKind::of::<columns::round::Round>(),
             OperationKind::of::<columns::round_up::RoundUp>(),
             OperationKind::of::<columns::round_down::RoundDown>(),
-            OperationKind::of::<columns::if_else::If>(),
+            OperationKind::of::<columns::if_then::If>(),
             OperationKind::of::<columns::ifs::Ifs>(),
             OperationKind::of::<columns::coalesce::Coalesce>(),
             OperationKind::of::<columns::concat::Concat>(),

@@ -39,8 +39,7 @@ impl Documented for Abs {
     const REFERENCE: Reference = Reference {
         title: "ABS",
         summary: "The number without its sign.",
-        types: "A number; the result has its type. -9223372036854775808 is an error: its opposite is no \
-                integer.",
+        types: "A number; the result has its type. -9223372036854775808 is an error: its opposite is no integer.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
         spreadsheet: "An empty cell is 0 there.",

@@ -53,9 +53,8 @@ impl Documented for Coalesce {
         types: ONE_TYPE,
         blanks: "Blank where all are.",
         rows: ROW_BY_ROW,
-        spreadsheet: "Excel has no COALESCE: this is IF(x <> \"\", x, IF(y <> \"\", y, ...)). Nor are there \
-                cells with errors here, so that IFERROR is `onZero` and `onError` where errors come \
-                from.",
+        spreadsheet: "Excel has no COALESCE: this is IF(x <> \"\", x, IF(y <> \"\", y, ...)). Nor are there cells \
+                with errors here, so that IFERROR is `onZero` and `onError` where errors come from.",
     };
 
     fn cases() -> Vec<Case> {

@@ -87,17 +87,15 @@ impl Documented for DateDif {
     const REFERENCE: Reference = Reference {
         title: "DATEDIF",
         summary: "How far two days are apart, in days, complete months or complete years.",
-        types: "Dates; gives an integer. A month is complete when its day of the month is reached: from \
-                31 January, February is complete on 1 March. `MD` and `YD` count days from the first day \
-                moved forward by the complete months or years; where that month has no such day, from \
-                its last.",
+        types: "Dates; gives an integer. A month is complete when its day of the month is reached: from 31 January, \
+                February is complete on 1 March. `MD` and `YD` count days from the first day moved forward by the \
+                complete months or years; where that month has no such day, from its last.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
         spreadsheet: "As DATEDIF, but: `D` of days in the wrong order is less than nothing, as end - start is, \
-                where DATEDIF is #NUM!; `MD` is never less than nothing, which in Excel it can be (31 \
-                January to 1 March) and is documented as wrong; `YD` counts the days there are, and \
-                Excel's may be one off around 29 February; Excel counts 1900-02-29, which there was not. \
-                An empty cell is 1900-01-00 there.",
+                where DATEDIF is #NUM!; `MD` is never less than nothing, which in Excel it can be (31 January to 1 \
+                March) and is documented as wrong; `YD` counts the days there are, and Excel's may be one off around \
+                29 February; Excel counts 1900-02-29, which there was not. An empty cell is 1900-01-00 there.",
     };
 
     fn cases() -> Vec<Case> {

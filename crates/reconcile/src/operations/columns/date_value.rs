@@ -56,17 +56,16 @@ impl Documented for DateValue {
     const REFERENCE: Reference = Reference {
         title: "DATEVALUE",
         summary: "The day that a text stands for, written as `format` says.",
-        types: "Text; gives a date. `%Y` is a year of four digits, `%y` of two (69 to 99 are of the last \
-                century), `%m` and `%d` have one or two digits, `%b` or `%B` is the English month, whole \
-                or its first three letters, `%a` or `%A` the weekday, which must be right. A time (`%H \
-                %I %M %S %f %p %z`) is passed over. A space stands for any white space, or none. All of \
-                the text must be as the format says; what is not is an error, or blank with `onError: \
-                \"blank\"`.",
+        types: "Text; gives a date. `%Y` is a year of four digits, `%y` of two (69 to 99 are of the last century), \
+                `%m` and `%d` have one or two digits, `%b` or `%B` is the English month, whole or its first three \
+                letters, `%a` or `%A` the weekday, which must be right. A time (`%H %I %M %S %f %p %z`) is passed \
+                over. A space stands for any white space, or none. All of the text must be as the format says; what is \
+                not is an error, or blank with `onError: \"blank\"`.",
         blanks: "A blank stays blank.",
         rows: ROW_BY_ROW,
-        spreadsheet: "DATEVALUE takes any form that the language of the computer has, so that 01/02/2024 is \
-                one day here and another there; this takes one form, which is said. Spaces around it are \
-                errors: `trim` takes them away. Excel holds 1900-02-29 for a day; it is none.",
+        spreadsheet: "DATEVALUE takes any form that the language of the computer has, so that 01/02/2024 is one day \
+                here and another there; this takes one form, which is said. Spaces around it are errors: `trim` takes \
+                them away. Excel holds 1900-02-29 for a day; it is none.",
     };
 
     fn cases() -> Vec<Case> {

@@ -64,29 +64,72 @@ impl Documented for Divide {
     const REFERENCE: Reference = Reference {
         title: "Divide (/)",
         summary: "The first number divided by the second, rounded once.",
-        types: "A decimal with `scale` decimals; unless that is given, with as many as the operand with \
-                more of them, and 6 at least: also of integers. The exact quotient is rounded once, \
-                halves away from zero unless `rounding` says otherwise. A division by zero is an error, \
-                or blank with `onZero: \"blank\"`; a quotient that does not fit is an error.",
-        blanks: "Where an operand is blank, so is the quotient; with `blankAs: \"zero\"` a blank counts \
-                as 0. A blank divisor is then a division by zero.",
+        types: "A decimal with `scale` decimals; unless that is given, with as many as the operand with more of \
+                them, and 6 at least: also of integers. The exact quotient is rounded once, halves away from zero \
+                unless `rounding` says otherwise. A division by zero is an error, or blank with `onZero: \"blank\"`; a \
+                quotient that does not fit is an error.",
+        blanks: "Where an operand is blank, so is the quotient; with `blankAs: \"zero\"` a blank counts as 0. A \
+                blank divisor is then a division by zero.",
         rows: ROW_BY_ROW,
-        spreadsheet: "A spreadsheet has about 15 digits, and #DIV/0! in one cell where this fails the job: \
-                `onZero: \"blank\"` is IFERROR(x / y, \"\").",
+        spreadsheet: "A spreadsheet has about 15 digits, and #DIV/0! in one cell where this fails the job: `onZero: \
+                \"blank\"` is IFERROR(x / y, \"\").",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("six decimals at least").input("a", "x: integer | y: integer", &["1 | 3", "2 | 3", "-2 | 3", "6 | 3", " | 3", "1 | "]).step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#).gives("x: integer | y: integer | z: decimal(6)", &["1 | 3 | 0.333333", "2 | 3 | 0.666667", "-2 | 3 | -0.666667", "6 | 3 | 2.000000", " | 3 | ", "1 | | "]),
-            Case::new("as many as the operands have").input("a", "x: decimal(8) | y: decimal(2)", &["1.00000000 | 3.00"]).step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#).gives("x: decimal(8) | y: decimal(2) | z: decimal(8)", &["1.00000000 | 3.00 | 0.33333333"]),
-            Case::new("to cents: halves away from zero").input("a", "x: decimal(2)", &["0.25", "-0.25", "0.35"]).step(r#"{"from": "a", "left": "x", "right": {"value": 10}, "as": "z", "scale": 2}"#).gives("x: decimal(2) | z: decimal(2)", &["0.25 | 0.03", "-0.25 | -0.03", "0.35 | 0.04"]),
-            Case::new("to cents: halves to the even one").input("a", "x: decimal(2)", &["0.25", "-0.25", "0.35"]).step(r#"{"from": "a", "left": "x", "right": {"value": 10}, "as": "z", "scale": 2, "rounding": "halfEven"}"#).gives("x: decimal(2) | z: decimal(2)", &["0.25 | 0.02", "-0.25 | -0.02", "0.35 | 0.04"]),
-            Case::new("zero as divisor gives a blank, if so told").input("a", "x: integer | y: decimal(1)", &["1 | 0.0", "0 | 0.0", "1 | 0.5"]).step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "onZero": "blank", "scale": 0}"#).gives("x: integer | y: decimal(1) | z: decimal(0)", &["1 | 0.0 | ", "0 | 0.0 | ", "1 | 0.5 | 2"]),
-            Case::new("a blank as zero divides by zero").input("a", "x: integer | y: integer", &[" | 4", "4 | "]).step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "onZero": "blank", "blankAs": "zero"}"#).gives("x: integer | y: integer | z: decimal(6)", &[" | 4 | 0.000000", "4 | | "]),
-            Case::new("no rows").input("a", "x: integer | y: integer", &[]).step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#).gives("x: integer | y: integer | z: decimal(6)", &[]),
-            Case::new("zero as divisor is an error").input("a", "x: integer | y: integer", &["1 | 1", "1 | 0"]).step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#).fails(r#"step "step" (divide), column "z", row 2 of "a": division by zero"#),
-            Case::new("a quotient that does not fit is an error").input("a", "x: decimal(0)", &["10000000000000000000000000000000"]).step(r#"{"from": "a", "left": "x", "right": {"value": "0.1"}, "as": "z"}"#).fails("the result does not fit decimal(6)"),
-            Case::new("text is no number").input("a", "x: integer | y: text", &[]).step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#).refused(r#"column "y": expected a number, it is text"#),
+            Case::new("six decimals at least")
+                .input("a", "x: integer | y: integer", &["1 | 3", "2 | 3", "-2 | 3", "6 | 3", " | 3", "1 | "])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .gives(
+                    "x: integer | y: integer | z: decimal(6)",
+                    &[
+                        "1 | 3 | 0.333333",
+                        "2 | 3 | 0.666667",
+                        "-2 | 3 | -0.666667",
+                        "6 | 3 | 2.000000",
+                        " | 3 | ",
+                        "1 | | ",
+                    ],
+                ),
+            Case::new("as many as the operands have")
+                .input("a", "x: decimal(8) | y: decimal(2)", &["1.00000000 | 3.00"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .gives("x: decimal(8) | y: decimal(2) | z: decimal(8)", &["1.00000000 | 3.00 | 0.33333333"]),
+            Case::new("to cents: halves away from zero")
+                .input("a", "x: decimal(2)", &["0.25", "-0.25", "0.35"])
+                .step(r#"{"from": "a", "left": "x", "right": {"value": 10}, "as": "z", "scale": 2}"#)
+                .gives("x: decimal(2) | z: decimal(2)", &["0.25 | 0.03", "-0.25 | -0.03", "0.35 | 0.04"]),
+            Case::new("to cents: halves to the even one")
+                .input("a", "x: decimal(2)", &["0.25", "-0.25", "0.35"])
+                .step(
+                    r#"{"from": "a", "left": "x", "right": {"value": 10}, "as": "z", "scale": 2,
+                        "rounding": "halfEven"}"#,
+                )
+                .gives("x: decimal(2) | z: decimal(2)", &["0.25 | 0.02", "-0.25 | -0.02", "0.35 | 0.04"]),
+            Case::new("zero as divisor gives a blank, if so told")
+                .input("a", "x: integer | y: decimal(1)", &["1 | 0.0", "0 | 0.0", "1 | 0.5"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "onZero": "blank", "scale": 0}"#)
+                .gives("x: integer | y: decimal(1) | z: decimal(0)", &["1 | 0.0 | ", "0 | 0.0 | ", "1 | 0.5 | 2"]),
+            Case::new("a blank as zero divides by zero")
+                .input("a", "x: integer | y: integer", &[" | 4", "4 | "])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "onZero": "blank", "blankAs": "zero"}"#)
+                .gives("x: integer | y: integer | z: decimal(6)", &[" | 4 | 0.000000", "4 | | "]),
+            Case::new("no rows")
+                .input("a", "x: integer | y: integer", &[])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .gives("x: integer | y: integer | z: decimal(6)", &[]),
+            Case::new("zero as divisor is an error")
+                .input("a", "x: integer | y: integer", &["1 | 1", "1 | 0"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .fails(r#"step "step" (divide), column "z", row 2 of "a": division by zero"#),
+            Case::new("a quotient that does not fit is an error")
+                .input("a", "x: decimal(0)", &["10000000000000000000000000000000"])
+                .step(r#"{"from": "a", "left": "x", "right": {"value": "0.1"}, "as": "z"}"#)
+                .fails("the result does not fit decimal(6)"),
+            Case::new("text is no number")
+                .input("a", "x: integer | y: text", &[])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .refused(r#"column "y": expected a number, it is text"#),
         ]
     }
 }

@@ -77,21 +77,60 @@ impl Documented for Ifs {
         title: "IFS",
         summary: "The value of the first condition that is true.",
         types: ONE_TYPE,
-        blanks: "A comparison with a blank is false. The chosen value may be blank; `{\"value\": \"\"}` \
-                is one.",
+        blanks: "A comparison with a blank is false. The chosen value may be blank; `{\"value\": \"\"}` is one.",
         rows: ROW_BY_ROW,
-        spreadsheet: "Where no condition is true, spreadsheets give #N/A and this a blank; `else` is their \
-                last condition TRUE. They ignore case; say `case: \"ignore\"` for that.",
+        spreadsheet: "Where no condition is true, spreadsheets give #N/A and this a blank; `else` is their last \
+                condition TRUE. They ignore case; say `case: \"ignore\"` for that.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("the first that is true counts").input("a", "x: integer", &["5", "50", "500", ""]).step(r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "<", "value": 10}, "then": {"value": "small"}}, {"where": {"column": "x", "is": "<", "value": 100}, "then": {"value": "middle"}}, {"where": {"column": "x", "is": "notBlank"}, "then": {"value": "large"}}], "else": {"value": "none"}, "as": "z"}"#).gives("x: integer | z: text", &["5 | small", "50 | middle", "500 | large", " | none"]),
-            Case::new("no else is blank; numbers take the most decimals").input("a", "x: integer | y: decimal(1)", &["1 | 0.5", "2 | 0.5", "3 | 0.5"]).step(r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1}, "then": "y"}, {"where": {"column": "x", "is": "=", "value": 2}, "then": {"value": "0.25"}}], "as": "z"}"#).gives("x: integer | y: decimal(1) | z: decimal(2)", &["1 | 0.5 | 0.50", "2 | 0.5 | 0.25", "3 | 0.5 | "]),
-            Case::new("a value with a type").input("a", "x: text", &["A", "a"]).step(r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": "a"}, "then": {"value": "1.5", "type": "decimal(2)"}}], "case": "ignore", "else": {"value": 0}, "as": "z"}"#).gives("x: text | z: decimal(2)", &["A | 1.50", "a | 1.50"]),
-            Case::new("no rows").input("a", "x: integer", &[]).step(r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1}, "then": "x"}], "as": "x"}"#).gives("x: integer", &[]),
-            Case::new("no branches").input("a", "x: integer", &[]).step(r#"{"from": "a", "branches": [], "as": "z"}"#).refused("expected one branch at least in `branches`"),
-            Case::new("numbers and texts").input("a", "x: integer", &[]).step(r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1}, "then": {"value": 1}}, {"where": {"column": "x", "is": "=", "value": 2}, "then": {"value": "two"}}], "as": "z"}"#).refused(r#"step "step" (ifs): a column cannot hold both integer and text"#),
+            Case::new("the first that is true counts")
+                .input("a", "x: integer", &["5", "50", "500", ""])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "<", "value": 10},
+                        "then": {"value": "small"}}, {"where": {"column": "x", "is": "<", "value": 100},
+                        "then": {"value": "middle"}}, {"where": {"column": "x", "is": "notBlank"},
+                        "then": {"value": "large"}}], "else": {"value": "none"}, "as": "z"}"#,
+                )
+                .gives("x: integer | z: text", &["5 | small", "50 | middle", "500 | large", " | none"]),
+            Case::new("no else is blank; numbers take the most decimals")
+                .input("a", "x: integer | y: decimal(1)", &["1 | 0.5", "2 | 0.5", "3 | 0.5"])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1}, "then": "y"},
+                        {"where": {"column": "x", "is": "=", "value": 2}, "then": {"value": "0.25"}}], "as": "z"}"#,
+                )
+                .gives(
+                    "x: integer | y: decimal(1) | z: decimal(2)",
+                    &["1 | 0.5 | 0.50", "2 | 0.5 | 0.25", "3 | 0.5 | "],
+                ),
+            Case::new("a value with a type")
+                .input("a", "x: text", &["A", "a"])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": "a"},
+                        "then": {"value": "1.5", "type": "decimal(2)"}}], "case": "ignore", "else": {"value": 0},
+                        "as": "z"}"#,
+                )
+                .gives("x: text | z: decimal(2)", &["A | 1.50", "a | 1.50"]),
+            Case::new("no rows")
+                .input("a", "x: integer", &[])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1}, "then": "x"}],
+                        "as": "x"}"#,
+                )
+                .gives("x: integer", &[]),
+            Case::new("no branches")
+                .input("a", "x: integer", &[])
+                .step(r#"{"from": "a", "branches": [], "as": "z"}"#)
+                .refused("expected one branch at least in `branches`"),
+            Case::new("numbers and texts")
+                .input("a", "x: integer", &[])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1},
+                        "then": {"value": 1}}, {"where": {"column": "x", "is": "=", "value": 2},
+                        "then": {"value": "two"}}], "as": "z"}"#,
+                )
+                .refused(r#"step "step" (ifs): a column cannot hold both integer and text"#),
         ]
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, text},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, as_text},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
@@ -46,7 +46,7 @@ impl ColumnOperation for Left {
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        Ok(Expression::Substring { of: text(step, table, &self.column)?, start: 1, length: self.length })
+        Ok(Expression::Substring { of: as_text(step, table, &self.column)?, start: 1, length: self.length })
     }
 }
 
@@ -55,12 +55,11 @@ impl Documented for Left {
     const REFERENCE: Reference = Reference {
         title: "LEFT",
         summary: "The beginning of a text.",
-        types: "Text. Characters are Unicode scalar values.",
+        types: "Text, or anything else as outputs write it; gives text. Characters are Unicode scalar values.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
-        spreadsheet: "As LEFT: one character unless told otherwise, and nothing for 0. Excel counts UTF-16 \
-                units and can cut 😀 in two; here a character stays whole. It takes numbers, too: make \
-                text of them by `concat` first.",
+        spreadsheet: "As LEFT: one character unless told otherwise, and nothing for 0. Excel counts UTF-16 units \
+                and can cut 😀 in two; here a character stays whole.",
     };
 
     fn cases() -> Vec<Case> {
@@ -81,10 +80,14 @@ impl Documented for Left {
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "length": 3, "as": "z"}"#)
                 .gives("x: text | z: text", &[]),
-            Case::new("an integer is no text")
-                .input("a", "x: integer", &[])
+            Case::new("of account numbers")
+                .input("a", "x: integer", &["4711", "-1", ""])
+                .step(r#"{"from": "a", "column": "x", "length": 2, "as": "z"}"#)
+                .gives("x: integer | z: text", &["4711 | 47", "-1 | -1", " | "]),
+            Case::new("a column that is not there")
+                .input("a", "y: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .refused(r#"column "x": expected text, it is integer: `concat` makes text of it"#),
+                .refused(r#"column "x": a has no such column; it has y"#),
             Case::new("less than none")
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "length": -1, "as": "z"}"#)

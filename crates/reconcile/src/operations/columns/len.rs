@@ -39,12 +39,12 @@ impl Documented for Len {
     const REFERENCE: Reference = Reference {
         title: "LEN",
         summary: "How many characters a text has.",
-        types: "Text; gives an integer. What counts is Unicode scalar values, as in `left`, `mid` and \
-                `right`.",
+        types: "Text, or anything else as outputs write it; gives an integer. What counts is Unicode scalar values, \
+                as in `left`, `mid` and `right`.",
         blanks: "A blank has 0 characters.",
         rows: ROW_BY_ROW,
-        spreadsheet: "Excel counts UTF-16 units, so that 😀 has 2 characters there and 1 here; and it takes \
-                numbers: make text of them by `concat` first.",
+        spreadsheet: "Excel counts UTF-16 units, so that 😀 has 2 characters there and 1 here. It writes 1.50 as \
+                1.5, here it has 4 characters.",
     };
 
     fn cases() -> Vec<Case> {
@@ -60,10 +60,14 @@ impl Documented for Len {
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
                 .gives("x: text | z: integer", &[]),
-            Case::new("an integer is no text")
-                .input("a", "x: integer", &[])
+            Case::new("of numbers")
+                .input("a", "x: decimal(2)", &["-1.50", ""])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .refused(r#"column "x": expected text, it is integer: `concat` makes text of it"#),
+                .gives("x: decimal(2) | z: integer", &["-1.50 | 5", " | 0"]),
+            Case::new("a column that is not there")
+                .input("a", "y: text", &[])
+                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

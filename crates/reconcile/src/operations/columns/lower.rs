@@ -39,7 +39,8 @@ impl Documented for Lower {
     const REFERENCE: Reference = Reference {
         title: "LOWER",
         summary: "Text in lower case.",
-        types: "Text. Unicode lower case, of no particular language; a character may become several.",
+        types: "Text, or anything else as outputs write it; gives text. Unicode lower case, of no particular \
+                language; a character may become several.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
         spreadsheet: "The same; a final Σ may be σ there and is ς here.",
@@ -58,10 +59,10 @@ impl Documented for Lower {
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "x"}"#)
                 .gives("x: text", &[]),
-            Case::new("a boolean is no text")
-                .input("a", "x: boolean", &[])
+            Case::new("a column that is not there")
+                .input("a", "y: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .refused(r#"column "x": expected text, it is boolean: `concat` makes text of it"#),
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, text},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, as_text},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
@@ -45,7 +45,7 @@ impl ColumnOperation for Mid {
         if self.start == 0 {
             return Err(step.fail("the first character of a text has the number 1, `start` is 0"));
         }
-        Ok(Expression::Substring { of: text(step, table, &self.column)?, start: self.start, length: self.length })
+        Ok(Expression::Substring { of: as_text(step, table, &self.column)?, start: self.start, length: self.length })
     }
 }
 
@@ -54,11 +54,11 @@ impl Documented for Mid {
     const REFERENCE: Reference = Reference {
         title: "MID",
         summary: "A part of a text.",
-        types: "Text. Characters are Unicode scalar values.",
+        types: "Text, or anything else as outputs write it; gives text. Characters are Unicode scalar values.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
         spreadsheet: "As MID: nothing behind the end. Excel counts UTF-16 units and can cut 😀 in two; here a \
-                character stays whole. It takes numbers, too: make text of them by `concat` first.",
+                character stays whole. ",
     };
 
     fn cases() -> Vec<Case> {
@@ -83,10 +83,14 @@ impl Documented for Mid {
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "start": 0, "length": 1, "as": "z"}"#)
                 .refused("the first character of a text has the number 1, `start` is 0"),
-            Case::new("an integer is no text")
-                .input("a", "x: integer", &[])
+            Case::new("of dates")
+                .input("a", "x: date", &["2024-05-01", ""])
+                .step(r#"{"from": "a", "column": "x", "start": 6, "length": 2, "as": "z"}"#)
+                .gives("x: date | z: text", &["2024-05-01 | 05", " | "]),
+            Case::new("a column that is not there")
+                .input("a", "y: text", &[])
                 .step(r#"{"from": "a", "column": "x", "start": 1, "length": 1, "as": "z"}"#)
-                .refused(r#"column "x": expected text, it is integer"#),
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

@@ -21,7 +21,7 @@ pub(crate) mod concat;
 pub(crate) mod date_dif;
 pub(crate) mod date_value;
 pub(crate) mod divide;
-pub(crate) mod if_else;
+pub(crate) mod if_then;
 pub(crate) mod ifs;
 pub(crate) mod left;
 pub(crate) mod len;
@@ -113,10 +113,16 @@ impl OneColumn {
         Ok(Box::new(step.number(table, &self.column)?.expression()))
     }
 
-    /// The column's cells, which must be text.
+    /// The column's cells, as text.
     pub(crate) fn text(&self, step: &StepPlan<'_>, table: &Table) -> Result<Box<Expression>, PlanError> {
-        text(step, table, &self.column)
+        as_text(step, table, &self.column)
     }
+}
+
+/// A column's cells, as text.
+pub(crate) fn as_text(step: &StepPlan<'_>, table: &Table, name: &str) -> Result<Box<Expression>, PlanError> {
+    let text = step.column(table, name)?.expression().cast(Type::Text);
+    text.map(Box::new).ok_or_else(|| step.fail_on(name, "expected what can be text"))
 }
 
 /// A column's cells, which must be text.
@@ -125,7 +131,7 @@ pub(crate) fn text(step: &StepPlan<'_>, table: &Table, name: &str) -> Result<Box
     if column.kind == Type::Text {
         Ok(Box::new(column.expression()))
     } else {
-        Err(step.fail_on(name, format!("expected text, it is {}: `concat` makes text of it", column.kind)))
+        Err(step.fail_on(name, format!("expected text, it is {}", column.kind)))
     }
 }
 

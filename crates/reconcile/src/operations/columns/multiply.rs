@@ -61,15 +61,14 @@ impl Documented for Multiply {
     const REFERENCE: Reference = Reference {
         title: "Multiply (*)",
         summary: "The product of two numbers, exactly or rounded once.",
-        types: "Integers give an integer; else the result has the decimals of both operands together, \
-                and is exact. `scale` gives it other decimals, and more than 20 need it. The exact \
-                product is rounded once. A product that does not fit is an error.",
-        blanks: "Where an operand is blank, so is the product; with `blankAs: \"zero\"` a blank counts as \
-                0.",
+        types: "Integers give an integer; else the result has the decimals of both operands together, and is exact. \
+                `scale` gives it other decimals, and more than 20 need it. The exact product is rounded once. A \
+                product that does not fit is an error.",
+        blanks: "Where an operand is blank, so is the product; with `blankAs: \"zero\"` a blank counts as 0.",
         rows: ROW_BY_ROW,
-        spreadsheet: "A spreadsheet counts an empty cell as 0 and multiplies in binary floating point: 1.15 * \
-                100 is 114.99999999999999 there, and 115 here. It shows a rounded number and goes on \
-                with the other; here the column has what is shown.",
+        spreadsheet: "A spreadsheet counts an empty cell as 0 and multiplies in binary floating point: 1.15 * 100 \
+                is 114.99999999999999 there, and 115 here. It shows a rounded number and goes on with the other; here \
+                the column has what is shown.",
     };
 
     fn cases() -> Vec<Case> {

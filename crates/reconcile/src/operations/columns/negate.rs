@@ -39,8 +39,7 @@ impl Documented for Negate {
     const REFERENCE: Reference = Reference {
         title: "Negate (-x)",
         summary: "The number with its sign turned.",
-        types: "A number; the result has its type. -9223372036854775808 is an error: its opposite is no \
-                integer.",
+        types: "A number; the result has its type. -9223372036854775808 is an error: its opposite is no integer.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
         spreadsheet: "An empty cell is 0 there.",

@@ -9,7 +9,7 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, text},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, as_text},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
@@ -46,7 +46,7 @@ impl ColumnOperation for Right {
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        Ok(Expression::Last { of: text(step, table, &self.column)?, length: self.length })
+        Ok(Expression::Last { of: as_text(step, table, &self.column)?, length: self.length })
     }
 }
 
@@ -55,12 +55,11 @@ impl Documented for Right {
     const REFERENCE: Reference = Reference {
         title: "RIGHT",
         summary: "The end of a text.",
-        types: "Text. Characters are Unicode scalar values.",
+        types: "Text, or anything else as outputs write it; gives text. Characters are Unicode scalar values.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
-        spreadsheet: "As RIGHT: one character unless told otherwise, and nothing for 0. Excel counts UTF-16 \
-                units and can cut 😀 in two; here a character stays whole. It takes numbers, too: make \
-                text of them by `concat` first.",
+        spreadsheet: "As RIGHT: one character unless told otherwise, and nothing for 0. Excel counts UTF-16 units \
+                and can cut 😀 in two; here a character stays whole.",
     };
 
     fn cases() -> Vec<Case> {
@@ -81,10 +80,14 @@ impl Documented for Right {
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "length": 3, "as": "z"}"#)
                 .gives("x: text | z: text", &[]),
-            Case::new("an integer is no text")
-                .input("a", "x: integer", &[])
+            Case::new("of numbers")
+                .input("a", "x: decimal(2)", &["1.50", ""])
+                .step(r#"{"from": "a", "column": "x", "length": 2, "as": "z"}"#)
+                .gives("x: decimal(2) | z: text", &["1.50 | 50", " | "]),
+            Case::new("a column that is not there")
+                .input("a", "y: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .refused(r#"column "x": expected text, it is integer: `concat` makes text of it"#),
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

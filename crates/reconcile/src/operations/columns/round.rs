@@ -57,9 +57,8 @@ impl Documented for Round {
         types: ROUNDED,
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
-        spreadsheet: "As ROUND: halves go away from zero. `rounding: \"halfEven\"` is what banks and IEEE 754 \
-                do. ROUND(1.005, 2) is 1.01 here, always; in binary floating point 1.005 is less than \
-                that.",
+        spreadsheet: "As ROUND: halves go away from zero. `rounding: \"halfEven\"` is what banks and IEEE 754 do. \
+                ROUND(1.005, 2) is 1.01 here, always; in binary floating point 1.005 is less than that.",
     };
 
     fn cases() -> Vec<Case> {

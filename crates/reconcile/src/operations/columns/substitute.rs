@@ -9,7 +9,7 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{ColumnOperation, ROW_BY_ROW, text},
+        columns::{ColumnOperation, ROW_BY_ROW, as_text},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
@@ -53,7 +53,7 @@ impl ColumnOperation for Substitute {
             return Err(step.fail("the first occurrence has the number 1, `occurrence` is 0"));
         }
         let (find, with) = (self.find.clone(), self.with.clone());
-        Ok(Expression::Replace { of: text(step, table, &self.column)?, find, with, occurrence: self.occurrence })
+        Ok(Expression::Replace { of: as_text(step, table, &self.column)?, find, with, occurrence: self.occurrence })
     }
 }
 
@@ -62,11 +62,12 @@ impl Documented for Substitute {
     const REFERENCE: Reference = Reference {
         title: "SUBSTITUTE",
         summary: "Text with something put for something else, everywhere or once.",
-        types: "Text. Case counts. Occurrences are found from left to right and do not overlap.",
+        types: "Text, or anything else as outputs write it; gives text. Case counts. Occurrences are found from \
+                left to right and do not overlap.",
         blanks: "A blank stays blank; where no characters are left, the result is blank.",
         rows: ROW_BY_ROW,
-        spreadsheet: "As SUBSTITUTE, whose `find` of no characters changes nothing and is refused here. \
-                Characters compare by code points: é as one character is not e with an accent behind it.",
+        spreadsheet: "As SUBSTITUTE, whose `find` of no characters changes nothing and is refused here. Characters \
+                compare by code points: é as one character is not e with an accent behind it.",
     };
 
     fn cases() -> Vec<Case> {
@@ -103,10 +104,14 @@ impl Documented for Substitute {
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "find": "a", "occurrence": 0, "as": "z"}"#)
                 .refused("the first occurrence has the number 1, `occurrence` is 0"),
-            Case::new("a date is no text")
-                .input("a", "x: date", &[])
+            Case::new("of dates")
+                .input("a", "x: date", &["2024-05-01", ""])
                 .step(r#"{"from": "a", "column": "x", "find": "-", "as": "z"}"#)
-                .refused(r#"column "x": expected text, it is date"#),
+                .gives("x: date | z: text", &["2024-05-01 | 20240501", " | "]),
+            Case::new("a column that is not there")
+                .input("a", "y: text", &[])
+                .step(r#"{"from": "a", "column": "x", "find": "-", "as": "z"}"#)
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

@@ -55,13 +55,12 @@ impl Documented for Subtract {
     const REFERENCE: Reference = Reference {
         title: "Subtract (-)",
         summary: "The first number less the second, exactly.",
-        types: "Integers give an integer; else the result has the decimals of the operand with more of \
-                them. A difference that does not fit is an error. Dates are subtracted by `dateDif`.",
-        blanks: "Where an operand is blank, so is the difference; with `blankAs: \"zero\"` a blank counts \
-                as 0.",
+        types: "Integers give an integer; else the result has the decimals of the operand with more of them. A \
+                difference that does not fit is an error. Dates are subtracted by `dateDif`.",
+        blanks: "Where an operand is blank, so is the difference; with `blankAs: \"zero\"` a blank counts as 0.",
         rows: ROW_BY_ROW,
-        spreadsheet: "A spreadsheet counts an empty cell as 0 and subtracts in binary floating point: 1.1 - 1 \
-                is 0.10000000000000009 there, and 0.1 here.",
+        spreadsheet: "A spreadsheet counts an empty cell as 0 and subtracts in binary floating point: 1.1 - 1 is \
+                0.10000000000000009 there, and 0.1 here.",
     };
 
     fn cases() -> Vec<Case> {

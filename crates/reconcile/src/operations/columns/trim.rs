@@ -39,11 +39,11 @@ impl Documented for Trim {
     const REFERENCE: Reference = Reference {
         title: "TRIM",
         summary: "Text without spaces at its ends, and with one where there are several.",
-        types: "Text.",
+        types: "Text, or anything else as outputs write it; gives text.",
         blanks: "A blank stays blank, and spaces alone become blank.",
         rows: ROW_BY_ROW,
-        spreadsheet: "As TRIM: only the space (U+0020) goes. The no-break space of web pages, tabs and line \
-                ends stay: `substitute` takes them away.",
+        spreadsheet: "As TRIM: only the space (U+0020) goes. The no-break space of web pages, tabs and line ends \
+                stay: `substitute` takes them away.",
     };
 
     fn cases() -> Vec<Case> {
@@ -63,10 +63,10 @@ impl Documented for Trim {
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
                 .gives("x: text | z: text", &[]),
-            Case::new("an integer is no text")
-                .input("a", "x: integer", &[])
+            Case::new("a column that is not there")
+                .input("a", "y: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .refused(r#"column "x": expected text, it is integer: `concat` makes text of it"#),
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

@@ -39,7 +39,8 @@ impl Documented for Upper {
     const REFERENCE: Reference = Reference {
         title: "UPPER",
         summary: "Text in upper case.",
-        types: "Text. Unicode upper case, of no particular language; a character may become several.",
+        types: "Text, or anything else as outputs write it; gives text. Unicode upper case, of no particular \
+                language; a character may become several.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
         spreadsheet: "Excel leaves ß as it is; Unicode makes SS of it.",
@@ -67,10 +68,14 @@ impl Documented for Upper {
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "x"}"#)
                 .gives("x: text", &[]),
-            Case::new("a date is no text")
-                .input("a", "x: date", &[])
+            Case::new("of true and false")
+                .input("a", "x: boolean", &["true", ""])
+                .step(r#"{"from": "a", "column": "x", "as": "x"}"#)
+                .gives("x: text", &["TRUE", ""]),
+            Case::new("a column that is not there")
+                .input("a", "y: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .refused(r#"column "x": expected text, it is date: `concat` makes text of it"#),
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

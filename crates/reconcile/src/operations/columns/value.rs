@@ -29,10 +29,10 @@ pub(crate) struct Value {
     kind: Type,
     /// The decimal sign.
     #[serde(default = "point")]
-    decimal: char,
+    decimal_char: char,
     /// What groups digits by threes; null where nothing may. A space stands for no-break spaces, too.
     #[serde(default = "comma")]
-    group: Option<char>,
+    group_char: Option<char>,
     /// What `CR` behind a number means; `DR` is the opposite.
     #[serde(default)]
     credit: Credit,
@@ -70,15 +70,15 @@ impl ColumnOperation for Value {
         if !self.kind.is_number() {
             return Err(step.fail(format!("`type` is integer or decimal, it is {}", self.kind)));
         }
-        for sign in [Some(self.decimal), self.group].into_iter().flatten() {
+        for sign in [Some(self.decimal_char), self.group_char].into_iter().flatten() {
             if sign.is_alphanumeric() || sign.is_control() || TAKEN.contains(&sign) {
                 return Err(step.fail(format!("{sign:?} cannot separate digits")));
             }
         }
-        if self.group == Some(self.decimal) || self.decimal.is_whitespace() {
-            return Err(step.fail(format!("the decimal sign cannot be {:?}", self.decimal)));
+        if self.group_char == Some(self.decimal_char) || self.decimal_char.is_whitespace() {
+            return Err(step.fail(format!("the decimal sign cannot be {:?}", self.decimal_char)));
         }
-        let format = NumberText { decimal: self.decimal, group: self.group, credit: self.credit };
+        let format = NumberText { decimal: self.decimal_char, group: self.group_char, credit: self.credit };
         Ok(Expression::ParseNumber { of, format, kind: self.kind, on_error: self.on_error })
     }
 }
@@ -87,20 +87,18 @@ impl Documented for Value {
     const NAME: &'static str = "value";
     const REFERENCE: Reference = Reference {
         title: "VALUE",
-        summary: "The number that a text stands for: also one with separators, parentheses, a trailing \
-                minus, DR or CR, or a currency.",
-        types: "Text; gives `type`. Nothing is rounded: a number with more decimals than the type, \
-                unless they are zeros, is an error, as is one that does not fit, and a text that is no \
-                number; or they are blank with `onError: \"blank\"`. A minus, parentheses and CR (or DR, \
-                with `credit: \"positive\"`) are for less than nothing; two such signs are an error. One \
-                currency is passed over: $, €, £, ¥, ₹ or three capital letters. Spaces around all of \
-                these do not count.",
+        summary: "The number that a text stands for: also one with separators, parentheses, a trailing minus, DR or \
+                CR, or a currency.",
+        types: "Text; gives `type`. Nothing is rounded: a number with more decimals than the type, unless they are \
+                zeros, is an error, as is one that does not fit, and a text that is no number; or they are blank with \
+                `onError: \"blank\"`. A minus, parentheses and CR (or DR, with `credit: \"positive\"`) are for less \
+                than nothing; two such signs are an error. One currency is passed over: $, €, £, ¥, ₹ or three capital \
+                letters. Spaces around all of these do not count.",
         blanks: "A blank stays blank.",
         rows: ROW_BY_ROW,
-        spreadsheet: "As VALUE and NUMBERVALUE, with signs of their own instead of those of the computer. \
-                Those read percent signs, exponents, dates and times, too, which are errors here; they \
-                do not read DR, CR or a minus behind. NUMBERVALUE passes over separators anywhere; here \
-                they must part groups of three.",
+        spreadsheet: "As VALUE and NUMBERVALUE, with signs of their own instead of those of the computer. Those \
+                read percent signs, exponents, dates and times, too, which are errors here; they do not read DR, CR or \
+                a minus behind. NUMBERVALUE passes over separators anywhere; here they must part groups of three.",
     };
 
     fn cases() -> Vec<Case> {
@@ -144,11 +142,11 @@ impl Documented for Value {
                 ),
             Case::new("a comma as decimal sign")
                 .input("a", "x: text", &["1.234,50", "1234,5", "-1,00 €"])
-                .step(r#"{"from": "a", "column": "x", "type": "decimal(2)", "decimal": ",", "group": ".", "as": "z"}"#)
+                .step(r#"{"from": "a", "column": "x", "type": "decimal(2)", "decimalChar": ",", "groupChar": ".", "as": "z"}"#)
                 .gives("x: text | z: decimal(2)", &["1.234,50 | 1234.50", "1234,5 | 1234.50", "-1,00 € | -1.00"]),
             Case::new("grouped by spaces of any kind")
                 .input("a", "x: text", &["1 234 567,8", "1\u{a0}234,00", "1\u{202f}234"])
-                .step(r#"{"from": "a", "column": "x", "type": "decimal(1)", "decimal": ",", "group": " ", "as": "z"}"#)
+                .step(r#"{"from": "a", "column": "x", "type": "decimal(1)", "decimalChar": ",", "groupChar": " ", "as": "z"}"#)
                 .gives(
                     "x: text | z: decimal(1)",
                     &["1 234 567,8 | 1234567.8", "1\u{a0}234,00 | 1234.0", "1\u{202f}234 | 1234.0"],
@@ -222,7 +220,7 @@ impl Documented for Value {
                 .fails(r#""1.005" is no decimal(2)"#),
             Case::new("no groups are read where there are none")
                 .input("a", "x: text", &["1,000"])
-                .step(r#"{"from": "a", "column": "x", "type": "integer", "group": null, "as": "z"}"#)
+                .step(r#"{"from": "a", "column": "x", "type": "integer", "groupChar": null, "as": "z"}"#)
                 .fails(r#""1,000" is no integer"#),
             Case::new("a number already")
                 .input("a", "x: integer", &[])
@@ -234,11 +232,11 @@ impl Documented for Value {
                 .refused("`type` is integer or decimal, it is date"),
             Case::new("one sign for two things")
                 .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "x", "type": "decimal(2)", "decimal": ",", "as": "z"}"#)
+                .step(r#"{"from": "a", "column": "x", "type": "decimal(2)", "decimalChar": ",", "as": "z"}"#)
                 .refused("the decimal sign cannot be ','"),
             Case::new("a sign that is another")
                 .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "x", "type": "decimal(2)", "group": "-", "as": "z"}"#)
+                .step(r#"{"from": "a", "column": "x", "type": "decimal(2)", "groupChar": "-", "as": "z"}"#)
                 .refused("'-' cannot separate digits"),
         ]
     }
