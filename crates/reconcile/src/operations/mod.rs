@@ -17,8 +17,27 @@ use crate::{
 };
 
 pub mod columns;
+mod append;
+mod average_ifs;
+mod control_totals;
+mod count_ifs;
+mod criteria;
+mod drop_columns;
 mod filter;
+mod flag_duplicates;
+mod group_by;
+mod join;
 mod lookup;
+mod match_rows;
+mod pivot;
+mod remove_duplicates;
+mod rename;
+mod running_total;
+mod select;
+mod sort;
+mod sum_ifs;
+mod unpivot;
+mod variance;
 mod vlookup;
 mod xlookup;
 
@@ -122,7 +141,26 @@ pub fn all() -> &'static [OperationKind] {
         vec![
             OperationKind::of::<vlookup::VLookup>(),
             OperationKind::of::<xlookup::XLookup>(),
+            OperationKind::of::<join::Join>(),
+            OperationKind::of::<match_rows::Match>(),
+            OperationKind::of::<append::Append>(),
             OperationKind::of::<filter::Filter>(),
+            OperationKind::of::<sort::Sort>(),
+            OperationKind::of::<remove_duplicates::RemoveDuplicates>(),
+            OperationKind::of::<flag_duplicates::FlagDuplicates>(),
+            OperationKind::of::<group_by::GroupBy>(),
+            OperationKind::of::<sum_ifs::SumIfs>(),
+            OperationKind::of::<count_ifs::CountIfs>(),
+            OperationKind::of::<average_ifs::AverageIfs>(),
+            OperationKind::of::<pivot::Pivot>(),
+            OperationKind::of::<unpivot::Unpivot>(),
+            OperationKind::of::<running_total::RunningTotal>(),
+            OperationKind::of::<variance::Variance>(),
+            OperationKind::of::<control_totals::ControlTotals>(),
+            OperationKind::of::<select::Select>(),
+            OperationKind::of::<drop_columns::DropColumns>(),
+            OperationKind::of::<rename::Rename>(),
+            OperationKind::of::<columns::constant::ConstantColumn>(),
             OperationKind::of::<columns::add::Add>(),
             OperationKind::of::<columns::subtract::Subtract>(),
             OperationKind::of::<columns::multiply::Multiply>(),

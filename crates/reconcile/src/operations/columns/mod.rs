@@ -18,6 +18,7 @@ pub(crate) mod abs;
 pub(crate) mod add;
 pub(crate) mod coalesce;
 pub(crate) mod concat;
+pub(crate) mod constant;
 pub(crate) mod date_dif;
 pub(crate) mod date_value;
 pub(crate) mod divide;
