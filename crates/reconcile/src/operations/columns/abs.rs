@@ -72,6 +72,10 @@ impl Documented for Abs {
                 .input("a", "x: integer", &["-1", "-9223372036854775808"])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
                 .fails(r#"column "z", row 2 of "a": the result does not fit integer"#),
+            Case::new("a parameter that is not known")
+                .input("a", "x: integer", &[])
+                .step(r#"{"from": "a", "column": "x", "decimals": 2, "as": "z"}"#)
+                .refused("unknown field `decimals`"),
             Case::new("text is no number")
                 .input("a", "x: text", &["1"])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)

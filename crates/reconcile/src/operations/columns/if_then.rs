@@ -30,7 +30,7 @@ pub(crate) struct If {
     #[serde(default, rename = "else")]
     otherwise: Option<Operand>,
     /// Whether case counts in text, where a test does not say.
-    #[serde(default = "CaseRule::sensitive")]
+    #[serde(default = "CaseRule::ignore")]
     case: CaseRule,
     /// The new column.
     #[serde(rename = "as")]
@@ -65,8 +65,8 @@ impl Documented for If {
         blanks: "A comparison with a blank is false, so that `else` counts. The chosen value may be blank; \
                 `{\"value\": \"\"}` is one.",
         rows: ROW_BY_ROW,
-        spreadsheet: "IF(amount > 0, ...) counts an empty cell as 0. Spreadsheets ignore case; say `case: \
-                \"ignore\"` for that. Without an else they give FALSE, and this a blank.",
+        spreadsheet: "As IF, which ignores case, too, unless `case` says otherwise. IF(amount > 0, ...) counts an empty \
+                cell as 0. Without an else it gives FALSE, and this a blank.",
     };
 
     fn cases() -> Vec<Case> {
@@ -88,7 +88,7 @@ impl Documented for If {
             Case::new("a value takes the type of the column; no else is blank")
                 .input("a", "x: date | y: text", &["2024-02-29 | Open", "2024-03-01 | paid"])
                 .step(
-                    r#"{"from": "a", "where": {"column": "y", "is": "=", "value": "open"}, "case": "ignore",
+                    r#"{"from": "a", "where": {"column": "y", "is": "=", "value": "open"},
                         "then": {"value": "2024-12-31"}, "as": "due"}"#,
                 )
                 .gives("x: date | y: text | due: text", &["2024-02-29 | Open | 2024-12-31", "2024-03-01 | paid | "]),
@@ -99,6 +99,13 @@ impl Documented for If {
                         "then": {"value": "2024-12-31"}, "else": "x", "as": "x"}"#,
                 )
                 .gives("x: date | y: text", &["2024-12-31 | open", "2024-03-01 | paid"]),
+            Case::new("case counts, if so told")
+                .input("a", "x: text", &["Open", "open", ""])
+                .step(
+                    r#"{"from": "a", "where": {"column": "x", "is": "=", "value": "open"}, "case": "sensitive",
+                        "then": {"value": 1}, "else": {"value": 0}, "as": "z"}"#,
+                )
+                .gives("x: text | z: integer", &["Open | 0", "open | 1", " | 0"]),
             Case::new("a blank as value")
                 .input("a", "x: integer", &["1", "2"])
                 .step(

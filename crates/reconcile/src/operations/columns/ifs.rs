@@ -28,7 +28,7 @@ pub(crate) struct Ifs {
     #[serde(default, rename = "else")]
     otherwise: Option<Operand>,
     /// Whether case counts in text, where a test does not say.
-    #[serde(default = "CaseRule::sensitive")]
+    #[serde(default = "CaseRule::ignore")]
     case: CaseRule,
     /// The new column.
     #[serde(rename = "as")]
@@ -79,8 +79,8 @@ impl Documented for Ifs {
         types: ONE_TYPE,
         blanks: "A comparison with a blank is false. The chosen value may be blank; `{\"value\": \"\"}` is one.",
         rows: ROW_BY_ROW,
-        spreadsheet: "Where no condition is true, spreadsheets give #N/A and this a blank; `else` is their last \
-                condition TRUE. They ignore case; say `case: \"ignore\"` for that.",
+        spreadsheet: "As IFS, which ignores case, too, unless `case` says otherwise. Where no condition is true it gives \
+                #N/A, and this a blank; `else` is its last condition TRUE.",
     };
 
     fn cases() -> Vec<Case> {
@@ -108,7 +108,7 @@ impl Documented for Ifs {
                 .input("a", "x: text", &["A", "a"])
                 .step(
                     r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": "a"},
-                        "then": {"value": "1.5", "type": "decimal(2)"}}], "case": "ignore", "else": {"value": 0},
+                        "then": {"value": "1.5", "type": "decimal(2)"}}], "else": {"value": 0},
                         "as": "z"}"#,
                 )
                 .gives("x: text | z: decimal(2)", &["A | 1.50", "a | 1.50"]),
