@@ -2,7 +2,11 @@
 //!
 //! Its JSON Schema is published as `docs/reconcile-job.schema.json`.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use records::{FieldType, Resource};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -292,7 +296,11 @@ impl Input {
             (None, None) => Vec::new(),
         };
         let known = !columns.is_empty();
+        let mut said = BTreeSet::new();
         for column in &self.columns {
+            if !said.insert(&column.name) {
+                return Err(PlanError::input(name, format!("two columns are called {:?}", column.name)));
+            }
             match columns.iter_mut().find(|(name, _)| *name == column.name) {
                 Some((_, kind)) => *kind = column.kind,
                 None if known => {

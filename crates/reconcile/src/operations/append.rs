@@ -88,7 +88,9 @@ impl Append {
                         })?;
                     }
                     None if index > 0 && self.columns == AppendColumns::Same => {
-                        return Err(step.fail_on(&column.name, format!("only {} has it: say `columns: \"any\"`", table.name)));
+                        return Err(
+                            step.fail_on(&column.name, format!("only {} has it: say `columns: \"any\"`", table.name))
+                        );
                     }
                     None => columns.push((column.name.clone(), column.kind)),
                 }
@@ -129,7 +131,8 @@ impl Append {
 }
 
 fn keys(step: &StepPlan<'_>, table: &Table) -> Result<Vec<(ColumnId, Slot)>, PlanError> {
-    let key = |key: &OrderKey| Ok((key.column, Slot { kind: step.kind(table, key.column)?, descending: key.descending }));
+    let key =
+        |key: &OrderKey| Ok((key.column, Slot { kind: step.kind(table, key.column)?, descending: key.descending }));
     table.order.iter().map(key).collect()
 }
 

@@ -69,7 +69,8 @@ impl Operation for ControlTotals {
         let rest = [Type::Integer, kind, kind].map(|kind| ("#".to_owned(), kind));
         let (relation, made) = step.union(sources, &names.chain(rest).collect::<Vec<_>>());
         let (keys, values) = made.split_at_checked(self.by.len() + 1).unwrap_or((&[], &[]));
-        let both = Table { name: step.step.to_owned(), relation, columns: made.clone(), order: Vec::new(), place: None };
+        let both =
+            Table { name: step.step.to_owned(), relation, columns: made.clone(), order: Vec::new(), place: None };
         let sums = values.iter().map(|value| ("#".to_owned(), Aggregation::Sum, value.clone())).collect();
         let sums = step.aggregate(&both, keys, sums);
         self.result(step, sums, kind)
@@ -90,7 +91,12 @@ impl ControlTotals {
             let mut kind: Option<Type> = None;
             for table in tables {
                 let column = step.column(table, name)?;
-                let problem = || step.fail_on(name, format!("the tables have different types for it: {} has {}", table.name, column.kind));
+                let problem = || {
+                    step.fail_on(
+                        name,
+                        format!("the tables have different types for it: {} has {}", table.name, column.kind),
+                    )
+                };
                 kind = Some(kind.unwrap_or(column.kind).common(column.kind).ok_or_else(problem)?);
             }
             kinds.extend(kind);
@@ -145,7 +151,8 @@ impl ControlTotals {
         let branches: Vec<Branch> = self.columns.iter().enumerate().map(named).collect();
         let name = Expression::Case { branches, otherwise: Box::new(Expression::text(RECORDS)) };
         let value = |column: &PlanColumn| {
-            let zero = crate::expression::Constant::parse(kind, "0").map_or_else(|| Expression::blank(kind), Expression::from);
+            let zero =
+                crate::expression::Constant::parse(kind, "0").map_or_else(|| Expression::blank(kind), Expression::from);
             column.expression().or_else(zero)
         };
         let mut new = vec![(TOTAL.to_owned(), name.clone())];
@@ -156,7 +163,11 @@ impl ControlTotals {
                 arithmetic(step, Operator::Subtract, value(left), value(right), None, Rounding::HalfUp, OnZero::Fail)?;
             let shown = keys.iter().map(PlanColumn::expression).chain([name, value(left), value(right)]).collect();
             let difference = self.required(difference, kind, shown);
-            new.extend([("Left".to_owned(), value(left)), ("Right".to_owned(), value(right)), ("Difference".to_owned(), difference)]);
+            new.extend([
+                ("Left".to_owned(), value(left)),
+                ("Right".to_owned(), value(right)),
+                ("Difference".to_owned(), difference),
+            ]);
         }
         let table = Table { columns: keys, ..sums.clone() };
         Ok(step.extend(&table, new).into())
@@ -166,7 +177,8 @@ impl ControlTotals {
         if self.on_difference == OnDifference::Report {
             return difference;
         }
-        let zero = crate::expression::Constant::parse(kind, "0").map_or_else(|| Expression::blank(kind), Expression::from);
+        let zero =
+            crate::expression::Constant::parse(kind, "0").map_or_else(|| Expression::blank(kind), Expression::from);
         Expression::Require {
             condition: Box::new(difference.clone().equals(zero)),
             of: Box::new(difference),
@@ -193,8 +205,16 @@ impl Documented for ControlTotals {
     fn cases() -> Vec<Case> {
         let case = |title| {
             Case::new(title)
-                .input("a", "ccy: text | net: decimal(2) | tax: integer", &["USD | 1.50 | 1", "EUR | 2.00 | ", "USD | -0.25 | 3", " | 9.00 | 0"])
-                .input("b", "tax: decimal(1) | ccy: text | net: decimal(2)", &["4.0 | USD | 1.25", " | EUR | 2.01", "0.0 | JPY | "])
+                .input(
+                    "a",
+                    "ccy: text | net: decimal(2) | tax: integer",
+                    &["USD | 1.50 | 1", "EUR | 2.00 | ", "USD | -0.25 | 3", " | 9.00 | 0"],
+                )
+                .input(
+                    "b",
+                    "tax: decimal(1) | ccy: text | net: decimal(2)",
+                    &["4.0 | USD | 1.25", " | EUR | 2.01", "0.0 | JPY | "],
+                )
         };
         vec![
             case("of one table")
@@ -228,7 +248,9 @@ impl Documented for ControlTotals {
             case("a difference can be an error")
                 .step(r#"{"from": "a", "against": "b", "columns": ["tax"], "by": ["ccy"], "onDifference": "fail"}"#)
                 .fails(r#"column "Difference": the control totals differ: "#),
-            case("text has no total").step(r#"{"from": "a", "columns": ["ccy"]}"#).refused(r#"column "ccy": expected a number, it is text"#),
+            case("text has no total")
+                .step(r#"{"from": "a", "columns": ["ccy"]}"#)
+                .refused(r#"column "ccy": expected a number, it is text"#),
             case("against nothing")
                 .step(r#"{"from": "a", "columns": [], "onDifference": "fail"}"#)
                 .refused("`onDifference` does not go without `against`"),

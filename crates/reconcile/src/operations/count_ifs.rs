@@ -71,13 +71,11 @@ impl Documented for CountIfs {
 
     fn cases() -> Vec<Case> {
         let case = |title| {
-            Case::new(title)
-                .input("o", "id: integer | note: text", &["1 | a", "2 | b", "3 | ", " | d"])
-                .input(
-                    "p",
-                    "order: integer | kind: text | paid: decimal(2)",
-                    &["1 | Card | 5.00", "2 | cash | ", "1 | cash | 0.55", " | card | 9.00", "1 | card | -1.00"],
-                )
+            Case::new(title).input("o", "id: integer | note: text", &["1 | a", "2 | b", "3 | ", " | d"]).input(
+                "p",
+                "order: integer | kind: text | paid: decimal(2)",
+                &["1 | Card | 5.00", "2 | cash | ", "1 | cash | 0.55", " | card | 9.00", "1 | card | -1.00"],
+            )
         };
         vec![
             case("the rows with that key; no row at all; blank keys")

@@ -46,12 +46,22 @@ impl Documented for DropColumns {
     };
 
     fn cases() -> Vec<Case> {
-        let case = |title| Case::new(title).input("a", "x: integer | y: text | z: boolean", &["2 | b | true", "1 | | false"]);
+        let case =
+            |title| Case::new(title).input("a", "x: integer | y: text | z: boolean", &["2 | b | true", "1 | | false"]);
         vec![
-            case("one of three").step(r#"{"from": "a", "columns": ["y"]}"#).gives("x: integer | z: boolean", &["2 | true", "1 | false"]),
-            Case::new("no rows").input("a", "x: integer | y: text", &[]).step(r#"{"from": "a", "columns": ["x"]}"#).gives("y: text", &[]),
-            case("a column that is not there").step(r#"{"from": "a", "columns": ["w"]}"#).refused(r#"column "w": a has no such column"#),
-            case("all columns").step(r#"{"from": "a", "columns": ["x", "y", "z"]}"#).refused("the result would have no columns"),
+            case("one of three")
+                .step(r#"{"from": "a", "columns": ["y"]}"#)
+                .gives("x: integer | z: boolean", &["2 | true", "1 | false"]),
+            Case::new("no rows")
+                .input("a", "x: integer | y: text", &[])
+                .step(r#"{"from": "a", "columns": ["x"]}"#)
+                .gives("y: text", &[]),
+            case("a column that is not there")
+                .step(r#"{"from": "a", "columns": ["w"]}"#)
+                .refused(r#"column "w": a has no such column"#),
+            case("all columns")
+                .step(r#"{"from": "a", "columns": ["x", "y", "z"]}"#)
+                .refused("the result would have no columns"),
         ]
     }
 }

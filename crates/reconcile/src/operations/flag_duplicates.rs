@@ -52,7 +52,9 @@ impl Operation for FlagDuplicates {
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
         let table = step.table(&self.from)?;
         let (keyed, keys) = compared(step, &table, self.columns.as_deref(), self.case)?;
-        let later = |number: ColumnId| Expression::Column { id: number, kind: Type::Integer }.equals(Expression::integer(1)).not();
+        let later = |number: ColumnId| {
+            Expression::Column { id: number, kind: Type::Integer }.equals(Expression::integer(1)).not()
+        };
         let (mut numbered, number) = step.row_number(&keyed, keys.clone(), false);
         let mut flag = later(number);
         if self.flag == Flagged::All {
@@ -77,16 +79,27 @@ impl Documented for FlagDuplicates {
     };
 
     fn cases() -> Vec<Case> {
-        let case = |title| Case::new(title).input("a", "k: text | v: integer", &["x | 1", " | 2", "X | 3", "y | 4", "x | 5", " | 6"]);
+        let case = |title| {
+            Case::new(title).input("a", "k: text | v: integer", &["x | 1", " | 2", "X | 3", "y | 4", "x | 5", " | 6"])
+        };
         vec![
-            case("all but the first")
-                .step(r#"{"from": "a", "columns": ["k"], "as": "again"}"#)
-                .gives("k: text | v: integer | again: boolean", &["x | 1 | false", " | 2 | false", "X | 3 | false", "y | 4 | false", "x | 5 | true", " | 6 | true"]),
+            case("all but the first").step(r#"{"from": "a", "columns": ["k"], "as": "again"}"#).gives(
+                "k: text | v: integer | again: boolean",
+                &["x | 1 | false", " | 2 | false", "X | 3 | false", "y | 4 | false", "x | 5 | true", " | 6 | true"],
+            ),
             case("all of them; case does not count")
                 .step(r#"{"from": "a", "columns": ["k"], "as": "again", "flag": "all", "case": "ignore"}"#)
-                .gives("k: text | v: integer | again: boolean", &["x | 1 | true", " | 2 | true", "X | 3 | true", "y | 4 | false", "x | 5 | true", " | 6 | true"]),
-            Case::new("no rows").input("a", "k: text", &[]).step(r#"{"from": "a", "as": "again"}"#).gives("k: text | again: boolean", &[]),
-            case("a column that is not there").step(r#"{"from": "a", "columns": ["z"], "as": "again"}"#).refused(r#"column "z": a has no such column"#),
+                .gives(
+                    "k: text | v: integer | again: boolean",
+                    &["x | 1 | true", " | 2 | true", "X | 3 | true", "y | 4 | false", "x | 5 | true", " | 6 | true"],
+                ),
+            Case::new("no rows")
+                .input("a", "k: text", &[])
+                .step(r#"{"from": "a", "as": "again"}"#)
+                .gives("k: text | again: boolean", &[]),
+            case("a column that is not there")
+                .step(r#"{"from": "a", "columns": ["z"], "as": "again"}"#)
+                .refused(r#"column "z": a has no such column"#),
         ]
     }
 }

@@ -95,7 +95,14 @@ impl Documented for GroupBy {
             Case::new(title).input(
                 "a",
                 "region: text | sku: text | v: decimal(2) | n: integer",
-                &["W | a | 1.00 | 1", "E | b | 2.50 | 2", "W | a | 0.05 | ", " | c | -1.00 | 4", "W | | | 5", "e | b | | "],
+                &[
+                    "W | a | 1.00 | 1",
+                    "E | b | 2.50 | 2",
+                    "W | a | 0.05 | ",
+                    " | c | -1.00 | 4",
+                    "W | | | 5",
+                    "e | b | | ",
+                ],
             )
         };
         vec![

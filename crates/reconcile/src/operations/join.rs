@@ -66,7 +66,9 @@ impl Operation for Join {
         let mut keyed = step.keys(&left, &right, &pairs, self.case)?;
         if matches!(self.join, JoinKind::Semi | JoinKind::Anti) {
             if self.columns.is_some() {
-                return Err(step.fail("`columns` does not go with a semi or an anti join: it gives the left's columns alone"));
+                return Err(
+                    step.fail("`columns` does not go with a semi or an anti join: it gives the left's columns alone")
+                );
             }
             let pairs = keyed.pairs();
             return Ok(step.join(self.join, &keyed.left, &keyed.right, pairs).into());
@@ -99,10 +101,16 @@ impl Join {
     }
 
     /// The key of whichever side there is.
-    fn either_key(&self, step: &StepPlan<'_>, left: &Table, right: &Table) -> Result<Vec<(String, Expression)>, PlanError> {
+    fn either_key(
+        &self,
+        step: &StepPlan<'_>,
+        left: &Table,
+        right: &Table,
+    ) -> Result<Vec<(String, Expression)>, PlanError> {
         let either = |pair: &KeyPair| {
             let (one, two) = (step.column(left, &pair.left)?, step.column(right, &pair.right)?);
-            let (one, two) = one.expression().alike(two.expression()).ok_or_else(|| step.fail_on(&pair.left, "no key"))?;
+            let (one, two) =
+                one.expression().alike(two.expression()).ok_or_else(|| step.fail_on(&pair.left, "no key"))?;
             Ok((pair.left.clone(), one.or_else(two)))
         };
         self.on.iter().map(either).collect()
@@ -145,7 +153,8 @@ fn unique(step: &mut StepPlan<'_>, table: &Table, keys: &[ColumnId]) -> Result<(
 
 const ORDERS: (&str, &[&str]) =
     ("id: integer | customer: text", &["1 | anna", "2 | bert", "3 | ", "4 | anna", "5 | zoe"]);
-const CUSTOMERS: (&str, &[&str]) = ("name: text | city: text", &["bert | Bonn", " | Nowhere", "anna | Aachen", "carl | Celle"]);
+const CUSTOMERS: (&str, &[&str]) =
+    ("name: text | city: text", &["bert | Bonn", " | Nowhere", "anna | Aachen", "carl | Celle"]);
 
 impl Documented for Join {
     const NAME: &'static str = "join";
@@ -164,9 +173,11 @@ impl Documented for Join {
     fn cases() -> Vec<Case> {
         let case = |title| Case::new(title).input("o", ORDERS.0, ORDERS.1).input("c", CUSTOMERS.0, CUSTOMERS.1);
         let doubled = |title| {
-            Case::new(title)
-                .input("a", "k: text | x: integer", &["p | 1", "q | 2", "P | 3"])
-                .input("b", "k: text | y: integer", &["q | 7", "p | 8", "q | 9", " | 0", " | 0"])
+            Case::new(title).input("a", "k: text | x: integer", &["p | 1", "q | 2", "P | 3"]).input(
+                "b",
+                "k: text | y: integer",
+                &["q | 7", "p | 8", "q | 9", " | 0", " | 0"],
+            )
         };
         vec![
             case("inner: blank keys have no partner")

@@ -145,12 +145,16 @@ impl Operation for Match {
         };
         let found = Found { keys, left_rank, right_rank, left_candidates, right_candidates };
         let matched = self.matched(step, (&one, &two), &pairs, &found)?;
-        let left_only = self.alone(step, &one, &pairs, (&found.keys, &found.left_rank, &found.right_rank, &found.left_candidates));
+        let left_only =
+            self.alone(step, &one, &pairs, (&found.keys, &found.left_rank, &found.right_rank, &found.left_candidates));
         let right_only =
             self.alone(step, &two, &pairs, (&found.keys, &found.right_rank, &found.left_rank, &found.right_candidates));
         for (table, name) in [(&left, &self.candidates), (&right, &self.candidates)] {
             if table.find(name).is_some() {
-                return Err(step.fail_on(name, format!("{} has such a column already: say another name for `candidates`", table.name)));
+                return Err(step.fail_on(
+                    name,
+                    format!("{} has such a column already: say another name for `candidates`", table.name),
+                ));
             }
         }
         Ok(Results::named([("matched", matched), ("leftOnly", left_only), ("rightOnly", right_only)]))
@@ -159,7 +163,12 @@ impl Operation for Match {
 
 impl Match {
     /// Both sides with what they are matched by, and how near is near enough.
-    fn sides(&self, step: &mut StepPlan<'_>, left: &Table, right: &Table) -> Result<(Side, Side, Option<Tolerance>), PlanError> {
+    fn sides(
+        &self,
+        step: &mut StepPlan<'_>,
+        left: &Table,
+        right: &Table,
+    ) -> Result<(Side, Side, Option<Tolerance>), PlanError> {
         let pairs: Vec<_> = self.on.iter().map(|pair| (pair.left.clone(), pair.right.clone())).collect();
         let mut keyed = step.keys(left, right, &pairs, self.case)?;
         let (mut amounts, mut tolerance) = ((None, None), None);
@@ -167,7 +176,9 @@ impl Match {
             let (one, two) = (step.number(left, one)?, step.number(right, two)?);
             let scale = one.kind.scale().max(two.kind.scale());
             let kind = Type::Decimal(scale);
-            let cast = |column: &PlanColumn| column.expression().cast(kind).ok_or_else(|| step.fail_on(&column.name, "is no number"));
+            let cast = |column: &PlanColumn| {
+                column.expression().cast(kind).ok_or_else(|| step.fail_on(&column.name, "is no number"))
+            };
             let (one, two) = (cast(&one)?, cast(&two)?);
             tolerance = Some(self.tolerance(step, kind)?);
             let (with_left, left_amount) = step.hidden(&keyed.left, vec![one]);
@@ -191,8 +202,12 @@ impl Match {
                 let text = constant.kind().format(constant.value());
                 Constant::parse(constant.kind().common(kind)?, &text)
             });
-            let good = |constant: &Constant| !constant.value().is_blank() && zero.as_ref().is_some_and(|zero| constant.value() >= zero.value());
-            constant.filter(good).ok_or_else(|| step.fail(format!("the tolerance {literal} is no {kind} of zero or more")))
+            let good = |constant: &Constant| {
+                !constant.value().is_blank() && zero.as_ref().is_some_and(|zero| constant.value() >= zero.value())
+            };
+            constant
+                .filter(good)
+                .ok_or_else(|| step.fail(format!("the tolerance {literal} is no {kind} of zero or more")))
         };
         match &self.tolerance {
             None => Ok(Tolerance::Absolute { most: positive(&Literal::Integer(0), amount)? }),
@@ -201,7 +216,9 @@ impl Match {
                 let constant = positive(percent, PERCENT)?;
                 let small = matches!(constant.value(), crate::types::Value::Decimal(units) if *units <= PERCENT_MAX);
                 if constant.kind() != PERCENT || !small {
-                    return Err(step.fail(format!("the tolerance {percent} is no percentage: expected 0 to 1000, with at most six decimals")));
+                    return Err(step.fail(format!(
+                        "the tolerance {percent} is no percentage: expected 0 to 1000, with at most six decimals"
+                    )));
                 }
                 Ok(Tolerance::Percent { percent: constant, base: *of })
             }
@@ -220,21 +237,30 @@ impl Match {
         let with_left = step.join(JoinKind::Inner, &one.table, pairs, to_left);
         let to_right = keys(&found.keys, found.right_rank.id, &two.keys, two.rank);
         let mut table = step.join(JoinKind::Inner, &with_left, &two.table, to_right);
-        let prefixed = |column: &PlanColumn| PlanColumn { name: format!("{}{}", self.right_prefix, column.name), ..column.clone() };
+        let prefixed = |column: &PlanColumn| PlanColumn {
+            name: format!("{}{}", self.right_prefix, column.name),
+            ..column.clone()
+        };
         table.columns = one.table.columns.iter().cloned().chain(two.table.columns.iter().map(prefixed)).collect();
         table.order.clone_from(&one.table.order);
         let mut new = Vec::new();
         if let (Some(left), Some(right)) = (one.amount, two.amount) {
             let amount = |id: ColumnId, table: &Table| Ok(Expression::Column { id, kind: step.kind(table, id)? });
             let (left, right) = (amount(left, &table)?, amount(right, &table)?);
-            new.push((self.difference.clone(), arithmetic(step, Operator::Subtract, left, right, None, Rounding::HalfUp, OnZero::Fail)?));
+            new.push((
+                self.difference.clone(),
+                arithmetic(step, Operator::Subtract, left, right, None, Rounding::HalfUp, OnZero::Fail)?,
+            ));
         }
         let others = [&found.left_candidates, &found.right_candidates];
         let others = others.map(|count| count.expression().equals(Expression::integer(1)).not());
         new.push((self.ambiguous.clone(), Expression::Or { of: others.to_vec() }));
         for (name, _) in &new {
             if table.find(name).is_some() {
-                return Err(step.fail_on(name, "a table that is matched has such a column already: say another name for this one"));
+                return Err(step.fail_on(
+                    name,
+                    "a table that is matched has such a column already: say another name for this one",
+                ));
             }
         }
         Ok(step.extend(&table, new))
@@ -300,7 +326,10 @@ impl Documented for Match {
         spreadsheet: "There is no such function: people use VLOOKUP, which pairs one row with many.",
     };
     const RESULTS: &'static [(&'static str, &'static str)] = &[
-        ("matched", "the pairs: the left's columns, the right's with a prefix, `Difference` where there are amounts, `Ambiguous`"),
+        (
+            "matched",
+            "the pairs: the left's columns, the right's with a prefix, `Difference` where there are amounts, `Ambiguous`",
+        ),
         ("leftOnly", "rows of the left without a partner, and how many `Candidates` they had that went to others"),
         ("rightOnly", "rows of the right without a partner, and how many `Candidates` they had that went to others"),
     ];

@@ -16,9 +16,9 @@ use crate::{
     planner::{StepPlan, Table},
 };
 
-pub mod columns;
 mod append;
 mod average_ifs;
+pub mod columns;
 mod control_totals;
 mod count_ifs;
 mod criteria;

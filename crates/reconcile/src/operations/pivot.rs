@@ -73,7 +73,9 @@ impl Operation for Pivot {
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
         let count = self.values.len();
         if count == 0 || count > PIVOT_COLUMNS_MAX {
-            return Err(step.fail_on(&self.column, format!("expected 1 to {PIVOT_COLUMNS_MAX} `values`, there are {count}")));
+            return Err(
+                step.fail_on(&self.column, format!("expected 1 to {PIVOT_COLUMNS_MAX} `values`, there are {count}"))
+            );
         }
         let table = step.table(&self.from)?;
         let keys = step.columns(&table, &self.rows)?;
@@ -104,7 +106,8 @@ impl Operation for Pivot {
             cells = self.checked(cells, &column, &listed);
         }
         let (table, ids) = step.hidden(&table, cells);
-        let cell = |(id, name): (_, String)| (name, self.function, PlanColumn { id, name: "#".to_owned(), kind: of.kind });
+        let cell =
+            |(id, name): (_, String)| (name, self.function, PlanColumn { id, name: "#".to_owned(), kind: of.kind });
         let measures = ids.into_iter().zip(names).map(cell).collect();
         Ok(step.aggregate(&table, &keys, measures).into())
     }
@@ -124,7 +127,10 @@ impl Pivot {
             *first = Expression::Require {
                 condition: Box::new(listed.clone()),
                 of: Box::new(first.clone()),
-                message: format!("{:?} has a value that is not in `values`, and `others` does not say what to do", self.column),
+                message: format!(
+                    "{:?} has a value that is not in `values`, and `others` does not say what to do",
+                    self.column
+                ),
                 shown: vec![column.expression()],
             };
         }
@@ -157,7 +163,14 @@ impl Documented for Pivot {
             Case::new(title).input(
                 "s",
                 "region: text | year: integer | v: decimal(2)",
-                &["W | 2024 | 1.00", "E | 2025 | 2.00", "W | 2024 | 0.50", " | 2025 | ", "E | 2023 | 4.00", "E | | 8.00"],
+                &[
+                    "W | 2024 | 1.00",
+                    "E | 2025 | 2.00",
+                    "W | 2024 | 0.50",
+                    " | 2025 | ",
+                    "E | 2023 | 4.00",
+                    "E | | 8.00",
+                ],
             )
         };
         vec![

@@ -70,15 +70,27 @@ impl Documented for RemoveDuplicates {
     };
 
     fn cases() -> Vec<Case> {
-        let case = |title| Case::new(title).input("a", "k: text | v: decimal(1)", &["x | 1.0", "X | 1.0", "x | 2.0", " | 1.0", "x | 1.0", " | 1.0"]);
+        let case = |title| {
+            Case::new(title).input(
+                "a",
+                "k: text | v: decimal(1)",
+                &["x | 1.0", "X | 1.0", "x | 2.0", " | 1.0", "x | 1.0", " | 1.0"],
+            )
+        };
         vec![
-            case("equal in all columns").step(r#"{"from": "a"}"#).gives("k: text | v: decimal(1)", &["x | 1.0", "X | 1.0", "x | 2.0", " | 1.0"]),
+            case("equal in all columns")
+                .step(r#"{"from": "a"}"#)
+                .gives("k: text | v: decimal(1)", &["x | 1.0", "X | 1.0", "x | 2.0", " | 1.0"]),
             case("equal in one; the last stays; case does not count")
                 .step(r#"{"from": "a", "columns": ["k"], "keep": "last", "case": "ignore"}"#)
                 .gives("k: text | v: decimal(1)", &["x | 1.0", " | 1.0"]),
             Case::new("no rows").input("a", "k: text", &[]).step(r#"{"from": "a"}"#).gives("k: text", &[]),
-            case("no columns").step(r#"{"from": "a", "columns": []}"#).refused("expected one column at least in `columns`"),
-            case("a column that is not there").step(r#"{"from": "a", "columns": ["z"]}"#).refused(r#"column "z": a has no such column"#),
+            case("no columns")
+                .step(r#"{"from": "a", "columns": []}"#)
+                .refused("expected one column at least in `columns`"),
+            case("a column that is not there")
+                .step(r#"{"from": "a", "columns": ["z"]}"#)
+                .refused(r#"column "z": a has no such column"#),
         ]
     }
 }

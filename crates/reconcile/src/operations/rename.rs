@@ -65,12 +65,19 @@ impl Documented for Rename {
     fn cases() -> Vec<Case> {
         let case = |title| Case::new(title).input("a", "x: integer | y: text", &["2 | b"]);
         vec![
-            case("one of two").step(r#"{"from": "a", "columns": [{"column": "y", "as": "Größe"}]}"#).gives("x: integer | Größe: text", &["2 | b"]),
+            case("one of two")
+                .step(r#"{"from": "a", "columns": [{"column": "y", "as": "Größe"}]}"#)
+                .gives("x: integer | Größe: text", &["2 | b"]),
             case("an exchange")
                 .step(r#"{"from": "a", "columns": [{"column": "x", "as": "y"}, {"column": "y", "as": "x"}]}"#)
                 .gives("y: integer | x: text", &["2 | b"]),
-            Case::new("no rows").input("a", "x: integer", &[]).step(r#"{"from": "a", "columns": [{"column": "x", "as": "X"}]}"#).gives("X: integer", &[]),
-            case("a column that is not there").step(r#"{"from": "a", "columns": [{"column": "z", "as": "y"}]}"#).refused(r#"column "z": a has no such column"#),
+            Case::new("no rows")
+                .input("a", "x: integer", &[])
+                .step(r#"{"from": "a", "columns": [{"column": "x", "as": "X"}]}"#)
+                .gives("X: integer", &[]),
+            case("a column that is not there")
+                .step(r#"{"from": "a", "columns": [{"column": "z", "as": "y"}]}"#)
+                .refused(r#"column "z": a has no such column"#),
             case("a name that is taken")
                 .step(r#"{"from": "a", "columns": [{"column": "x", "as": "y"}]}"#)
                 .refused(r#"column "y": the result would have two columns of this name"#),

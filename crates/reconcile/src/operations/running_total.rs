@@ -59,20 +59,40 @@ impl Documented for RunningTotal {
     };
 
     fn cases() -> Vec<Case> {
-        let case = |title| Case::new(title).input("a", "k: text | v: decimal(2)", &["x | ", "y | 1.00", "x | 2.50", " | 4.00", "x | -0.50", " | 1.00"]);
+        let case = |title| {
+            Case::new(title).input(
+                "a",
+                "k: text | v: decimal(2)",
+                &["x | ", "y | 1.00", "x | 2.50", " | 4.00", "x | -0.50", " | 1.00"],
+            )
+        };
         vec![
-            case("over all rows")
+            case("over all rows").step(r#"{"from": "a", "column": "v", "as": "t"}"#).gives(
+                "k: text | v: decimal(2) | t: decimal(2)",
+                &[
+                    "x | | 0.00",
+                    "y | 1.00 | 1.00",
+                    "x | 2.50 | 3.50",
+                    " | 4.00 | 7.50",
+                    "x | -0.50 | 7.00",
+                    " | 1.00 | 8.00",
+                ],
+            ),
+            case("for each group").step(r#"{"from": "a", "column": "v", "by": ["k"], "as": "v"}"#).gives(
+                "k: text | v: decimal(2)",
+                &["x | 0.00", "y | 1.00", "x | 2.50", " | 4.00", "x | 2.00", " | 5.00"],
+            ),
+            Case::new("no rows")
+                .input("a", "v: integer", &[])
                 .step(r#"{"from": "a", "column": "v", "as": "t"}"#)
-                .gives("k: text | v: decimal(2) | t: decimal(2)", &["x | | 0.00", "y | 1.00 | 1.00", "x | 2.50 | 3.50", " | 4.00 | 7.50", "x | -0.50 | 7.00", " | 1.00 | 8.00"]),
-            case("for each group")
-                .step(r#"{"from": "a", "column": "v", "by": ["k"], "as": "v"}"#)
-                .gives("k: text | v: decimal(2)", &["x | 0.00", "y | 1.00", "x | 2.50", " | 4.00", "x | 2.00", " | 5.00"]),
-            Case::new("no rows").input("a", "v: integer", &[]).step(r#"{"from": "a", "column": "v", "as": "t"}"#).gives("v: integer | t: decimal(0)", &[]),
+                .gives("v: integer | t: decimal(0)", &[]),
             Case::new("a total that does not fit is an error")
                 .input("a", "v: decimal(0)", &["1", "99999999999999999999999999999999999999", "-1"])
                 .step(r#"{"from": "a", "column": "v", "as": "t"}"#)
                 .fails(r#"row 2 of "a": the result does not fit decimal(0)"#),
-            case("text has no total").step(r#"{"from": "a", "column": "k", "as": "t"}"#).refused(r#"column "k": expected a number, it is text"#),
+            case("text has no total")
+                .step(r#"{"from": "a", "column": "k", "as": "t"}"#)
+                .refused(r#"column "k": expected a number, it is text"#),
         ]
     }
 }

@@ -45,12 +45,22 @@ impl Documented for Select {
     };
 
     fn cases() -> Vec<Case> {
-        let case = |title| Case::new(title).input("a", "x: integer | y: text | z: boolean", &["2 | b | true", "1 | | false"]);
+        let case =
+            |title| Case::new(title).input("a", "x: integer | y: text | z: boolean", &["2 | b | true", "1 | | false"]);
         vec![
-            case("two of three, the other way round").step(r#"{"from": "a", "columns": ["z", "x"]}"#).gives("z: boolean | x: integer", &["true | 2", "false | 1"]),
-            Case::new("no rows").input("a", "x: integer | y: text", &[]).step(r#"{"from": "a", "columns": ["y"]}"#).gives("y: text", &[]),
-            case("a column that is not there").step(r#"{"from": "a", "columns": ["X"]}"#).refused(r#"column "X": a has no such column; it has x, y, z"#),
-            case("a column twice").step(r#"{"from": "a", "columns": ["x", "x"]}"#).refused(r#"column "x": the result would have two columns of this name"#),
+            case("two of three, the other way round")
+                .step(r#"{"from": "a", "columns": ["z", "x"]}"#)
+                .gives("z: boolean | x: integer", &["true | 2", "false | 1"]),
+            Case::new("no rows")
+                .input("a", "x: integer | y: text", &[])
+                .step(r#"{"from": "a", "columns": ["y"]}"#)
+                .gives("y: text", &[]),
+            case("a column that is not there")
+                .step(r#"{"from": "a", "columns": ["X"]}"#)
+                .refused(r#"column "X": a has no such column; it has x, y, z"#),
+            case("a column twice")
+                .step(r#"{"from": "a", "columns": ["x", "x"]}"#)
+                .refused(r#"column "x": the result would have two columns of this name"#),
             case("no columns").step(r#"{"from": "a", "columns": []}"#).refused("the result would have no columns"),
         ]
     }

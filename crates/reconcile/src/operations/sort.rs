@@ -82,7 +82,13 @@ impl Documented for Sort {
     };
 
     fn cases() -> Vec<Case> {
-        let case = |title| Case::new(title).input("a", "id: integer | k: text | v: decimal(1)", &["1 | b | 2.0", "2 | | 9.0", "3 | Z | ", "4 | a | 2.0", "5 | ä | 10.0"]);
+        let case = |title| {
+            Case::new(title).input(
+                "a",
+                "id: integer | k: text | v: decimal(1)",
+                &["1 | b | 2.0", "2 | | 9.0", "3 | Z | ", "4 | a | 2.0", "5 | ä | 10.0"],
+            )
+        };
         vec![
             case("by code points; blanks last")
                 .step(r#"{"from": "a", "by": [{"column": "k"}]}"#)

@@ -59,7 +59,8 @@ impl Operation for Unpivot {
         let carried_ids: Vec<ColumnId> = carried.iter().map(|column| column.id).collect();
         let mut sources = Vec::new();
         for (index, column) in columns.iter().enumerate() {
-            let value = column.expression().cast(kind).ok_or_else(|| step.fail_on(&column.name, format!("is no {kind}")))?;
+            let value =
+                column.expression().cast(kind).ok_or_else(|| step.fail_on(&column.name, format!("is no {kind}")))?;
             let ordinal = Expression::integer(i64::try_from(index).unwrap_or(i64::MAX));
             let (with, cells) = step.hidden(&table, vec![Expression::text(&column.name), value, ordinal]);
             sources.push(UnionSource { from: with.relation, columns: [cells, carried_ids.clone()].concat() });
@@ -70,7 +71,8 @@ impl Operation for Unpivot {
         let Some(([names, values, ordinal], moved)) = made.split_first_chunk::<3>() else {
             return Err(step.fail("the result has no columns"));
         };
-        let numbers: BTreeMap<ColumnId, ColumnId> = carried_ids.into_iter().zip(moved.iter().map(|column| column.id)).collect();
+        let numbers: BTreeMap<ColumnId, ColumnId> =
+            carried_ids.into_iter().zip(moved.iter().map(|column| column.id)).collect();
         let mut result = Table { relation, ..rest.moved(&numbers) };
         result.columns.extend([names.clone(), values.clone()]);
         result.order.push(ascending(ordinal.id));
@@ -88,7 +90,8 @@ impl Unpivot {
             return Err(step.fail("expected one column at least in `columns`"));
         };
         rest.iter().try_fold(first.kind, |kind, column| {
-            let problem = || step.fail_on(&column.name, format!("it is {}, but {:?} is {}", column.kind, first.name, first.kind));
+            let problem =
+                || step.fail_on(&column.name, format!("it is {}, but {:?} is {}", column.kind, first.name, first.kind));
             kind.common(column.kind).ok_or_else(problem)
         })
     }
@@ -106,17 +109,33 @@ impl Documented for Unpivot {
     };
 
     fn cases() -> Vec<Case> {
-        let case = |title| Case::new(title).input("a", "id: integer | jan: integer | feb: decimal(2) | note: text", &["1 | 5 | 0.50 | x", "2 | | 1.00 | ", "1 | 7 | | x"]);
+        let case = |title| {
+            Case::new(title).input(
+                "a",
+                "id: integer | jan: integer | feb: decimal(2) | note: text",
+                &["1 | 5 | 0.50 | x", "2 | | 1.00 | ", "1 | 7 | | x"],
+            )
+        };
         vec![
             case("blanks stay")
                 .step(r#"{"from": "a", "columns": ["feb", "jan"], "names": "month", "values": "v"}"#)
                 .gives(
                     "id: integer | note: text | month: text | v: decimal(2)",
-                    &["1 | x | feb | 0.50", "1 | x | jan | 5.00", "2 | | feb | 1.00", "2 | | jan | ", "1 | x | feb | ", "1 | x | jan | 7.00"],
+                    &[
+                        "1 | x | feb | 0.50",
+                        "1 | x | jan | 5.00",
+                        "2 | | feb | 1.00",
+                        "2 | | jan | ",
+                        "1 | x | feb | ",
+                        "1 | x | jan | 7.00",
+                    ],
                 ),
             case("blanks go")
                 .step(r#"{"from": "a", "columns": ["jan", "feb"], "names": "month", "values": "v", "blanks": "drop"}"#)
-                .gives("id: integer | note: text | month: text | v: decimal(2)", &["1 | x | jan | 5.00", "1 | x | feb | 0.50", "2 | | feb | 1.00", "1 | x | jan | 7.00"]),
+                .gives(
+                    "id: integer | note: text | month: text | v: decimal(2)",
+                    &["1 | x | jan | 5.00", "1 | x | feb | 0.50", "2 | | feb | 1.00", "1 | x | jan | 7.00"],
+                ),
             Case::new("no rows; no other columns")
                 .input("a", "x: text | y: text", &[])
                 .step(r#"{"from": "a", "columns": ["x", "y"], "names": "n", "values": "v"}"#)

@@ -95,7 +95,13 @@ impl Documented for Variance {
     };
 
     fn cases() -> Vec<Case> {
-        let case = |title| Case::new(title).input("a", "is: decimal(2) | due: integer", &["110.00 | 100", "-110.00 | -100", "5.00 | 0", " | 7", "0.01 | 3", "0.00 | 8"]);
+        let case = |title| {
+            Case::new(title).input(
+                "a",
+                "is: decimal(2) | due: integer",
+                &["110.00 | 100", "-110.00 | -100", "5.00 | 0", " | 7", "0.01 | 3", "0.00 | 8"],
+            )
+        };
         vec![
             case("the difference, and in percent")
                 .step(r#"{"from": "a", "actual": "is", "expected": "due", "difference": "d", "percent": "p"}"#)

@@ -63,11 +63,22 @@ impl Documented for ConstantColumn {
     fn cases() -> Vec<Case> {
         let case = |title| Case::new(title).input("a", "x: integer", &["1", ""]);
         vec![
-            case("a decimal, with all its decimals").step(r#"{"from": "a", "value": "1.5", "type": "decimal(3)", "as": "y"}"#).gives("x: integer | y: decimal(3)", &["1 | 1.500", " | 1.500"]),
-            case("blank, in place of a column").step(r#"{"from": "a", "type": "date", "as": "x"}"#).gives("x: date", &["", ""]),
-            Case::new("no rows").input("a", "x: integer", &[]).step(r#"{"from": "a", "value": "=A1", "type": "text", "as": "y"}"#).gives("x: integer | y: text", &[]),
-            case("a value that does not fit").step(r#"{"from": "a", "value": "1.55", "type": "decimal(1)", "as": "y"}"#).refused(r#"column "y": the value "1.55" is no decimal(1)"#),
-            case("a value of another type").step(r#"{"from": "a", "value": "2024-02-30", "type": "date", "as": "y"}"#).refused(r#"the value "2024-02-30" is no date"#),
+            case("a decimal, with all its decimals")
+                .step(r#"{"from": "a", "value": "1.5", "type": "decimal(3)", "as": "y"}"#)
+                .gives("x: integer | y: decimal(3)", &["1 | 1.500", " | 1.500"]),
+            case("blank, in place of a column")
+                .step(r#"{"from": "a", "type": "date", "as": "x"}"#)
+                .gives("x: date", &["", ""]),
+            Case::new("no rows")
+                .input("a", "x: integer", &[])
+                .step(r#"{"from": "a", "value": "=A1", "type": "text", "as": "y"}"#)
+                .gives("x: integer | y: text", &[]),
+            case("a value that does not fit")
+                .step(r#"{"from": "a", "value": "1.55", "type": "decimal(1)", "as": "y"}"#)
+                .refused(r#"column "y": the value "1.55" is no decimal(1)"#),
+            case("a value of another type")
+                .step(r#"{"from": "a", "value": "2024-02-30", "type": "date", "as": "y"}"#)
+                .refused(r#"the value "2024-02-30" is no date"#),
         ]
     }
 }
