@@ -137,8 +137,8 @@ pub(crate) fn text(step: &StepPlan<'_>, table: &Table, name: &str) -> Result<Box
 }
 
 /// What rounding says of its types.
-pub(crate) const ROUNDED: &str = "An integer stays an integer. A decimal has as many decimals as are asked for, or as it had where those are fewer; below \
-     zero, none. `decimals` goes from -37 to 20. A rounded number that does not fit is an error.";
+pub(crate) const ROUNDED: &str = "An integer stays an integer. A decimal has as many decimals as are asked for, or as it had where those are \
+     fewer; below zero, none. `decimals` goes from -37 to 20. A rounded number that does not fit is an error.";
 
 /// A column with so many decimals, or rounded to tens, hundreds, … where they are below zero.
 pub(crate) fn rounded(
@@ -159,8 +159,9 @@ pub(crate) fn rounded(
 }
 
 /// What operands that become one column say of their types.
-pub(crate) const ONE_TYPE: &str = "All have one type; of integers and decimals the result is a decimal with the most decimals among them. A value takes the \
-     type of the others; among values alone, text is text, whatever it says, and `type` makes it another.";
+pub(crate) const ONE_TYPE: &str = "All have one type; of integers and decimals the result is a decimal with the most decimals among them. A \
+     value takes the type of the others; among values alone, text is text, whatever it says, and `type` makes it \
+     another.";
 
 /// Operands that become cells of one column.
 pub(crate) fn of_one_type(
