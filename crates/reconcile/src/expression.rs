@@ -137,21 +137,40 @@ pub enum Comparison {
 }
 
 /// In which unit two days are apart, as the spreadsheet's DATEDIF names them.
+///
+/// A month is complete when its day of the month is reached: from 31 January, February is complete on 1 March. Days beyond
+/// months or years are counted from the first day moved forward by them; where that month has no such day, from its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 pub enum DateUnit {
-    /// Days (`D`).
+    /// Days.
+    #[serde(rename = "D")]
     Days,
-    /// Complete months (`M`).
+    /// Complete months.
+    #[serde(rename = "M")]
     Months,
-    /// Complete years (`Y`).
+    /// Complete years.
+    #[serde(rename = "Y")]
     Years,
-    /// Complete months beyond complete years (`YM`).
+    /// Complete months beyond complete years.
+    #[serde(rename = "YM")]
     MonthsOfYear,
-    /// Days beyond complete months (`MD`).
+    /// Days beyond complete months.
+    #[serde(rename = "MD")]
     DaysOfMonth,
-    /// Days beyond complete years (`YD`).
+    /// Days beyond complete years.
+    #[serde(rename = "YD")]
     DaysOfYear,
+}
+
+/// What `CR` behind a number makes of it; `DR` is the opposite.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum Credit {
+    /// Less than nothing, as in one's own books.
+    #[default]
+    Negative,
+    /// More than nothing, as on a bank's statement.
+    Positive,
 }
 
 /// What numbers in a text look like besides plain ones.
@@ -160,8 +179,10 @@ pub enum DateUnit {
 pub struct NumberText {
     /// The decimal sign.
     pub decimal: char,
-    /// What groups digits; it must stand where groups of three end.
+    /// What groups digits; it must stand where groups of three end. U+0020 stands for U+00A0 and U+202F, too.
     pub group: Option<char>,
+    /// What `CR` means.
+    pub credit: Credit,
 }
 
 /// A branch of [`Expression::Case`].
@@ -216,15 +237,16 @@ pub enum Expression {
         /// The number.
         of: Box<Expression>,
     },
-    /// The number with so many decimals; below zero, a multiple of 10, 100, …
+    /// The number rounded to so many decimals, or to a multiple of 10, 100, … where they are below zero. A number that has
+    /// fewer decimals stays as it is.
     Round {
         /// The number.
         of: Box<Expression>,
-        /// The decimals.
+        /// The decimals, from −37 to 20.
         decimals: i8,
         /// How.
         rounding: Rounding,
-        /// The result's type.
+        /// The result's type: integer of an integer, else a decimal of at least the decimals that are left.
         #[serde(rename = "type")]
         kind: Type,
     },
@@ -281,17 +303,18 @@ pub enum Expression {
         /// The texts.
         of: Vec<Expression>,
     },
-    /// The text without spaces (U+0020) at its ends, and with one where there are several, as the spreadsheet's TRIM.
+    /// The text without spaces (U+0020, no other white space) at its ends, and with one where there are several, as the
+    /// spreadsheet's TRIM.
     Trim {
         /// The text.
         of: Box<Expression>,
     },
-    /// Unicode upper case, of no particular language.
+    /// Unicode's full upper case, of no particular language: ß becomes SS.
     Upper {
         /// The text.
         of: Box<Expression>,
     },
-    /// Unicode lower case, of no particular language.
+    /// Unicode's full lower case, of no particular language: İ becomes i and U+0307, and Σ at the end of a word ς.
     Lower {
         /// The text.
         of: Box<Expression>,
@@ -300,7 +323,7 @@ pub enum Expression {
     Substring {
         /// The text.
         of: Box<Expression>,
-        /// The first character taken; 1 is the text's first.
+        /// The first character taken; 1 is the text's first. Behind the text's end the part is blank.
         start: u32,
         /// How many are taken, as far as there are.
         length: u32,
@@ -317,7 +340,8 @@ pub enum Expression {
         /// The text.
         of: Box<Expression>,
     },
-    /// The text with something put for something else, from left to right; case counts.
+    /// The text with something put for something else. Occurrences are found from left to right and share no character; case
+    /// counts; what is put in is not looked at again.
     Replace {
         /// The text.
         of: Box<Expression>,
@@ -329,23 +353,40 @@ pub enum Expression {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         occurrence: Option<u32>,
     },
-    /// The number that a text stands for.
+    /// The number that a text stands for: digits (0 to 9) with at most one decimal sign, and before or behind it. Around all
+    /// of these, Unicode white space does not count.
+    ///
+    /// * Digits before the decimal sign may be grouped by threes, all of them or none.
+    /// * At most one of: a minus (`-`, U+2212) or plus before or behind the number, parentheses around all of it (less than
+    ///   nothing), `CR` or `DR` at the very end, in any case and behind no letter.
+    /// * At most one currency, before or behind the number, outside or inside of its sign: one of `$€£¥₹`, or three capital
+    ///   letters of A to Z.
+    ///
+    /// Percent signs and exponents are no part of a number.
     ParseNumber {
         /// The text.
         of: Box<Expression>,
         /// What it looks like.
         format: NumberText,
-        /// Integer or decimal; more decimals than it has are an error, unless they are zeros.
+        /// Integer or decimal. More decimals than it has, unless they are zeros, and a number that does not fit are as a text
+        /// that is no number.
         #[serde(rename = "type")]
         kind: Type,
         /// What a text is that is no number.
         on_error: OnError,
     },
-    /// The day that a text stands for.
+    /// The day that a text stands for, all of which must be as the pattern says.
     ParseDate {
         /// The text.
         of: Box<Expression>,
-        /// How it is written: as [`records::DatePattern`] has it.
+        /// How it is written, as [`records::DatePattern`] has it: a pattern of `strptime`, or `default` for ISO 8601 with all its zeros: `2024-05-01`.
+        ///
+        /// `%Y` is four digits, `%y` two (69 to 99 are of 1969 to 1999, 00 to 68 of 2000 to 2068), `%m` and `%d` one or two;
+        /// `%b` and `%B` an English month and `%a` and `%A` an English weekday, whole or its first three letters, in any
+        /// case, and the weekday must be right; `%e` is `%d` behind white space; `%F` is `%Y-%m-%d`, `%D` is `%m/%d/%y`. Of a
+        /// time (`%H %I %M %S`: one or two digits; `%f`: one to nine; `%p`: AM or PM; `%z`: `Z`, `+hh:mm` or `+hhmm`;
+        /// `%T` is `%H:%M:%S`, `%R` is `%H:%M`) only the form is looked at. White space (ASCII), `%n` and `%t` stand for any
+        /// ASCII white space, or none; `%%` is a percent sign; anything else is itself.
         format: String,
         /// What a text is that is no such day.
         on_error: OnError,
@@ -360,7 +401,8 @@ pub enum Expression {
         unit: DateUnit,
     },
     /// The value as another type that holds it exactly: integer or decimal → decimal of as many decimals or more, date →
-    /// timestamp (midnight UTC), anything → text.
+    /// timestamp (midnight UTC), anything → text as outputs write it: a decimal with all its decimals, dates as
+    /// `2024-05-01`, timestamps as `2024-05-01T10:00:00.5Z` without trailing zeros, `true` and `false`.
     Cast {
         /// The value.
         of: Box<Expression>,

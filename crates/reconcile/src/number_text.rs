@@ -2,40 +2,27 @@
 
 use crate::{
     decimal,
-    expression::NumberText,
+    expression::{Credit, NumberText},
     types::{Rounding, Type, Value},
 };
 
-/// The number that a text stands for: spaces around it do not count; what is less than nothing has a minus before or behind
-/// it, stands in parentheses, or has `CR` behind it; `DR` and a plus are for more. Digits may be grouped by threes. One
-/// currency sign, before or behind the digits, does not count, nor does its sign of less than nothing stand inside it.
+/// The number that a text stands for, as [`Expression::ParseNumber`] says; `None` when it stands for none in that type.
 ///
-/// `None` when it is no such number, has two signs of less than nothing, has other decimals than zeros beyond the type's, or
-/// does not fit.
+/// [`Expression::ParseNumber`]: crate::expression::Expression::ParseNumber
 pub(crate) fn read(text: &str, format: &NumberText, kind: Type) -> Option<Value> {
     let (mut rest, mut signs, mut negative) = (text.trim(), 0, false);
     if let Some(inner) = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
         (rest, signs, negative) = (inner.trim(), 1, true);
     }
-    let marks = |rest: &str| -> Option<(usize, usize, bool)> {
-        let upper = rest.get(rest.len().checked_sub(2)?..).map(str::to_ascii_uppercase);
-        match upper.as_deref() {
-            Some("CR") => Some((0, 2, true)),
-            Some("DR") => Some((0, 2, false)),
-            _ => None,
-        }
-    };
-    if let Some((_, length, less)) = marks(rest) {
-        rest = rest.get(..rest.len() - length)?.trim_end();
-        (signs, negative) = (signs + 1, negative || less);
+    if let Some((bare, side)) = without_side(rest) {
+        (rest, signs, negative) = (bare, signs + 1, negative || side == format.credit);
     }
     let mut currency = false;
     // A sign and a currency, in either order, on either side.
     for _ in 0..2 {
-        for minus in ['-', '\u{2212}', '+'] {
-            let bare = rest.strip_prefix(minus).or_else(|| rest.strip_suffix(minus));
-            if let Some(bare) = bare {
-                (rest, signs, negative) = (bare.trim(), signs + 1, negative || minus != '+');
+        for sign in ['-', '\u{2212}', '+'] {
+            if let Some(bare) = rest.strip_prefix(sign).or_else(|| rest.strip_suffix(sign)) {
+                (rest, signs, negative) = (bare.trim(), signs + 1, negative || sign != '+');
             }
         }
         if !currency && let Some(bare) = without_currency(rest) {
@@ -46,13 +33,28 @@ pub(crate) fn read(text: &str, format: &NumberText, kind: Type) -> Option<Value>
         return None;
     }
     let (whole, decimals) = rest.split_once(format.decimal).unwrap_or((rest, ""));
-    let plain = format!("{}.{decimals}", ungrouped(whole, format.group)?);
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(decimals) {
+    let whole = ungrouped(whole, format.group)?;
+    if !all_digits(decimals) {
         return None;
     }
-    let (units, scale) = decimal::parse(plain.trim_end_matches('.'))?;
+    let (units, scale) = decimal::parse(format!("{whole}.{decimals}").trim_end_matches('.'))?;
     number(if negative { -units } else { units }, scale, kind)
+}
+
+fn all_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The text without `CR` or `DR` behind it, and the credit by which that is less than nothing.
+fn without_side(text: &str) -> Option<(&str, Credit)> {
+    let (bare, mark) = text.split_at_checked(text.len().checked_sub(2)?)?;
+    let side = match mark.to_ascii_uppercase().as_str() {
+        "CR" => Credit::Negative,
+        "DR" => Credit::Positive,
+        _ => return None,
+    };
+    // The end of IDR and of SCR, which are currencies, is neither.
+    (!bare.ends_with(|before: char| before.is_ascii_alphabetic())).then(|| (bare.trim_end(), side))
 }
 
 /// The number in the type, where it holds it exactly.
@@ -82,14 +84,15 @@ fn without_currency(text: &str) -> Option<&str> {
 
 /// Digits without the signs between groups of three; `None` where a sign stands elsewhere.
 fn ungrouped(whole: &str, group: Option<char>) -> Option<String> {
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let spaces = ['\u{a0}', '\u{202f}'];
+    let whole = if group == Some(' ') { whole.replace(spaces, " ") } else { whole.to_owned() };
     let Some(group) = group.filter(|group| whole.contains(*group)) else {
-        return digits(whole).then(|| whole.to_owned());
+        return all_digits(&whole).then_some(whole);
     };
     let groups: Vec<&str> = whole.split(group).collect();
     let (first, rest) = groups.split_first()?;
     let formed = (1..=3).contains(&first.len()) && rest.iter().all(|group| group.len() == 3);
-    (formed && groups.iter().all(|group| digits(group))).then(|| groups.concat())
+    (formed && groups.iter().all(|group| all_digits(group))).then(|| groups.concat())
 }
 
 #[cfg(test)]
@@ -98,8 +101,10 @@ mod tests {
 
     #[test]
     fn numbers_of_ledgers_and_banks() {
-        let english = NumberText { decimal: '.', group: Some(',') };
-        let german = NumberText { decimal: ',', group: Some('.') };
+        let form = |decimal, group| NumberText { decimal, group, credit: Credit::Negative };
+        let english = form('.', Some(','));
+        let german = form(',', Some('.'));
+        let french = form(',', Some(' '));
         for (text, format, number) in [
             ("1,234.50", &english, Some("1234.50")),
             ("(1,234.50)", &english, Some("-1234.50")),
@@ -115,6 +120,17 @@ mod tests {
             ("−7", &english, Some("-7.00")),
             ("1.500", &english, Some("1.50")),
             ("1.234,5", &german, Some("1234.50")),
+            ("1 234\u{a0}567\u{202f}890,5", &french, Some("1234567890.50")),
+            ("1 000,00\u{a0}€", &french, Some("1000.00")),
+            ("1  000", &french, None),
+            ("1,000.00 IDR", &english, Some("1000.00")),
+            ("SCR 7 DR", &english, Some("7.00")),
+            ("5 EURCR", &english, None),
+            ("+5", &english, Some("5.00")),
+            ("-0", &english, Some("0.00")),
+            ("\t5\u{a0}", &english, Some("5.00")),
+            ("12.5%", &english, None),
+            ("٣", &english, None),
             ("1.505", &english, None),
             ("(5.00) CR", &english, None),
             ("(-5)", &english, None),
@@ -135,9 +151,12 @@ mod tests {
             let read = read(text, format, Type::Decimal(2)).map(|value| Type::Decimal(2).format(&value));
             assert_eq!(read.as_deref(), number, "{text}");
         }
-        let plain = NumberText { decimal: '.', group: None };
+        let plain = form('.', None);
         assert_eq!(read("1,234", &plain, Type::Integer), None);
         assert_eq!(read("7.00", &plain, Type::Integer), Some(Value::Integer(7)));
         assert_eq!(read("9223372036854775808", &plain, Type::Integer), None);
+        let bank = NumberText { credit: Credit::Positive, ..plain };
+        let sides = ["5 CR", "5dr", "5", "-5", "(5)"].map(|text| read(text, &bank, Type::Integer));
+        assert_eq!(sides, [5, -5, 5, -5, -5].map(|number| Some(Value::Integer(number))));
     }
 }

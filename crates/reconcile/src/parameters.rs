@@ -159,7 +159,7 @@ impl Literal {
         let fits = match self {
             Self::Boolean(_) => kind == Type::Boolean,
             Self::Integer(_) => kind.is_number(),
-            Self::Text(_) => kind != Type::Boolean,
+            Self::Text(text) => kind != Type::Boolean || text.is_empty(),
         };
         let text = self.plain();
         if !fits {

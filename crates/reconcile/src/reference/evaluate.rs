@@ -305,3 +305,28 @@ fn cast(value: &Value, from: Type, to: Type) -> Result<Value, Fault> {
         _ => Err(Fault::Plan("no such cast")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn years_months_and_days_lead_from_one_day_to_the_other(begin in -719_162..2_932_896_i32, length in 0..60_000_i32) {
+            let (from, to) = (Value::calendar(begin).unwrap(), Value::calendar((begin + length).min(2_932_896)).unwrap());
+            let [months, years, rest, days, days_of_year] =
+                [DateUnit::Months, DateUnit::Years, DateUnit::MonthsOfYear, DateUnit::DaysOfMonth, DateUnit::DaysOfYear]
+                    .map(|unit| apart(from, to, unit).unwrap());
+            prop_assert_eq!(months, years * 12 + rest);
+            prop_assert!((0..12).contains(&rest) && (0..31).contains(&days) && (0..366).contains(&days_of_year));
+            prop_assert_eq!(from.saturating_add(months.months()).saturating_add(days.days()), to);
+            prop_assert_eq!(from.saturating_add(years.years()).saturating_add(days_of_year.days()), to);
+            // No more month is complete, but for one that ends before its day.
+            let next = from.saturating_add((months + 1).months());
+            prop_assert!(next > to || next.day() < from.day() || to == Date::MAX);
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! ABS.
+//! The number without its sign.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, OneColumn, ROW_BY_ROW},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
@@ -17,29 +17,20 @@ use crate::{
 
 /// The number without its sign.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Abs {
-    /// The table.
-    from: TableName,
-    /// The column.
-    column: String,
-    /// The new column.
-    #[serde(rename = "as")]
-    result: String,
-}
+#[serde(transparent)]
+pub(crate) struct Abs(OneColumn);
 
 impl ColumnOperation for Abs {
     fn from(&self) -> &TableName {
-        &self.from
+        &self.0.from
     }
 
     fn result(&self) -> &str {
-        &self.result
+        &self.0.result
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        let of = step.number(table, &self.column)?.expression();
-        Ok(Expression::Absolute { of: Box::new(of) })
+        Ok(Expression::Absolute { of: self.0.number(step, table)? })
     }
 }
 
@@ -48,32 +39,45 @@ impl Documented for Abs {
     const REFERENCE: Reference = Reference {
         title: "ABS",
         summary: "The number without its sign.",
-        types: "A number; its type stays. The smallest integer has no positive twin: an error.",
+        types: "A number; the result has its type. -9223372036854775808 is an error: its opposite is no integer.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
-        spreadsheet: "As ABS.",
+        spreadsheet: "An empty cell is 0 there.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("with decimals")
-                .input("a", "x: decimal(2)", &["2.50", "-2.50", "", "0.00"])
+            Case::new("of decimals")
+                .input("a", "x: decimal(2)", &["-1.50", "1.50", "0.00", "", "-999999999999999999999999999999999999.99"])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .gives("x: decimal(2) | z: decimal(2)", &["2.50 | 2.50", "-2.50 | 2.50", " | ", "0.00 | 0.00"]),
-            Case::new("in place")
-                .input("a", "x: integer | y: text", &["-7 | a"])
+                .gives(
+                    "x: decimal(2) | z: decimal(2)",
+                    &[
+                        "-1.50 | 1.50",
+                        "1.50 | 1.50",
+                        "0.00 | 0.00",
+                        " | ",
+                        "-999999999999999999999999999999999999.99 | 999999999999999999999999999999999999.99",
+                    ],
+                ),
+            Case::new("of integers, in place")
+                .input("a", "x: integer | y: text", &["-9223372036854775807 | a", "0 | b"])
                 .step(r#"{"from": "a", "column": "x", "as": "x"}"#)
-                .gives("x: integer | y: text", &["7 | a"]),
+                .gives("x: integer | y: text", &["9223372036854775807 | a", "0 | b"]),
             Case::new("no rows")
                 .input("a", "x: integer", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
                 .gives("x: integer | z: integer", &[]),
-            Case::new("an integer that does not fit is an error")
-                .input("a", "x: integer", &["-9223372036854775808"])
+            Case::new("the smallest integer has no opposite")
+                .input("a", "x: integer", &["-1", "-9223372036854775808"])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .fails(r#"the result does not fit integer"#),
+                .fails(r#"column "z", row 2 of "a": the result does not fit integer"#),
+            Case::new("a parameter that is not known")
+                .input("a", "x: integer", &[])
+                .step(r#"{"from": "a", "column": "x", "decimals": 2, "as": "z"}"#)
+                .refused("unknown field `decimals`"),
             Case::new("text is no number")
-                .input("a", "x: text", &[])
+                .input("a", "x: text", &["1"])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
                 .refused(r#"column "x": expected a number, it is text"#),
         ]

@@ -1,4 +1,4 @@
-//! COALESCE.
+//! The first of several values that is not blank.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,7 +9,7 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{ColumnOperation, ROW_BY_ROW, alike},
+        columns::{ColumnOperation, ONE_TYPE, ROW_BY_ROW, of_one_type},
     },
     parameters::{Operand, TableName},
     planner::{StepPlan, Table},
@@ -18,17 +18,17 @@ use crate::{
 /// The first of several values that is not blank.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct CoalesceColumn {
+pub(crate) struct Coalesce {
     /// The table.
     from: TableName,
-    /// The values: columns, or values such as `{"value": 0}`.
+    /// The values, in their order.
     of: Vec<Operand>,
     /// The new column.
     #[serde(rename = "as")]
     result: String,
 }
 
-impl ColumnOperation for CoalesceColumn {
+impl ColumnOperation for Coalesce {
     fn from(&self) -> &TableName {
         &self.from
     }
@@ -41,50 +41,52 @@ impl ColumnOperation for CoalesceColumn {
         if self.of.is_empty() {
             return Err(step.fail("expected one value at least in `of`"));
         }
-        Ok(Expression::Coalesce { of: alike(step, table, &self.of.iter().collect::<Vec<_>>())? })
+        Ok(Expression::Coalesce { of: of_one_type(step, table, &self.of.iter().collect::<Vec<_>>())? })
     }
 }
 
-impl Documented for CoalesceColumn {
+impl Documented for Coalesce {
     const NAME: &'static str = "coalesce";
     const REFERENCE: Reference = Reference {
         title: "COALESCE",
         summary: "The first of several values that is not blank.",
-        types: "All have one type; of numbers the result has the one with the most decimals.",
-        blanks: "The result is blank where all are.",
+        types: ONE_TYPE,
+        blanks: "Blank where all are.",
         rows: ROW_BY_ROW,
-        spreadsheet: "As `=IF(A2<>\"\", A2, B2)`.",
+        spreadsheet: "Excel has no COALESCE: this is IF(x <> \"\", x, IF(y <> \"\", y, ...)). Nor are there cells \
+                with errors here, so that IFERROR is `onZero` and `onError` where errors come from.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("columns, then a value")
-                .input("a", "x: integer | y: decimal(2)", &["1 | 2.00", " | 2.00", " | "])
-                .step(r#"{"from": "a", "of": ["x", "y", {"value": "0.5"}], "as": "z"}"#)
-                .gives(
-                    "x: integer | y: decimal(2) | z: decimal(2)",
-                    &["1 | 2.00 | 1.00", " | 2.00 | 2.00", " | | 0.50"],
-                ),
-            Case::new("all blank")
-                .input("a", "x: text | y: text", &[" | ", "a | b", " | b"])
+            Case::new("the first that is there, or a value")
+                .input("a", "x: text | y: text", &["a | b", " | b", " | "])
+                .step(r#"{"from": "a", "of": ["x", "y", {"value": "none"}], "as": "z"}"#)
+                .gives("x: text | y: text | z: text", &["a | b | a", " | b | b", " | | none"]),
+            Case::new("numbers take the most decimals")
+                .input("a", "x: integer | y: decimal(2)", &["1 | 2.50", " | 2.50", " | "])
                 .step(r#"{"from": "a", "of": ["x", "y"], "as": "x"}"#)
-                .gives("x: text | y: text", &[" | ", "a | b", "b | b"]),
+                .gives("x: decimal(2) | y: decimal(2)", &["1.00 | 2.50", "2.50 | 2.50", " | "]),
+            Case::new("zero is no blank, false neither")
+                .input("a", "x: integer | y: boolean", &["0 | false", " | "])
+                .step(r#"{"from": "a", "of": ["x", {"value": 1}], "as": "x"}"#)
+                .gives("x: integer | y: boolean", &["0 | false", "1 | "]),
+            Case::new("dates")
+                .input("a", "x: date", &["", "2024-02-29"])
+                .step(r#"{"from": "a", "of": ["x", {"value": "1900-01-01"}], "as": "z"}"#)
+                .gives("x: date | z: date", &[" | 1900-01-01", "2024-02-29 | 2024-02-29"]),
             Case::new("no rows")
-                .input("a", "x: date", &[])
-                .step(r#"{"from": "a", "of": ["x", {"value": "2024-01-01"}], "as": "z"}"#)
-                .gives("x: date | z: date", &[]),
-            Case::new("types that do not go together")
-                .input("a", "x: text | y: integer", &[])
-                .step(r#"{"from": "a", "of": ["x", "y"], "as": "z"}"#)
-                .refused(r#"integer does not go with text"#),
-            Case::new("a value of another type")
                 .input("a", "x: integer", &[])
-                .step(r#"{"from": "a", "of": ["x", {"value": "none"}], "as": "z"}"#)
-                .refused(r#"the value "none" is no integer"#),
+                .step(r#"{"from": "a", "of": ["x"], "as": "z"}"#)
+                .gives("x: integer | z: integer", &[]),
+            Case::new("two types")
+                .input("a", "x: integer | y: text", &[])
+                .step(r#"{"from": "a", "of": ["x", "y"], "as": "z"}"#)
+                .refused("a column cannot hold both integer and text: `concat` makes text of anything"),
             Case::new("of nothing")
-                .input("a", "x: text", &[])
+                .input("a", "x: integer", &[])
                 .step(r#"{"from": "a", "of": [], "as": "z"}"#)
-                .refused(r#"expected one value at least in `of`"#),
+                .refused("expected one value at least in `of`"),
         ]
     }
 }

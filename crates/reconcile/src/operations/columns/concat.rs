@@ -1,4 +1,4 @@
-//! CONCAT.
+//! Several values as one text.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,14 +16,17 @@ use crate::{
     types::Type,
 };
 
-/// One text behind the other.
+/// Several values as one text.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Concat {
     /// The table.
     from: TableName,
-    /// The texts: columns, or values such as `{"value": "-"}`.
+    /// The values, in their order.
     of: Vec<Operand>,
+    /// What stands between two of them, also where one is blank.
+    #[serde(default)]
+    separator: Option<String>,
     /// The new column.
     #[serde(rename = "as")]
     result: String,
@@ -40,13 +43,19 @@ impl ColumnOperation for Concat {
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
         if self.of.is_empty() {
-            return Err(step.fail("expected one text at least in `of`"));
+            return Err(step.fail("expected one value at least in `of`"));
         }
-        let text = |operand: &Operand| {
-            let operand = operand.expression(step, table, None)?;
-            operand.cast(Type::Text).ok_or_else(|| step.fail("expected what can be written as text"))
-        };
-        Ok(Expression::Concatenate { of: self.of.iter().map(text).collect::<Result<_, _>>()? })
+        let between = self.separator.as_deref().unwrap_or_default();
+        let mut texts = Vec::new();
+        for operand in &self.of {
+            let cell = operand.expression(step, table, None)?;
+            let text = cell.cast(Type::Text).ok_or_else(|| step.fail("expected what can be text"))?;
+            if !texts.is_empty() && !between.is_empty() {
+                texts.push(Expression::text(between));
+            }
+            texts.push(text);
+        }
+        Ok(Expression::Concatenate { of: texts })
     }
 }
 
@@ -54,46 +63,63 @@ impl Documented for Concat {
     const NAME: &'static str = "concat";
     const REFERENCE: Reference = Reference {
         title: "CONCAT",
-        summary: "One text behind the other.",
-        types: "Any; what is not text is taken as it is written in outputs. The result is text.",
-        blanks: "A blank adds nothing; the result is blank where all are.",
+        summary: "Several values as one text, one behind the other.",
+        types: "Anything; gives text. What is no text is written as outputs write it: a decimal with all its \
+                decimals, a date as 2024-05-01, a timestamp as 2024-05-01T10:00:00Z, true and false.",
+        blanks: "A blank adds nothing; a separator beside it stays, so that (a, blank) and (blank, a) remain two \
+                texts. Blank where the whole text has no characters.",
         rows: ROW_BY_ROW,
-        spreadsheet: "As CONCAT or `&`, but that numbers have all their decimals and days are ISO 8601.",
+        spreadsheet: "As CONCAT and &, or TEXTJOIN(separator, FALSE, ...). There a number is written as short as \
+                can be, a date as its serial number and truth as TRUE; a text has 32,767 characters at most, and no \
+                such bound here.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("text, numbers and days")
+            Case::new("texts in any script")
+                .input("a", "x: text | y: text", &["a | b", "日本 | 語", " | b", " | "])
+                .step(r#"{"from": "a", "of": ["x", "y"], "as": "z"}"#)
+                .gives("x: text | y: text | z: text", &["a | b | ab", "日本 | 語 | 日本語", " | b | b", " | | "]),
+            Case::new("of anything, with a separator")
                 .input(
                     "a",
-                    "x: text | y: decimal(2) | d: date | b: boolean",
-                    &["é | 1.50 | 2024-05-01 | true", " | | | ", " | -0.10 | | false"],
+                    "i: integer | d: decimal(2) | t: date | b: boolean",
+                    &["-7 | 1.50 | 2024-02-29 | true", " | 0.00 | | false"],
                 )
-                .step(r#"{"from": "a", "of": ["x", {"value": "/"}, "y", "d", "b"], "as": "z"}"#)
+                .step(
+                    r#"{"from": "a", "of": ["i", "d", "t", "b", {"value": "x"}, {"value": 1}], "separator": " / ",
+                        "as": "z"}"#,
+                )
                 .gives(
-                    "x: text | y: decimal(2) | d: date | b: boolean | z: text",
+                    "i: integer | d: decimal(2) | t: date | b: boolean | z: text",
                     &[
-                        "é | 1.50 | 2024-05-01 | true | é/1.502024-05-01true",
-                        " | | | | /",
-                        " | -0.10 | | false | /-0.10false",
+                        "-7 | 1.50 | 2024-02-29 | true | -7 / 1.50 / 2024-02-29 / true / x / 1",
+                        " | 0.00 | | false | \" / 0.00 /  / false / x / 1\"",
                     ],
                 ),
-            Case::new("blanks alone")
-                .input("a", "x: text | y: integer", &[" | ", "a | 1"])
-                .step(r#"{"from": "a", "of": ["x", "y"], "as": "x"}"#)
-                .gives("x: text | y: integer", &[" | ", "a1 | 1"]),
-            Case::new("no rows")
-                .input("a", "x: text", &[])
+            Case::new("a timestamp")
+                .input("a", "x: timestamp", &["2024-05-01T12:00:00.250000+02:00", "2024-05-01T00:00:00Z", ""])
                 .step(r#"{"from": "a", "of": ["x"], "as": "z"}"#)
-                .gives("x: text | z: text", &[]),
+                .gives(
+                    "x: timestamp | z: text",
+                    &[
+                        "2024-05-01T10:00:00.25Z | 2024-05-01T10:00:00.25Z",
+                        "2024-05-01T00:00:00Z | 2024-05-01T00:00:00Z",
+                        " | ",
+                    ],
+                ),
+            Case::new("no rows")
+                .input("a", "x: integer", &[])
+                .step(r#"{"from": "a", "of": ["x"], "as": "x"}"#)
+                .gives("x: text", &[]),
             Case::new("of nothing")
-                .input("a", "x: text", &[])
+                .input("a", "x: integer", &[])
                 .step(r#"{"from": "a", "of": [], "as": "z"}"#)
-                .refused(r#"expected one text at least in `of`"#),
+                .refused("expected one value at least in `of`"),
             Case::new("a column that is not there")
-                .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "of": ["y"], "as": "z"}"#)
-                .refused(r#"column "y": a has no such column"#),
+                .input("a", "x: integer", &[])
+                .step(r#"{"from": "a", "of": ["x", "y"], "as": "z"}"#)
+                .refused(r#"column "y": a has no such column; it has x"#),
         ]
     }
 }

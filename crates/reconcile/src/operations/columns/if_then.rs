@@ -1,4 +1,4 @@
-//! IF.
+//! One of two values, by a condition.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,24 +9,24 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{ColumnOperation, ROW_BY_ROW, alike},
+        columns::{ColumnOperation, ONE_TYPE, ROW_BY_ROW, of_one_type},
     },
     parameters::{CaseRule, Condition, Operand, TableName},
     planner::{StepPlan, Table},
 };
 
-/// One value where a condition is true, another where it is not.
+/// One of two values, by a condition.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct IfThen {
+pub(crate) struct If {
     /// The table.
     from: TableName,
     /// The condition.
     #[serde(rename = "where")]
     condition: Condition,
-    /// Where it is true: a column, or a value such as `{"value": 0}`.
+    /// What the cell is where it is true.
     then: Operand,
-    /// Where it is not; blank unless given.
+    /// What it is elsewhere; blank unless given.
     #[serde(default, rename = "else")]
     otherwise: Option<Operand>,
     /// Whether case counts in text, where a test does not say.
@@ -37,7 +37,7 @@ pub(crate) struct IfThen {
     result: String,
 }
 
-impl ColumnOperation for IfThen {
+impl ColumnOperation for If {
     fn from(&self) -> &TableName {
         &self.from
     }
@@ -47,44 +47,101 @@ impl ColumnOperation for IfThen {
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        let condition = self.condition.expression(step, table, self.case)?;
-        let operands: Vec<&Operand> = std::iter::once(&self.then).chain(&self.otherwise).collect();
-        let mut values = alike(step, table, &operands)?.into_iter();
-        let then = values.next().ok_or_else(|| step.fail("there is no value"))?;
-        let otherwise = values.next().unwrap_or_else(|| Expression::blank(then.kind()));
-        Ok(Expression::case(condition, then, otherwise))
+        let when = self.condition.expression(step, table, self.case)?;
+        let operands: Vec<&Operand> = [&self.then].into_iter().chain(&self.otherwise).collect();
+        let mut cells = of_one_type(step, table, &operands)?.into_iter();
+        let then = cells.next().ok_or_else(|| step.fail("expected `then`"))?;
+        let otherwise = cells.next().unwrap_or_else(|| Expression::blank(then.kind()));
+        Ok(Expression::case(when, then, otherwise))
     }
 }
 
-impl Documented for IfThen {
+impl Documented for If {
     const NAME: &'static str = "if";
     const REFERENCE: Reference = Reference {
         title: "IF",
-        summary: "One value where a condition is true, another where it is not.",
-        types: "The results have one type; of numbers it is the one with the most decimals. Conditions are as in `filter`.",
-        blanks: "A comparison with a blank is false, but for `<>`: the other value is taken. A value that is taken may be blank.",
+        summary: "One of two values, by a condition.",
+        types: ONE_TYPE,
+        blanks: "A comparison with a blank is false, so that `else` counts. The chosen value may be blank; \
+                `{\"value\": \"\"}` is one.",
         rows: ROW_BY_ROW,
-        spreadsheet: "As IF; case does not count, as there. A spreadsheet counts an empty cell as 0 or as empty text.",
+        spreadsheet: "As IF, which ignores case, too, unless `case` says otherwise. IF(amount > 0, ...) counts an empty \
+                cell as 0. Without an else it gives FALSE, and this a blank.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("a column or a value")
-                .input("a", "x: integer | y: decimal(2) | s: text", &["1 | 0.50 | A", "2 | 0.75 | a", " | 1.00 | b", "4 | | "])
-                .step(r#"{"from": "a", "where": {"column": "s", "is": "=", "value": "a"}, "then": "x", "else": {"value": "0.125"}, "as": "z"}"#)
-                .gives("x: integer | y: decimal(2) | s: text | z: decimal(3)", &["1 | 0.50 | A | 1.000", "2 | 0.75 | a | 2.000", " | 1.00 | b | 0.125", "4 | | | 0.125"]),
-            Case::new("blank where it is not; case counts")
-                .input("a", "s: text", &["A", "a", ""])
-                .step(r#"{"from": "a", "where": {"column": "s", "is": "<>", "value": "a"}, "case": "sensitive", "then": {"value": "other"}, "as": "z"}"#)
-                .gives("s: text | z: text", &["A | other", "a | ", " | other"]),
+            Case::new("values")
+                .input("a", "x: decimal(2)", &["1.00", "-1.00", "0.00", ""])
+                .step(
+                    r#"{"from": "a", "where": {"column": "x", "is": ">", "value": 0}, "then": {"value": "debit"},
+                        "else": {"value": "credit"}, "as": "side"}"#,
+                )
+                .gives("x: decimal(2) | side: text", &["1.00 | debit", "-1.00 | credit", "0.00 | credit", " | credit"]),
+            Case::new("columns of two kinds of number")
+                .input("a", "x: integer | y: decimal(2)", &["1 | 2.50", "3 | ", " | 1.00"])
+                .step(r#"{"from": "a", "where": {"column": "y", "is": "blank"}, "then": "x", "else": "y", "as": "z"}"#)
+                .gives(
+                    "x: integer | y: decimal(2) | z: decimal(2)",
+                    &["1 | 2.50 | 2.50", "3 | | 3.00", " | 1.00 | 1.00"],
+                ),
+            Case::new("a value takes the type of the column; no else is blank")
+                .input("a", "x: date | y: text", &["2024-02-29 | Open", "2024-03-01 | paid"])
+                .step(
+                    r#"{"from": "a", "where": {"column": "y", "is": "=", "value": "open"},
+                        "then": {"value": "2024-12-31"}, "as": "due"}"#,
+                )
+                .gives("x: date | y: text | due: text", &["2024-02-29 | Open | 2024-12-31", "2024-03-01 | paid | "]),
+            Case::new("a date that stands in the job")
+                .input("a", "x: date | y: text", &["2024-02-29 | open", "2024-03-01 | paid"])
+                .step(
+                    r#"{"from": "a", "where": {"column": "y", "is": "=", "value": "open"},
+                        "then": {"value": "2024-12-31"}, "else": "x", "as": "x"}"#,
+                )
+                .gives("x: date | y: text", &["2024-12-31 | open", "2024-03-01 | paid"]),
+            Case::new("case counts, if so told")
+                .input("a", "x: text", &["Open", "open", ""])
+                .step(
+                    r#"{"from": "a", "where": {"column": "x", "is": "=", "value": "open"}, "case": "sensitive",
+                        "then": {"value": 1}, "else": {"value": 0}, "as": "z"}"#,
+                )
+                .gives("x: text | z: integer", &["Open | 0", "open | 1", " | 0"]),
+            Case::new("a blank as value")
+                .input("a", "x: integer", &["1", "2"])
+                .step(
+                    r#"{"from": "a", "where": {"column": "x", "is": "=", "value": 1}, "then": {"value": ""},
+                        "else": "x", "as": "z"}"#,
+                )
+                .gives("x: integer | z: integer", &["1 | ", "2 | 2"]),
+            Case::new("true and false")
+                .input("a", "x: integer", &["1", "2"])
+                .step(
+                    r#"{"from": "a", "where": {"column": "x", "is": "=", "value": 1}, "then": {"value": true},
+                        "else": {"value": ""}, "as": "z"}"#,
+                )
+                .gives("x: integer | z: boolean", &["1 | true", "2 | "]),
             Case::new("no rows")
                 .input("a", "x: integer", &[])
-                .step(r#"{"from": "a", "where": {"column": "x", "is": "blank"}, "then": {"value": true}, "else": {"value": false}, "as": "z"}"#)
-                .gives("x: integer | z: boolean", &[]),
-            Case::new("values of different types")
+                .step(r#"{"from": "a", "where": {"column": "x", "is": "=", "value": 1}, "then": "x", "as": "z"}"#)
+                .gives("x: integer | z: integer", &[]),
+            Case::new("two types")
+                .input("a", "x: integer | y: date", &[])
+                .step(
+                    r#"{"from": "a", "where": {"column": "x", "is": "=", "value": 1}, "then": "x", "else": "y",
+                        "as": "z"}"#,
+                )
+                .refused(r#"step "step" (if): a column cannot hold both integer and date"#),
+            Case::new("a value of another type")
                 .input("a", "x: integer", &[])
-                .step(r#"{"from": "a", "where": {"column": "x", "is": "blank"}, "then": {"value": 1}, "else": {"value": "none"}, "as": "z"}"#)
-                .refused(r#"text does not go with integer"#),
+                .step(
+                    r#"{"from": "a", "where": {"column": "x", "is": "=", "value": 1}, "then": "x",
+                        "else": {"value": "none"}, "as": "z"}"#,
+                )
+                .refused(r#"the value "none" is no integer"#),
+            Case::new("a column that is not there")
+                .input("a", "x: integer", &[])
+                .step(r#"{"from": "a", "where": {"column": "y", "is": "=", "value": 1}, "then": "x", "as": "z"}"#)
+                .refused(r#"column "y": a has no such column"#),
         ]
     }
 }

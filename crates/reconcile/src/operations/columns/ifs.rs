@@ -1,4 +1,4 @@
-//! IFS.
+//! The value of the first condition that is true.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,10 +9,11 @@ use crate::{
     expression::{Branch, Expression},
     operations::{
         Documented, Reference,
-        columns::{ColumnOperation, ROW_BY_ROW, alike},
+        columns::{ColumnOperation, ONE_TYPE, ROW_BY_ROW, of_one_type},
     },
     parameters::{CaseRule, Condition, Operand, TableName},
     planner::{StepPlan, Table},
+    types::Type,
 };
 
 /// The value of the first condition that is true.
@@ -21,9 +22,9 @@ use crate::{
 pub(crate) struct Ifs {
     /// The table.
     from: TableName,
-    /// Conditions and values, in this order.
-    branches: Vec<IfsBranch>,
-    /// Where no condition is true; blank unless given.
+    /// The conditions and their values, in their order.
+    branches: Vec<IfBranch>,
+    /// What the cell is where none is true; blank unless given.
     #[serde(default, rename = "else")]
     otherwise: Option<Operand>,
     /// Whether case counts in text, where a test does not say.
@@ -34,14 +35,14 @@ pub(crate) struct Ifs {
     result: String,
 }
 
-/// A condition and a value.
+/// A condition and what the cell is where it is true.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct IfsBranch {
+pub(crate) struct IfBranch {
     /// The condition.
     #[serde(rename = "where")]
     condition: Condition,
-    /// The value where it is true: a column, or a value such as `{"value": 0}`.
+    /// What the cell is where it is true, and none before it was.
     then: Operand,
 }
 
@@ -56,16 +57,16 @@ impl ColumnOperation for Ifs {
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
         if self.branches.is_empty() {
-            return Err(step.fail("expected one condition at least in `branches`"));
+            return Err(step.fail("expected one branch at least in `branches`"));
         }
         let operands: Vec<&Operand> = self.branches.iter().map(|branch| &branch.then).chain(&self.otherwise).collect();
-        let mut values = alike(step, table, &operands)?;
-        let kind = values.first().map(Expression::kind).ok_or_else(|| step.fail("there is no value"))?;
-        let otherwise = if self.otherwise.is_some() { values.pop() } else { None };
-        let mut branches = Vec::new();
-        for (branch, then) in self.branches.iter().zip(values) {
-            branches.push(Branch { when: branch.condition.expression(step, table, self.case)?, then });
-        }
+        let mut cells = of_one_type(step, table, &operands)?;
+        let otherwise = if self.otherwise.is_some() { cells.pop() } else { None };
+        let kind = cells.first().map_or(Type::Text, Expression::kind);
+        let branch = |(branch, then): (&IfBranch, Expression)| {
+            Ok(Branch { when: branch.condition.expression(step, table, self.case)?, then })
+        };
+        let branches = self.branches.iter().zip(cells).map(branch).collect::<Result<_, PlanError>>()?;
         Ok(Expression::Case { branches, otherwise: Box::new(otherwise.unwrap_or_else(|| Expression::blank(kind))) })
     }
 }
@@ -75,37 +76,61 @@ impl Documented for Ifs {
     const REFERENCE: Reference = Reference {
         title: "IFS",
         summary: "The value of the first condition that is true.",
-        types: "The results have one type; of numbers it is the one with the most decimals. Conditions are as in `filter`.",
-        blanks: "A comparison with a blank is false, but for `<>`. Where no condition is true the result is blank, unless `else` is given.",
+        types: ONE_TYPE,
+        blanks: "A comparison with a blank is false. The chosen value may be blank; `{\"value\": \"\"}` is one.",
         rows: ROW_BY_ROW,
-        spreadsheet: "As IFS; where no condition is true it is #N/A there.",
+        spreadsheet: "As IFS, which ignores case, too, unless `case` says otherwise. Where no condition is true it gives \
+                #N/A, and this a blank; `else` is its last condition TRUE.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("the first that is true")
-                .input("a", "v: decimal(2)", &["1500.00", "150.00", "15.00", "", "-1.00"])
-                .step(r#"{"from": "a", "branches": [{"where": {"column": "v", "is": ">=", "value": 1000}, "then": {"value": "large"}},
-                        {"where": {"column": "v", "is": ">=", "value": 100}, "then": {"value": "medium"}},
-                        {"where": {"column": "v", "is": ">=", "value": 0}, "then": {"value": "small"}}], "as": "size"}"#)
-                .gives("v: decimal(2) | size: text", &["1500.00 | large", "150.00 | medium", "15.00 | small", " | ", "-1.00 | "]),
-            Case::new("else, and a common type")
-                .input("a", "v: integer", &["1", "2", ""])
-                .step(r#"{"from": "a", "branches": [{"where": {"column": "v", "is": "=", "value": 1}, "then": {"value": "0.5"}},
-                        {"where": {"column": "v", "is": "blank"}, "then": {"value": 0}}], "else": "v", "as": "z"}"#)
-                .gives("v: integer | z: decimal(1)", &["1 | 0.5", "2 | 2.0", " | 0.0"]),
+            Case::new("the first that is true counts")
+                .input("a", "x: integer", &["5", "50", "500", ""])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "<", "value": 10},
+                        "then": {"value": "small"}}, {"where": {"column": "x", "is": "<", "value": 100},
+                        "then": {"value": "middle"}}, {"where": {"column": "x", "is": "notBlank"},
+                        "then": {"value": "large"}}], "else": {"value": "none"}, "as": "z"}"#,
+                )
+                .gives("x: integer | z: text", &["5 | small", "50 | middle", "500 | large", " | none"]),
+            Case::new("no else is blank; numbers take the most decimals")
+                .input("a", "x: integer | y: decimal(1)", &["1 | 0.5", "2 | 0.5", "3 | 0.5"])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1}, "then": "y"},
+                        {"where": {"column": "x", "is": "=", "value": 2}, "then": {"value": "0.25"}}], "as": "z"}"#,
+                )
+                .gives(
+                    "x: integer | y: decimal(1) | z: decimal(2)",
+                    &["1 | 0.5 | 0.50", "2 | 0.5 | 0.25", "3 | 0.5 | "],
+                ),
+            Case::new("a value with a type")
+                .input("a", "x: text", &["A", "a"])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": "a"},
+                        "then": {"value": "1.5", "type": "decimal(2)"}}], "else": {"value": 0},
+                        "as": "z"}"#,
+                )
+                .gives("x: text | z: decimal(2)", &["A | 1.50", "a | 1.50"]),
             Case::new("no rows")
-                .input("a", "v: integer", &[])
-                .step(r#"{"from": "a", "branches": [{"where": {"column": "v", "is": "blank"}, "then": "v"}], "as": "z"}"#)
-                .gives("v: integer | z: integer", &[]),
-            Case::new("no conditions")
-                .input("a", "v: integer", &[])
+                .input("a", "x: integer", &[])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1}, "then": "x"}],
+                        "as": "x"}"#,
+                )
+                .gives("x: integer", &[]),
+            Case::new("no branches")
+                .input("a", "x: integer", &[])
                 .step(r#"{"from": "a", "branches": [], "as": "z"}"#)
-                .refused(r#"expected one condition at least in `branches`"#),
-            Case::new("columns of different types")
-                .input("a", "v: integer | s: text", &[])
-                .step(r#"{"from": "a", "branches": [{"where": {"column": "v", "is": "blank"}, "then": "s"}], "else": "v", "as": "z"}"#)
-                .refused(r#"integer does not go with text"#),
+                .refused("expected one branch at least in `branches`"),
+            Case::new("numbers and texts")
+                .input("a", "x: integer", &[])
+                .step(
+                    r#"{"from": "a", "branches": [{"where": {"column": "x", "is": "=", "value": 1},
+                        "then": {"value": 1}}, {"where": {"column": "x", "is": "=", "value": 2},
+                        "then": {"value": "two"}}], "as": "z"}"#,
+                )
+                .refused(r#"step "step" (ifs): a column cannot hold both integer and text"#),
         ]
     }
 }

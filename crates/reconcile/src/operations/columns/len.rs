@@ -1,4 +1,4 @@
-//! LEN.
+//! How many characters a text has.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,37 +9,28 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{ColumnOperation, ROW_BY_ROW, text_of},
+        columns::{ColumnOperation, OneColumn, ROW_BY_ROW},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
 };
 
-/// The number of characters.
+/// How many characters a text has.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Len {
-    /// The table.
-    from: TableName,
-    /// The column.
-    column: String,
-    /// The new column.
-    #[serde(rename = "as")]
-    result: String,
-}
+#[serde(transparent)]
+pub(crate) struct Len(OneColumn);
 
 impl ColumnOperation for Len {
     fn from(&self) -> &TableName {
-        &self.from
+        &self.0.from
     }
 
     fn result(&self) -> &str {
-        &self.result
+        &self.0.result
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        let of = Box::new(text_of(step, table, &self.column)?);
-        Ok(Expression::Length { of })
+        Ok(Expression::Length { of: self.0.text(step, table)? })
     }
 }
 
@@ -47,31 +38,36 @@ impl Documented for Len {
     const NAME: &'static str = "len";
     const REFERENCE: Reference = Reference {
         title: "LEN",
-        summary: "The number of characters.",
-        types: "Any; what is not text is taken as it is written in outputs. The result is an integer. A character is a Unicode scalar value.",
-        blanks: "The length of a blank is 0.",
+        summary: "How many characters a text has.",
+        types: "Text, or anything else as outputs write it; gives an integer. What counts is Unicode scalar values, \
+                as in `left`, `mid` and `right`.",
+        blanks: "A blank has 0 characters.",
         rows: ROW_BY_ROW,
-        spreadsheet: "LEN counts UTF-16 units: an emoji is 2 there and 1 here; a letter and a combining accent are 2 in both.",
+        spreadsheet: "Excel counts UTF-16 units, so that 😀 has 2 characters there and 1 here. It writes 1.50 as \
+                1.5, here it has 4 characters.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("text of any script")
-                .input("a", "x: text", &["abc", "日本", "😀", "é", "\" a \"", ""])
+            Case::new("characters, not bytes")
+                .input("a", "x: text", &["abc", "é", "e\u{301}", "😀", "日本", "\"  \"", ""])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .gives("x: text | z: integer", &["abc | 3", "日本 | 2", "😀 | 1", "é | 2", "\" a \" | 3", " | 0"]),
-            Case::new("a number")
-                .input("a", "x: decimal(2)", &["-1.50"])
-                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .gives("x: decimal(2) | z: integer", &["-1.50 | 5"]),
+                .gives(
+                    "x: text | z: integer",
+                    &["abc | 3", "é | 1", "e\u{301} | 2", "😀 | 1", "日本 | 2", "\"  \" | 2", " | 0"],
+                ),
             Case::new("no rows")
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
                 .gives("x: text | z: integer", &[]),
+            Case::new("of numbers")
+                .input("a", "x: decimal(2)", &["-1.50", ""])
+                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
+                .gives("x: decimal(2) | z: integer", &["-1.50 | 5", " | 0"]),
             Case::new("a column that is not there")
-                .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "y", "as": "z"}"#)
-                .refused(r#"column "y": a has no such column; it has x"#),
+                .input("a", "y: text", &[])
+                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

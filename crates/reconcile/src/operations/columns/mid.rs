@@ -1,4 +1,4 @@
-//! MID.
+//! A part of a text.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,13 +9,13 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, text_of},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, as_text},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
 };
 
-/// Characters from the middle of a text.
+/// A part of a text.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Mid {
@@ -23,10 +23,10 @@ pub(crate) struct Mid {
     from: TableName,
     /// The column.
     column: String,
-    /// The first character that is taken; the text's first is 1.
+    /// The first character that is taken; 1 is the text's first.
     start: u32,
     /// How many are taken, as far as there are.
-    count: u32,
+    length: u32,
     /// The new column.
     #[serde(rename = "as")]
     result: String,
@@ -43,10 +43,9 @@ impl ColumnOperation for Mid {
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
         if self.start == 0 {
-            return Err(step.fail("expected a `start` of 1 or more: the first character is 1"));
+            return Err(step.fail("the first character of a text has the number 1, `start` is 0"));
         }
-        let of = Box::new(text_of(step, table, &self.column)?);
-        Ok(Expression::Substring { of, start: self.start, length: self.count })
+        Ok(Expression::Substring { of: as_text(step, table, &self.column)?, start: self.start, length: self.length })
     }
 }
 
@@ -54,39 +53,44 @@ impl Documented for Mid {
     const NAME: &'static str = "mid";
     const REFERENCE: Reference = Reference {
         title: "MID",
-        summary: "Characters from the middle of a text.",
-        types: "Any; what is not text is taken as it is written in outputs. The result is text. A character is a Unicode scalar value.",
+        summary: "A part of a text.",
+        types: "Text, or anything else as outputs write it; gives text. Characters are Unicode scalar values.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
-        spreadsheet: "MID counts UTF-16 units.",
+        spreadsheet: "As MID: nothing behind the end. Excel counts UTF-16 units and can cut 😀 in two; here a \
+                character stays whole. ",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("text of any script")
-                .input("a", "x: text", &["abcd", "日本語", "x", "😀é!", ""])
-                .step(r#"{"from": "a", "column": "x", "start": 2, "count": 2, "as": "z"}"#)
-                .gives("x: text | z: text", &["abcd | bc", "日本語 | 本語", "x | ", "😀é! | é!", " | "]),
-            Case::new("behind the end is blank")
+            Case::new("from the second, two characters")
+                .input("a", "x: text", &["abcd", "ab", "a", "😀é日本", ""])
+                .step(r#"{"from": "a", "column": "x", "start": 2, "length": 2, "as": "z"}"#)
+                .gives("x: text | z: text", &["abcd | bc", "ab | b", "a | ", "😀é日本 | é日", " | "]),
+            Case::new("no characters")
                 .input("a", "x: text", &["abc"])
-                .step(r#"{"from": "a", "column": "x", "start": 4, "count": 4294967295, "as": "z"}"#)
-                .gives("x: text | z: text", &["abc | "]),
-            Case::new("a number")
-                .input("a", "x: decimal(2)", &["-1.50"])
-                .step(r#"{"from": "a", "column": "x", "start": 2, "count": 2, "as": "z"}"#)
-                .gives("x: decimal(2) | z: text", &["-1.50 | 1."]),
+                .step(r#"{"from": "a", "column": "x", "start": 1, "length": 0, "as": "x"}"#)
+                .gives("x: text", &[""]),
+            Case::new("to the end")
+                .input("a", "x: text", &["abc"])
+                .step(r#"{"from": "a", "column": "x", "start": 3, "length": 4294967295, "as": "x"}"#)
+                .gives("x: text", &["c"]),
             Case::new("no rows")
                 .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "x", "start": 2, "count": 2, "as": "z"}"#)
+                .step(r#"{"from": "a", "column": "x", "start": 1, "length": 1, "as": "z"}"#)
                 .gives("x: text | z: text", &[]),
+            Case::new("the numbers begin with 1")
+                .input("a", "x: text", &[])
+                .step(r#"{"from": "a", "column": "x", "start": 0, "length": 1, "as": "z"}"#)
+                .refused("the first character of a text has the number 1, `start` is 0"),
+            Case::new("of dates")
+                .input("a", "x: date", &["2024-05-01", ""])
+                .step(r#"{"from": "a", "column": "x", "start": 6, "length": 2, "as": "z"}"#)
+                .gives("x: date | z: text", &["2024-05-01 | 05", " | "]),
             Case::new("a column that is not there")
-                .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "y", "start": 2, "count": 2, "as": "z"}"#)
-                .refused(r#"column "y": a has no such column; it has x"#),
-            Case::new("from before the beginning")
-                .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "x", "start": 0, "count": 1, "as": "z"}"#)
-                .refused(r#"expected a `start` of 1 or more"#),
+                .input("a", "y: text", &[])
+                .step(r#"{"from": "a", "column": "x", "start": 1, "length": 1, "as": "z"}"#)
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use crate::{
     error::PlanError,
     expression::{Expression, OnZero, Operator},
     operations::{Operation, Results},
-    parameters::{Operand, TableName},
+    parameters::{Operand, TableName, ValueOperand},
     planner::{StepPlan, Table},
-    types::{Rounding, Type},
+    types::{Rounding, SCALE_MAX, Type},
 };
 
 pub(crate) mod abs;
@@ -92,51 +95,106 @@ pub(crate) fn arithmetic(
     Ok(Expression::Arithmetic { operator, left: Box::new(left), right: Box::new(right), kind, rounding, on_zero })
 }
 
-/// The column, as text.
-pub(crate) fn text_of(step: &StepPlan<'_>, table: &Table, column: &str) -> Result<Expression, PlanError> {
-    let text = step.column(table, column)?.expression().cast(Type::Text);
-    text.ok_or_else(|| step.fail_on(column, "expected what can be written as text"))
+/// A column, and the one that is made of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct OneColumn {
+    /// The table.
+    pub(crate) from: TableName,
+    /// The column.
+    pub(crate) column: String,
+    /// The new column.
+    #[serde(rename = "as")]
+    pub(crate) result: String,
 }
 
-const DECIMALS_MAX: u8 = 20;
+impl OneColumn {
+    /// The column's cells, which must be numbers.
+    pub(crate) fn number(&self, step: &StepPlan<'_>, table: &Table) -> Result<Box<Expression>, PlanError> {
+        Ok(Box::new(step.number(table, &self.column)?.expression()))
+    }
 
-/// The column with so many decimals.
+    /// The column's cells, as text.
+    pub(crate) fn text(&self, step: &StepPlan<'_>, table: &Table) -> Result<Box<Expression>, PlanError> {
+        as_text(step, table, &self.column)
+    }
+}
+
+/// A column's cells, as text.
+pub(crate) fn as_text(step: &StepPlan<'_>, table: &Table, name: &str) -> Result<Box<Expression>, PlanError> {
+    let text = step.column(table, name)?.expression().cast(Type::Text);
+    text.map(Box::new).ok_or_else(|| step.fail_on(name, "expected what can be text"))
+}
+
+/// A column's cells, which must be text.
+pub(crate) fn text(step: &StepPlan<'_>, table: &Table, name: &str) -> Result<Box<Expression>, PlanError> {
+    let column = step.column(table, name)?;
+    if column.kind == Type::Text {
+        Ok(Box::new(column.expression()))
+    } else {
+        Err(step.fail_on(name, format!("expected text, it is {}", column.kind)))
+    }
+}
+
+/// What rounding says of its types.
+pub(crate) const ROUNDED: &str = "An integer stays an integer. A decimal has as many decimals as are asked for, or as it had where those are \
+     fewer; below zero, none. `decimals` goes from -37 to 20. A rounded number that does not fit is an error.";
+
+/// A column with so many decimals, or rounded to tens, hundreds, … where they are below zero.
 pub(crate) fn rounded(
     step: &StepPlan<'_>,
-    table: &Table,
-    column: &str,
+    of: Expression,
     decimals: i8,
     rounding: Rounding,
 ) -> Result<Expression, PlanError> {
-    if decimals.unsigned_abs() > DECIMALS_MAX {
-        return Err(step.fail(format!("expected -{DECIMALS_MAX} to {DECIMALS_MAX} `decimals`")));
+    let least = -37;
+    if decimals < least || decimals > SCALE_MAX.cast_signed() {
+        return Err(step.fail(format!("`decimals` goes from {least} to {SCALE_MAX}, it is {decimals}")));
     }
-    let number = step.number(table, column)?;
-    let kind = match number.kind {
-        Type::Integer => Type::Integer,
-        _ => step.decimal(u8::try_from(decimals).unwrap_or(0))?,
+    let kind = match of.kind() {
+        Type::Decimal(scale) => Type::Decimal(u8::try_from(decimals).unwrap_or(0).min(scale)),
+        kind => kind,
     };
-    Ok(Expression::Round { of: Box::new(number.expression()), decimals, rounding, kind })
+    Ok(Expression::Round { of: Box::new(of), decimals, rounding, kind })
 }
 
-/// The operands in the type that holds them all. The values among them are read as what the columns are.
-pub(crate) fn alike(step: &StepPlan<'_>, table: &Table, operands: &[&Operand]) -> Result<Vec<Expression>, PlanError> {
-    let common = |kinds: &[Type]| {
-        let Some((first, rest)) = kinds.split_first() else { return Ok(None) };
-        let both = |one: Type, other: &Type| {
-            one.common(*other).ok_or_else(|| step.fail(format!("{other} does not go with {one}")))
-        };
-        rest.iter().try_fold(*first, both).map(Some)
-    };
-    let mut columns = Vec::new();
-    for operand in operands.iter().filter(|operand| matches!(operand, Operand::Column(_))) {
-        columns.push(operand.expression(step, table, None)?.kind());
+/// What operands that become one column say of their types.
+pub(crate) const ONE_TYPE: &str = "All have one type; of integers and decimals the result is a decimal with the most decimals among them. A \
+     value takes the type of the others; among values alone, text is text, whatever it says, and `type` makes it \
+     another.";
+
+/// Operands that become cells of one column.
+pub(crate) fn of_one_type(
+    step: &StepPlan<'_>,
+    table: &Table,
+    operands: &[&Operand],
+) -> Result<Vec<Expression>, PlanError> {
+    let mut known = Vec::new();
+    let mut by_form = Vec::new();
+    for operand in operands {
+        match operand {
+            Operand::Column(name) => known.push(step.column(table, name)?.kind),
+            Operand::Value(ValueOperand { kind: Some(kind), .. }) => known.push(*kind),
+            Operand::Value(ValueOperand { value, kind: None }) => {
+                let constant = value.by_form();
+                by_form.extend((!constant.value().is_blank()).then(|| constant.kind()));
+            }
+        }
     }
-    let expected = common(&columns)?;
-    let values: Vec<Expression> =
-        operands.iter().map(|operand| operand.expression(step, table, expected)).collect::<Result<_, _>>()?;
-    let kinds: Vec<Type> = values.iter().map(Expression::kind).collect();
-    let kind = common(&kinds)?.unwrap_or(Type::Text);
-    let cast = |value: Expression| value.cast(kind).ok_or_else(|| step.fail(format!("expected {kind}")));
-    values.into_iter().map(cast).collect()
+    // Where nothing has a type of its own, values are what they look like.
+    let kinds = if known.is_empty() { by_form } else { known };
+    let expected = kinds.first().copied().unwrap_or(Type::Text);
+    let expected = kinds.into_iter().try_fold(expected, |one, two| common(step, one, two))?;
+    let cells: Vec<Expression> =
+        operands.iter().map(|operand| operand.expression(step, table, Some(expected))).collect::<Result<_, _>>()?;
+    let kind = cells.iter().try_fold(expected, |one, cell| common(step, one, cell.kind()))?;
+    cells.into_iter().map(|cell| cell.cast(kind).ok_or_else(|| apart(step, expected, kind))).collect()
+}
+
+fn common(step: &StepPlan<'_>, one: Type, two: Type) -> Result<Type, PlanError> {
+    one.common(two).ok_or_else(|| apart(step, one, two))
+}
+
+fn apart(step: &StepPlan<'_>, one: Type, two: Type) -> PlanError {
+    step.fail(format!("a column cannot hold both {one} and {two}: `concat` makes text of anything"))
 }

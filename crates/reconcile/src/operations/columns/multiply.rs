@@ -1,4 +1,4 @@
-//! Multiply (*).
+//! The product of two numbers.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -26,10 +26,10 @@ pub(crate) struct Multiply {
     left: Operand,
     /// The second number.
     right: Operand,
-    /// The decimals of the result; by the rule unless given.
+    /// The decimals of the result.
     #[serde(default)]
     scale: Option<u8>,
-    /// How the result is rounded, where it has more decimals.
+    /// How the result is rounded where it has more decimals.
     #[serde(default)]
     rounding: Rounding,
     /// What a blank operand counts as.
@@ -60,48 +60,75 @@ impl Documented for Multiply {
     const NAME: &'static str = "multiply";
     const REFERENCE: Reference = Reference {
         title: "Multiply (*)",
-        summary: "The product of two numbers, exactly, or rounded once to `scale`.",
-        types: "Integers give an integer; else the result has as many decimals as both operands together, which may not be more than 20: say `scale` then. With \
-                `scale` the result is a decimal of that many, rounded once. A product that does not fit is an error.",
-        blanks: "Where an operand is blank, so is the result; with `blankAs: \"zero\"` a blank counts as 0.",
+        summary: "The product of two numbers, exactly or rounded once.",
+        types: "Integers give an integer; else the result has the decimals of both operands together, and is exact. \
+                `scale` gives it other decimals, and more than 20 need it. The exact product is rounded once. A \
+                product that does not fit is an error.",
+        blanks: "Where an operand is blank, so is the product; with `blankAs: \"zero\"` a blank counts as 0.",
         rows: ROW_BY_ROW,
-        spreadsheet: "A spreadsheet counts an empty cell as 0 and multiplies in binary floating point.",
+        spreadsheet: "A spreadsheet counts an empty cell as 0 and multiplies in binary floating point: 1.15 * 100 \
+                is 114.99999999999999 there, and 115 here. It shows a rounded number and goes on with the other; here \
+                the column has what is shown.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("all decimals stay")
-                .input("a", "x: decimal(2) | y: decimal(3)", &["152.58 | 1.075", " | 1.000", "-0.01 | 0.001"])
+            Case::new("decimals add up")
+                .input("a", "x: decimal(2) | y: decimal(3)", &["1.15 | 100.000", "-0.01 | 0.001", " | 1.000"])
                 .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
-                .gives("x: decimal(2) | y: decimal(3) | z: decimal(5)", &["152.58 | 1.075 | 164.02350", " | 1.000 | ", "-0.01 | 0.001 | -0.00001"]),
-            Case::new("halves go away from zero")
-                .input("a", "x: decimal(2)", &["0.05", "-0.05", "0.15"])
-                .step(r#"{"from": "a", "left": "x", "right": {"value": "0.1"}, "as": "z", "scale": 2}"#)
-                .gives("x: decimal(2) | z: decimal(2)", &["0.05 | 0.01", "-0.05 | -0.01", "0.15 | 0.02"]),
-            Case::new("halves go to the even neighbour")
-                .input("a", "x: decimal(2)", &["0.05", "-0.15", "0.25"])
-                .step(r#"{"from": "a", "left": "x", "right": {"value": "0.1"}, "as": "z", "scale": 2, "rounding": "halfEven"}"#)
-                .gives("x: decimal(2) | z: decimal(2)", &["0.05 | 0.00", "-0.15 | -0.02", "0.25 | 0.02"]),
+                .gives(
+                    "x: decimal(2) | y: decimal(3) | z: decimal(5)",
+                    &["1.15 | 100.000 | 115.00000", "-0.01 | 0.001 | -0.00001", " | 1.000 | "],
+                ),
+            Case::new("integers stay integers")
+                .input("a", "x: integer | y: integer", &["-3 | 4", "0 | 9"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .gives("x: integer | y: integer | z: integer", &["-3 | 4 | -12", "0 | 9 | 0"]),
+            Case::new("rounded to cents: halves away from zero")
+                .input("a", "x: decimal(2) | y: decimal(2)", &["0.50 | 0.25", "-0.50 | 0.25", "0.50 | 0.35"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "scale": 2}"#)
+                .gives(
+                    "x: decimal(2) | y: decimal(2) | z: decimal(2)",
+                    &["0.50 | 0.25 | 0.13", "-0.50 | 0.25 | -0.13", "0.50 | 0.35 | 0.18"],
+                ),
+            Case::new("rounded to cents: halves to the even one")
+                .input("a", "x: decimal(2) | y: decimal(2)", &["0.50 | 0.25", "-0.50 | 0.25", "0.50 | 0.35"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "scale": 2, "rounding": "halfEven"}"#)
+                .gives(
+                    "x: decimal(2) | y: decimal(2) | z: decimal(2)",
+                    &["0.50 | 0.25 | 0.12", "-0.50 | 0.25 | -0.12", "0.50 | 0.35 | 0.18"],
+                ),
+            Case::new("a blank as zero")
+                .input("a", "x: integer", &["", "2"])
+                .step(r#"{"from": "a", "left": "x", "right": {"value": "0.19"}, "as": "z", "blankAs": "zero"}"#)
+                .gives("x: integer | z: decimal(2)", &[" | 0.00", "2 | 0.38"]),
+            Case::new("what 38 digits hold, though the product on the way has 76")
+                .input("a", "x: decimal(20)", &["999999999999999999.99999999999999999999"])
+                .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z", "scale": 0}"#)
+                .gives(
+                    "x: decimal(20) | z: decimal(0)",
+                    &["999999999999999999.99999999999999999999 | 1000000000000000000000000000000000000"],
+                ),
             Case::new("no rows")
-                .input("a", "x: integer", &[])
-                .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z"}"#)
-                .gives("x: integer | z: integer", &[]),
-            Case::new("between, 76 digits do no harm; a product that does not fit is an error")
-                .input("a", "x: decimal(20)", &["999999999999999999.00000000000000000000"])
-                .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z", "scale": 2}"#)
-                .gives("x: decimal(20) | z: decimal(2)", &["999999999999999999.00000000000000000000 | 999999999999999998000000000000000001.00"]),
+                .input("a", "x: integer | y: integer", &[])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "scale": 2}"#)
+                .gives("x: integer | y: integer | z: decimal(2)", &[]),
             Case::new("an integer that does not fit is an error")
-                .input("a", "x: integer", &["4294967296"])
-                .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z"}"#)
-                .fails(r#"the result does not fit integer"#),
-            Case::new("more than 20 decimals")
-                .input("a", "x: decimal(11)", &[])
-                .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z"}"#)
-                .refused(r#"22 decimals are more than 20: say `scale`"#),
-            Case::new("text is no number")
-                .input("a", "x: text", &["1"])
-                .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z"}"#)
-                .refused(r#"column "x": expected a number, it is text"#),
+                .input("a", "x: integer | y: integer", &["4294967296 | 2147483648"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .fails(r#"column "z", row 1 of "a": the result does not fit integer"#),
+            Case::new("a decimal that does not fit is an error")
+                .input("a", "x: decimal(0) | y: decimal(0)", &["10000000000000000000 | 10000000000000000000"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .fails("the result does not fit decimal(0)"),
+            Case::new("too many decimals")
+                .input("a", "x: decimal(12) | y: decimal(9)", &[])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .refused("21 decimals are more than 20: say `scale`"),
+            Case::new("a scale beyond the most")
+                .input("a", "x: integer | y: integer", &[])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "scale": 21}"#)
+                .refused("21 decimals are more than 20"),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! RIGHT.
+//! The end of a text.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,13 +9,13 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, text_of},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, as_text},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
 };
 
-/// The last characters of a text.
+/// The end of a text.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Right {
@@ -23,14 +23,15 @@ pub(crate) struct Right {
     from: TableName,
     /// The column.
     column: String,
-    /// How many characters; fewer where there are not so many.
+    /// How many characters are taken, as far as there are.
     #[serde(default = "one")]
-    count: u32,
+    length: u32,
     /// The new column.
     #[serde(rename = "as")]
     result: String,
 }
 
+/// One, where nothing is said.
 const fn one() -> u32 {
     1
 }
@@ -45,8 +46,7 @@ impl ColumnOperation for Right {
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        let of = Box::new(text_of(step, table, &self.column)?);
-        Ok(Expression::Last { of, length: self.count })
+        Ok(Expression::Last { of: as_text(step, table, &self.column)?, length: self.length })
     }
 }
 
@@ -54,35 +54,40 @@ impl Documented for Right {
     const NAME: &'static str = "right";
     const REFERENCE: Reference = Reference {
         title: "RIGHT",
-        summary: "The last characters of a text.",
-        types: "Any; what is not text is taken as it is written in outputs. The result is text. A character is a Unicode scalar value.",
+        summary: "The end of a text.",
+        types: "Text, or anything else as outputs write it; gives text. Characters are Unicode scalar values.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
-        spreadsheet: "RIGHT counts UTF-16 units, and so can cut an emoji in two.",
+        spreadsheet: "As RIGHT: one character unless told otherwise, and nothing for 0. Excel counts UTF-16 units \
+                and can cut 😀 in two; here a character stays whole.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("text of any script")
-                .input("a", "x: text", &["abcd", "日本語", "x", "😀é!", ""])
-                .step(r#"{"from": "a", "column": "x", "count": 2, "as": "z"}"#)
-                .gives("x: text | z: text", &["abcd | cd", "日本語 | 本語", "x | x", "😀é! | é!", " | "]),
-            Case::new("one unless told otherwise; none is blank")
-                .input("a", "x: text", &["ab"])
-                .step(r#"{"from": "a", "column": "x", "count": 0, "as": "z"}"#)
-                .gives("x: text | z: text", &["ab | "]),
-            Case::new("a number")
-                .input("a", "x: decimal(2)", &["-1.50"])
-                .step(r#"{"from": "a", "column": "x", "count": 2, "as": "z"}"#)
-                .gives("x: decimal(2) | z: text", &["-1.50 | 50"]),
+            Case::new("two characters")
+                .input("a", "x: text", &["abc", "a", "日é😀", "\"a  \"", ""])
+                .step(r#"{"from": "a", "column": "x", "length": 2, "as": "z"}"#)
+                .gives("x: text | z: text", &["abc | bc", "a | a", "日é😀 | é😀", "\"a  \" | \"  \"", " | "]),
+            Case::new("one, where nothing is said")
+                .input("a", "x: text", &["abc"])
+                .step(r#"{"from": "a", "column": "x", "as": "x"}"#)
+                .gives("x: text", &["c"]),
+            Case::new("more than there are")
+                .input("a", "x: text", &["abc"])
+                .step(r#"{"from": "a", "column": "x", "length": 4294967295, "as": "x"}"#)
+                .gives("x: text", &["abc"]),
             Case::new("no rows")
                 .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "x", "count": 2, "as": "z"}"#)
+                .step(r#"{"from": "a", "column": "x", "length": 3, "as": "z"}"#)
                 .gives("x: text | z: text", &[]),
+            Case::new("of numbers")
+                .input("a", "x: decimal(2)", &["1.50", ""])
+                .step(r#"{"from": "a", "column": "x", "length": 2, "as": "z"}"#)
+                .gives("x: decimal(2) | z: text", &["1.50 | 50", " | "]),
             Case::new("a column that is not there")
-                .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "y", "count": 2, "as": "z"}"#)
-                .refused(r#"column "y": a has no such column; it has x"#),
+                .input("a", "y: text", &[])
+                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! ROUND.
+//! A number with fewer decimals.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,14 +9,14 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, rounded},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROUNDED, ROW_BY_ROW, rounded},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
     types::Rounding,
 };
 
-/// The nearest number with so many decimals.
+/// A number with fewer decimals.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Round {
@@ -24,12 +24,11 @@ pub(crate) struct Round {
     from: TableName,
     /// The column.
     column: String,
-    /// The decimals, at most 20; below zero, to tens, hundreds, … as far as -20.
-    #[serde(default)]
+    /// The decimals; -1, -2, … for tens, hundreds, …
     decimals: i8,
-    /// How halves are rounded.
+    /// How.
     #[serde(default)]
-    mode: Rounding,
+    rounding: Rounding,
     /// The new column.
     #[serde(rename = "as")]
     result: String,
@@ -45,7 +44,8 @@ impl ColumnOperation for Round {
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        rounded(step, table, &self.column, self.decimals, self.mode)
+        let of = step.number(table, &self.column)?.expression();
+        rounded(step, of, self.decimals, self.rounding)
     }
 }
 
@@ -53,53 +53,72 @@ impl Documented for Round {
     const NAME: &'static str = "round";
     const REFERENCE: Reference = Reference {
         title: "ROUND",
-        summary: "The nearest number with so many decimals.",
-        types: "An integer stays one; a decimal gets `decimals`, or none where that is below zero. A result that does not fit is an error.",
+        summary: "A number with fewer decimals, or rounded to tens, hundreds and so on.",
+        types: ROUNDED,
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
-        spreadsheet: "As there, but that the number is the one that is shown: 2.675 rounds to 2.68, where binary floating point may have it as 2.67499…; `mode: \"halfEven\"` is a banker's.",
+        spreadsheet: "As ROUND: halves go away from zero. `rounding: \"halfEven\"` is what banks and IEEE 754 do. \
+                ROUND(1.005, 2) is 1.01 here, always; in binary floating point 1.005 is less than that.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("to cents")
-                .input("a", "x: decimal(3)", &["2.345", "-2.345", "2.344", "", "9.999"])
+            Case::new("halves away from zero")
+                .input("a", "x: decimal(3)", &["1.005", "-1.005", "1.015", "1.004", "2.500", ""])
                 .step(r#"{"from": "a", "column": "x", "decimals": 2, "as": "z"}"#)
                 .gives(
                     "x: decimal(3) | z: decimal(2)",
-                    &["2.345 | 2.35", "-2.345 | -2.35", "2.344 | 2.34", " | ", "9.999 | 10.00"],
+                    &["1.005 | 1.01", "-1.005 | -1.01", "1.015 | 1.02", "1.004 | 1.00", "2.500 | 2.50", " | "],
                 ),
-            Case::new("to tens")
-                .input("a", "x: integer", &["25", "-25", "14", ""])
-                .step(r#"{"from": "a", "column": "x", "decimals": -1, "as": "z"}"#)
-                .gives("x: integer | z: integer", &["25 | 30", "-25 | -30", "14 | 10", " | "]),
-            Case::new("more decimals than there are, and a decimal to hundreds")
-                .input("a", "x: decimal(1)", &["250.5"])
-                .step(r#"{"from": "a", "column": "x", "decimals": 3, "as": "z"}"#)
-                .gives("x: decimal(1) | z: decimal(3)", &["250.5 | 250.500"]),
             Case::new("halves to the even neighbour")
-                .input("a", "x: decimal(1)", &["0.5", "1.5", "-2.5"])
-                .step(r#"{"from": "a", "column": "x", "mode": "halfEven", "as": "z"}"#)
-                .gives("x: decimal(1) | z: decimal(0)", &["0.5 | 0", "1.5 | 2", "-2.5 | -2"]),
-            Case::new("beyond all digits")
-                .input("a", "x: decimal(2)", &["50.00", "-0.01"])
+                .input("a", "x: decimal(3)", &["1.005", "-1.005", "1.015", "1.006"])
+                .step(r#"{"from": "a", "column": "x", "decimals": 2, "rounding": "halfEven", "as": "z"}"#)
+                .gives(
+                    "x: decimal(3) | z: decimal(2)",
+                    &["1.005 | 1.00", "-1.005 | -1.00", "1.015 | 1.02", "1.006 | 1.01"],
+                ),
+            Case::new("to whole numbers")
+                .input("a", "x: decimal(1)", &["0.5", "1.5", "-0.5", "0.4"])
+                .step(r#"{"from": "a", "column": "x", "decimals": 0, "as": "z"}"#)
+                .gives("x: decimal(1) | z: decimal(0)", &["0.5 | 1", "1.5 | 2", "-0.5 | -1", "0.4 | 0"]),
+            Case::new("to thousands: an integer stays one")
+                .input("a", "x: integer", &["1500", "-1499", "-1500", "499", ""])
                 .step(r#"{"from": "a", "column": "x", "decimals": -3, "as": "z"}"#)
-                .gives("x: decimal(2) | z: decimal(0)", &["50.00 | 0", "-0.01 | 0"]),
-            Case::new("no rows")
-                .input("a", "x: integer", &[])
-                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .gives("x: integer | z: integer", &[]),
-            Case::new("an integer that does not fit is an error")
+                .gives("x: integer | z: integer", &["1500 | 2000", "-1499 | -1000", "-1500 | -2000", "499 | 0", " | "]),
+            Case::new("a decimal to hundreds")
+                .input("a", "x: decimal(2)", &["150.00", "149.99", "50.00"])
+                .step(r#"{"from": "a", "column": "x", "decimals": -2, "rounding": "halfEven", "as": "z"}"#)
+                .gives("x: decimal(2) | z: decimal(0)", &["150.00 | 200", "149.99 | 100", "50.00 | 0"]),
+            Case::new("to more digits than there are")
+                .input(
+                    "a",
+                    "x: decimal(2)",
+                    &["999999999999999999999999999999999999.99", "4999999999999999999999999999999999.99"],
+                )
+                .step(r#"{"from": "a", "column": "x", "decimals": -36, "rounding": "down", "as": "z"}"#)
+                .gives(
+                    "x: decimal(2) | z: decimal(0)",
+                    &["999999999999999999999999999999999999.99 | 0", "4999999999999999999999999999999999.99 | 0"],
+                ),
+            Case::new("fewer decimals than asked for stay")
+                .input("a", "x: decimal(1) | y: integer", &["1.5 | 7"])
+                .step(r#"{"from": "a", "column": "x", "decimals": 4, "as": "x"}"#)
+                .gives("x: decimal(1) | y: integer", &["1.5 | 7"]),
+            Case::new("a number that does not fit any more is an error")
                 .input("a", "x: integer", &["9223372036854775807"])
                 .step(r#"{"from": "a", "column": "x", "decimals": -1, "as": "z"}"#)
-                .fails(r#"the result does not fit integer"#),
+                .fails(r#"column "z", row 1 of "a": the result does not fit integer"#),
+            Case::new("no rows")
+                .input("a", "x: decimal(4)", &[])
+                .step(r#"{"from": "a", "column": "x", "decimals": 2, "as": "z"}"#)
+                .gives("x: decimal(4) | z: decimal(2)", &[]),
             Case::new("too many decimals")
-                .input("a", "x: integer", &[])
+                .input("a", "x: decimal(2)", &[])
                 .step(r#"{"from": "a", "column": "x", "decimals": 21, "as": "z"}"#)
-                .refused(r#"expected -20 to 20 `decimals`"#),
+                .refused("`decimals` goes from -37 to 20, it is 21"),
             Case::new("text is no number")
                 .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
+                .step(r#"{"from": "a", "column": "x", "decimals": 2, "as": "z"}"#)
                 .refused(r#"column "x": expected a number, it is text"#),
         ]
     }

@@ -1,4 +1,4 @@
-//! Subtract (-).
+//! The difference of two numbers.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,7 +24,7 @@ pub(crate) struct Subtract {
     from: TableName,
     /// The first number.
     left: Operand,
-    /// The second number.
+    /// The number that is taken from it.
     right: Operand,
     /// What a blank operand counts as.
     #[serde(default)]
@@ -54,38 +54,44 @@ impl Documented for Subtract {
     const NAME: &'static str = "subtract";
     const REFERENCE: Reference = Reference {
         title: "Subtract (-)",
-        summary: "The difference of two numbers, exactly.",
-        types: "Integers give an integer; else the result has the decimals of the operand with more of them. A difference that does not fit is an error.",
-        blanks: "Where an operand is blank, so is the result; with `blankAs: \"zero\"` a blank counts as 0.",
+        summary: "The first number less the second, exactly.",
+        types: "Integers give an integer; else the result has the decimals of the operand with more of them. A \
+                difference that does not fit is an error. Dates are subtracted by `dateDif`.",
+        blanks: "Where an operand is blank, so is the difference; with `blankAs: \"zero\"` a blank counts as 0.",
         rows: ROW_BY_ROW,
-        spreadsheet: "A spreadsheet counts an empty cell as 0 and subtracts in binary floating point: 1 - 0.9 is 0.09999999999999998 there, and 0.1 here.",
+        spreadsheet: "A spreadsheet counts an empty cell as 0 and subtracts in binary floating point: 1.1 - 1 is \
+                0.10000000000000009 there, and 0.1 here.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("decimals are exact; a blank makes the difference blank")
-                .input("a", "x: decimal(1) | y: decimal(2)", &["1.0 | 0.90", " | 1.00", "-0.5 | -0.50"])
+            Case::new("decimals are exact")
+                .input("a", "x: decimal(1) | y: integer", &["1.1 | 1", "-0.5 | -1", " | 1", "2.0 | "])
                 .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
                 .gives(
-                    "x: decimal(1) | y: decimal(2) | z: decimal(2)",
-                    &["1.0 | 0.90 | 0.10", " | 1.00 | ", "-0.5 | -0.50 | 0.00"],
+                    "x: decimal(1) | y: integer | z: decimal(1)",
+                    &["1.1 | 1 | 0.1", "-0.5 | -1 | 0.5", " | 1 | ", "2.0 | | "],
                 ),
-            Case::new("a blank as zero; from a value")
-                .input("a", "x: integer", &["2", ""])
-                .step(r#"{"from": "a", "left": {"value": 5}, "right": "x", "as": "z", "blankAs": "zero"}"#)
-                .gives("x: integer | z: integer", &["2 | 3", " | 5"]),
+            Case::new("a blank as zero")
+                .input("a", "x: integer | y: integer", &["5 | ", " | 3", " | "])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z", "blankAs": "zero"}"#)
+                .gives("x: integer | y: integer | z: integer", &["5 | | 5", " | 3 | -3", " | | 0"]),
+            Case::new("of a value")
+                .input("a", "x: decimal(2)", &["12.50"])
+                .step(r#"{"from": "a", "left": {"value": 100}, "right": "x", "as": "z"}"#)
+                .gives("x: decimal(2) | z: decimal(2)", &["12.50 | 87.50"]),
             Case::new("no rows")
-                .input("a", "x: integer", &[])
-                .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z"}"#)
-                .gives("x: integer | z: integer", &[]),
+                .input("a", "x: integer | y: decimal(3)", &[])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .gives("x: integer | y: decimal(3) | z: decimal(3)", &[]),
             Case::new("an integer that does not fit is an error")
-                .input("a", "x: integer", &["-9223372036854775808"])
-                .step(r#"{"from": "a", "left": "x", "right": {"value": 1}, "as": "z"}"#)
-                .fails(r#"column "z", row 1 of "a": the result does not fit integer"#),
-            Case::new("text is no number")
-                .input("a", "x: text", &["1"])
-                .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z"}"#)
-                .refused(r#"column "x": expected a number, it is text"#),
+                .input("a", "x: integer | y: integer", &["-9223372036854775808 | 1"])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .fails(r#"step "step" (subtract), column "z", row 1 of "a": the result does not fit integer"#),
+            Case::new("dates are no numbers")
+                .input("a", "x: date | y: date", &[])
+                .step(r#"{"from": "a", "left": "x", "right": "y", "as": "z"}"#)
+                .refused(r#"column "x": expected a number, it is date"#),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! TRIM.
+//! Text without spaces around it.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,37 +9,28 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{ColumnOperation, ROW_BY_ROW, text_of},
+        columns::{ColumnOperation, OneColumn, ROW_BY_ROW},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
 };
 
-/// The text without spaces at its ends, and with one where there are several between.
+/// Text without spaces around it.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Trim {
-    /// The table.
-    from: TableName,
-    /// The column.
-    column: String,
-    /// The new column.
-    #[serde(rename = "as")]
-    result: String,
-}
+#[serde(transparent)]
+pub(crate) struct Trim(OneColumn);
 
 impl ColumnOperation for Trim {
     fn from(&self) -> &TableName {
-        &self.from
+        &self.0.from
     }
 
     fn result(&self) -> &str {
-        &self.result
+        &self.0.result
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        let of = Box::new(text_of(step, table, &self.column)?);
-        Ok(Expression::Trim { of })
+        Ok(Expression::Trim { of: self.0.text(step, table)? })
     }
 }
 
@@ -47,34 +38,35 @@ impl Documented for Trim {
     const NAME: &'static str = "trim";
     const REFERENCE: Reference = Reference {
         title: "TRIM",
-        summary: "The text without spaces at its ends, and with one where there are several between.",
-        types: "Any; what is not text is taken as it is written in outputs. The result is text. Spaces are U+0020 alone.",
-        blanks: "A blank stays one; a text of nothing but spaces becomes one.",
+        summary: "Text without spaces at its ends, and with one where there are several.",
+        types: "Text, or anything else as outputs write it; gives text.",
+        blanks: "A blank stays blank, and spaces alone become blank.",
         rows: ROW_BY_ROW,
-        spreadsheet: "As TRIM: tabs and no-break spaces stay there, too: `substitute` them before.",
+        spreadsheet: "As TRIM: only the space (U+0020) goes. The no-break space of web pages, tabs and line ends \
+                stay: `substitute` takes them away.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("spaces at the ends and between; nothing else")
-                .input("a", "x: text", &["\"  a   b \"", "日本", "\"   \"", "", "\" a \""])
+            Case::new("spaces")
+                .input("a", "x: text", &["\"  a   b \"", "ab", "\"   \"", "", "\"é  日 \""])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
                 .gives(
                     "x: text | z: text",
-                    &["\"  a   b \" | a b", "日本 | 日本", "\"   \" | ", " | ", "\" a \" | \" a\""],
+                    &["\"  a   b \" | a b", "ab | ab", "\"   \" | ", " | ", "\"é  日 \" | é 日"],
                 ),
-            Case::new("a number")
-                .input("a", "x: decimal(2)", &["1.50"])
-                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .gives("x: decimal(2) | z: text", &["1.50 | 1.50"]),
+            Case::new("a no-break space and a tab stay")
+                .input("a", "x: text", &["\"\u{a0}a \"", "\"a\t \""])
+                .step(r#"{"from": "a", "column": "x", "as": "x"}"#)
+                .gives("x: text", &["\"\u{a0}a\"", "\"a\t\""]),
             Case::new("no rows")
                 .input("a", "x: text", &[])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
                 .gives("x: text | z: text", &[]),
             Case::new("a column that is not there")
-                .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "y", "as": "z"}"#)
-                .refused(r#"column "y": a has no such column; it has x"#),
+                .input("a", "y: text", &[])
+                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }

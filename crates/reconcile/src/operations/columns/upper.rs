@@ -1,4 +1,4 @@
-//! UPPER.
+//! Text in upper case.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -9,37 +9,28 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, text_of},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, OneColumn, ROW_BY_ROW},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
 };
 
-/// The text in upper case.
+/// Text in upper case.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Upper {
-    /// The table.
-    from: TableName,
-    /// The column.
-    column: String,
-    /// The new column.
-    #[serde(rename = "as")]
-    result: String,
-}
+#[serde(transparent)]
+pub(crate) struct Upper(OneColumn);
 
 impl ColumnOperation for Upper {
     fn from(&self) -> &TableName {
-        &self.from
+        &self.0.from
     }
 
     fn result(&self) -> &str {
-        &self.result
+        &self.0.result
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        let of = Box::new(text_of(step, table, &self.column)?);
-        Ok(Expression::Upper { of })
+        Ok(Expression::Upper { of: self.0.text(step, table)? })
     }
 }
 
@@ -47,31 +38,44 @@ impl Documented for Upper {
     const NAME: &'static str = "upper";
     const REFERENCE: Reference = Reference {
         title: "UPPER",
-        summary: "The text in upper case.",
-        types: "Any; what is not text is taken as it is written in outputs. The result is text. The mapping is Unicode's, of no language.",
+        summary: "Text in upper case.",
+        types: "Text, or anything else as outputs write it; gives text. Unicode upper case, of no particular \
+                language; a character may become several.",
         blanks: BLANK_IN_BLANK_OUT,
         rows: ROW_BY_ROW,
-        spreadsheet: "As UPPER, but for letters that become two: `ß` is `SS` here.",
+        spreadsheet: "Excel leaves ß as it is; Unicode makes SS of it.",
     };
 
     fn cases() -> Vec<Case> {
         vec![
-            Case::new("text of any script")
-                .input("a", "x: text", &["straße", "éa1", "ﬁ", "日本", ""])
+            Case::new("in any script")
+                .input("a", "x: text", &["abc", "straße", "éà", "ὀδός", "ﬁn", "i", "日本 1", ""])
                 .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .gives("x: text | z: text", &["straße | STRASSE", "éa1 | ÉA1", "ﬁ | FI", "日本 | 日本", " | "]),
-            Case::new("a number")
-                .input("a", "x: decimal(2)", &["1.50"])
-                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .gives("x: decimal(2) | z: text", &["1.50 | 1.50"]),
+                .gives(
+                    "x: text | z: text",
+                    &[
+                        "abc | ABC",
+                        "straße | STRASSE",
+                        "éà | ÉÀ",
+                        "ὀδός | ὈΔΌΣ",
+                        "ﬁn | FIN",
+                        "i | I",
+                        "日本 1 | 日本 1",
+                        " | ",
+                    ],
+                ),
             Case::new("no rows")
                 .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
-                .gives("x: text | z: text", &[]),
+                .step(r#"{"from": "a", "column": "x", "as": "x"}"#)
+                .gives("x: text", &[]),
+            Case::new("of true and false")
+                .input("a", "x: boolean", &["true", ""])
+                .step(r#"{"from": "a", "column": "x", "as": "x"}"#)
+                .gives("x: text", &["TRUE", ""]),
             Case::new("a column that is not there")
-                .input("a", "x: text", &[])
-                .step(r#"{"from": "a", "column": "y", "as": "z"}"#)
-                .refused(r#"column "y": a has no such column; it has x"#),
+                .input("a", "y: text", &[])
+                .step(r#"{"from": "a", "column": "x", "as": "z"}"#)
+                .refused(r#"column "x": a has no such column; it has y"#),
         ]
     }
 }
