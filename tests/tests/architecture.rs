@@ -21,7 +21,7 @@ enum Kind {
 }
 
 /// What each library crate may depend on, of this project's own. A pipeline has a line of its own in [`PIPELINE`].
-const LIBRARIES: [(&str, &[&str]); 11] = [
+const LIBRARIES: [(&str, &[&str]); 12] = [
     ("environment", &[]),
     ("error-class", &[]),
     ("money", &[]),
@@ -32,6 +32,7 @@ const LIBRARIES: [(&str, &[&str]); 11] = [
     ("disk-adapters", &["error-class", "storage"]),
     ("lambda-shell", &["error-class"]),
     ("ledger-model", &[]),
+    ("reconcile", &PIPELINE),
     ("cli", &["aws-adapters", "error-class", "intake", "ledger", "money", "records", "report", "storage"]),
 ];
 const PIPELINE: [&str; 6] = ["environment", "error-class", "money", "records", "report", "storage"];

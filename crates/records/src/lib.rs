@@ -73,6 +73,7 @@ pub use reject::{REJECT_COLUMNS, Reject, RejectError, RejectReader, RejectWriter
 pub use schema::{CompiledSchema, SchemaError};
 pub use split::{ByteRange, ChunkSize, RecordRange, Split, SplitPlan, Splitter};
 pub use structure::StructureError;
+pub use temporal::DatePattern;
 pub use unpack::{Packing, UnpackError, Unpacker};
 pub use validate::{Accepted, VALUE_CHARS_MAX, Validator, Violation, rule};
 pub use write::{LineEnd, Writer, guard, unguard};

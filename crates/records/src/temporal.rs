@@ -5,6 +5,26 @@ use jiff::{
     civil::{Date, DateTime, Time, Weekday},
 };
 
+/// How days are written: a pattern such as `%m/%d/%y`, as in a descriptor's `format`, or `default` for ISO 8601.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatePattern(TemporalFormat);
+
+impl DatePattern {
+    /// Takes a pattern apart; the error says what is wrong with it.
+    pub fn compile(pattern: &str) -> Result<Self, String> {
+        if pattern == "default" {
+            return Ok(Self(TemporalFormat::iso_date()));
+        }
+        let format = TemporalFormat::compile(pattern)?;
+        if format.has_date() { Ok(Self(format)) } else { Err("it does not say year, month and day".to_owned()) }
+    }
+
+    /// The day that the text stands for; `None` when it is not written so.
+    pub fn read(&self, text: &str) -> Option<Date> {
+        self.0.date(text)
+    }
+}
+
 /// How a date, a time or both are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TemporalFormat {

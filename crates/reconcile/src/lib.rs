@@ -1,0 +1,43 @@
+//! The reconcile pipeline: a job says which data sets are read, which spreadsheet operations are done, and what comes out.
+//!
+//! A [`Job`] is checked and typed to the last column before any data is read; what comes of it is one [`plan::Plan`] that
+//! every engine runs alike. [`operations`] are what a step can be. [`mod@reference`] runs a plan in memory: it says what is
+//! right.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use reconcile::Job;
+//!
+//! let job = Job::from_json(r#"{
+//!     "version": 1,
+//!     "inputs": {"orders": {"format": "jsonLines", "objects": ["orders.jsonl"], "columns": [
+//!         {"name": "Order ID", "type": "integer"}, {"name": "Price", "type": "decimal(2)"}]}},
+//!     "steps": [{"name": "dear", "operation": "filter", "from": "orders",
+//!         "where": {"column": "Price", "is": ">", "value": "99.99"}}],
+//!     "outputs": [{"name": "dear", "from": "dear", "format": "csv"}]
+//! }"#)?;
+//! let planned = job.plan(&BTreeMap::new())?;
+//! assert_eq!(planned.plan.relations.len(), 2);
+//! # Ok::<(), reconcile::PlanError>(())
+//! ```
+
+pub mod cases;
+pub mod decimal;
+pub mod documentation;
+mod error;
+pub mod expression;
+mod job;
+mod number_text;
+pub mod operations;
+pub mod parameters;
+pub mod plan;
+pub mod planner;
+mod planning;
+mod pruning;
+pub mod reference;
+mod types;
+
+pub use error::{Fault, InputRow, PlanError, RunError};
+pub use job::{Format, Input, InputColumn, InputFormat, Job, JobOptions, Output, RowOrder, Step, columns_of};
+pub use planning::Planned;
+pub use types::{Rounding, SCALE_MAX, Type, UnknownType, Value};

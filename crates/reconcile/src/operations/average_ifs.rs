@@ -1,0 +1,100 @@
+//! AVERAGEIFS.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    cases::Case,
+    error::PlanError,
+    operations::{Documented, Operation, Reference, Results, criteria::Criteria},
+    parameters::{CaseRule, Condition, KeyPair, TableName},
+    plan::Aggregation,
+    planner::StepPlan,
+};
+
+/// For each row of a table, an average over those rows of another that meet the criteria.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct AverageIfs {
+    /// The table whose rows get the result.
+    from: TableName,
+    /// The table whose rows count.
+    #[serde(rename = "in")]
+    table: TableName,
+    /// The criteria that differ from row to row: a column of `from` (`left`) and the one of `in` (`right`) that must equal it.
+    on: Vec<KeyPair>,
+    /// The criteria that are the same for all rows, about `in`.
+    #[serde(default, rename = "where")]
+    condition: Option<Condition>,
+    /// The column of `in` that is averaged.
+    column: String,
+    /// The new column.
+    #[serde(rename = "as")]
+    result: String,
+    /// Whether case counts in text.
+    #[serde(default = "CaseRule::ignore")]
+    case: CaseRule,
+}
+
+impl Operation for AverageIfs {
+    fn tables(&self) -> Vec<(&'static str, &TableName)> {
+        vec![("from", &self.from), ("in", &self.table)]
+    }
+
+    fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
+        let criteria = Criteria {
+            from: &self.from,
+            table: &self.table,
+            on: &self.on,
+            condition: self.condition.as_ref(),
+            case: self.case,
+            function: Aggregation::Average,
+            column: Some(&self.column),
+            none: None,
+            result: &self.result,
+        };
+        Ok(criteria.plan(step)?.into())
+    }
+}
+
+impl Documented for AverageIfs {
+    const NAME: &'static str = "averageIfs";
+    const REFERENCE: Reference = Reference {
+        title: "AVERAGEIFS",
+        summary: "For each row, an average over those rows of another table that meet the criteria.",
+        types: "The column is a number; the average has its decimals, but six at least, and is rounded half up.",
+        blanks: "Blank cells do not count; the average of nothing is blank. A blank key goes with no row.",
+        rows: "Rows of `from` and their order stay; each row of `in` counts once for every row of `from` that it goes with.",
+        spreadsheet: "Case does not count, as there. Criteria are conditions instead of texts such as `>5`; wildcards are `contains`, `startsWith` and `endsWith`. The average of nothing is blank instead of #DIV/0!.",
+    };
+
+    fn cases() -> Vec<Case> {
+        let case = |title| {
+            Case::new(title).input("o", "id: integer | note: text", &["1 | a", "2 | b", "3 | ", " | d"]).input(
+                "p",
+                "order: integer | kind: text | paid: decimal(2)",
+                &["1 | Card | 5.00", "2 | cash | ", "1 | cash | 0.55", " | card | 9.00", "1 | card | -1.00"],
+            )
+        };
+        vec![
+            case("the rows with that key; no row at all; blank keys")
+                .step(r#"{"from": "o", "in": "p", "on": [{"left": "id", "right": "order"}], "column": "paid", "as": "x"}"#)
+                .gives("id: integer | note: text | x: decimal(6)", &["1 | a | 1.516667", "2 | b | ", "3 |  | ", " | d | "]),
+            case("a further criterion; case does not count")
+                .step(
+                    r#"{"from": "o", "in": "p", "on": [{"left": "id", "right": "order"}], "column": "paid", "as": "x",
+                        "where": {"column": "kind", "is": "=", "value": "CARD"}}"#,
+                )
+                .gives("id: integer | note: text | x: decimal(6)", &["1 | a | 2.000000", "2 | b | ", "3 |  | ", " | d | "]),
+            case("keys of different types")
+                .step(r#"{"from": "o", "in": "p", "on": [{"left": "id", "right": "kind"}], "column": "paid", "as": "x"}"#)
+                .refused(r#"column "id": it is integer, and "kind" of p is text: they are never equal"#),
+            case("no criteria").step(r#"{"from": "o", "in": "p", "on": [], "column": "paid", "as": "x"}"#).refused("expected one key at least in `on`"),
+            Case::new("empty tables")
+                .input("o", "id: integer", &["1"])
+                .input("p", "order: integer | paid: decimal(2)", &[])
+                .step(r#"{"from": "o", "in": "p", "on": [{"left": "id", "right": "order"}], "column": "paid", "as": "x"}"#)
+                .gives("id: integer | x: decimal(6)", &["1 | "]),
+        ]
+    }
+}

@@ -1,0 +1,172 @@
+//! From a job to its plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    error::PlanError,
+    job::{InputColumn, Job, RowOrder, Step},
+    operations,
+    parameters::TableName,
+    plan::{Plan, PlanOutput},
+    planner::{Draft, StepPlan, Table},
+    pruning::prune,
+};
+
+/// A plan, and what its author may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The plan.
+    pub plan: Plan,
+    /// What is no error but may be a mistake.
+    pub warnings: Vec<String>,
+}
+
+impl Job {
+    /// The job's plan. `found` has the columns of inputs that do not say all themselves: those of feeds and of
+    /// Parquet files.
+    pub fn plan(&self, found: &BTreeMap<String, Vec<InputColumn>>) -> Result<Planned, PlanError> {
+        let mut draft = Draft::default();
+        let mut tables = BTreeMap::new();
+        for (name, input) in &self.inputs {
+            let columns = input.schema(name, found.get(name).map(Vec::as_slice))?;
+            tables.insert(name.clone(), draft.read(name, &columns));
+        }
+        for step in self.in_order()? {
+            let mut planner =
+                StepPlan { draft: &mut draft, tables: &tables, step: &step.name, operation: step.operation };
+            let results = step.work.plan(&mut planner)?;
+            for (_, table) in &results.0 {
+                planner.sound(table)?;
+            }
+            for (suffix, table) in results.0 {
+                let name = suffix.map_or_else(|| step.name.clone(), |suffix| format!("{}.{suffix}", step.name));
+                tables.insert(name, table);
+            }
+        }
+        let mut outputs = self.outputs(&tables)?;
+        let relations = prune(draft.relations, &mut outputs);
+        let plan = Plan { version: Plan::VERSION, relations, outputs };
+        Ok(Planned { plan, warnings: self.unused() })
+    }
+
+    fn outputs(&self, tables: &BTreeMap<String, Table>) -> Result<Vec<PlanOutput>, PlanError> {
+        let output = |(index, output): (usize, &crate::job::Output)| {
+            let table = tables
+                .get(output.from.as_str())
+                .ok_or_else(|| PlanError::document(format!("outputs[{index}].from"), self.unknown(&output.from)))?;
+            let order = if self.options.row_order == RowOrder::Any { Vec::new() } else { table.order.clone() };
+            let (name, columns) = (output.name.clone(), table.columns.clone());
+            Ok(PlanOutput { name, format: output.format, from: table.relation, columns, order })
+        };
+        self.outputs.iter().enumerate().map(output).collect()
+    }
+
+    /// What a name that means nothing may have meant.
+    fn unknown(&self, name: &TableName) -> String {
+        let (step, _) = split(name);
+        match self.steps.iter().find(|other| other.name == step).and_then(|step| operations::find(step.operation)) {
+            Some(kind) if kind.results.is_empty() => format!("step {step:?} has one result: say {step:?}"),
+            Some(kind) => {
+                let results = kind.results.iter().map(|(result, _)| format!("{step}.{result}"));
+                format!("step {step:?} has several results: say one of {}", results.collect::<Vec<_>>().join(", "))
+            }
+            None => format!("there is no input or step {name}"),
+        }
+    }
+
+    /// Whether a name is that of an input or of a step's result.
+    fn known(&self, name: &TableName) -> bool {
+        let (step, result) = split(name);
+        let of_step = |step: &Step| {
+            let results = operations::find(step.operation).map_or(&[][..], |kind| kind.results);
+            match result {
+                None => results.is_empty(),
+                Some(result) => results.iter().any(|(name, _)| *name == result),
+            }
+        };
+        self.inputs.contains_key(name.as_str()) || self.steps.iter().any(|other| other.name == step && of_step(other))
+    }
+
+    /// The steps, each behind those whose results it takes; as they are written where that leaves a choice.
+    fn in_order(&self) -> Result<Vec<&Step>, PlanError> {
+        let mut done: BTreeSet<&str> = self.inputs.keys().map(String::as_str).collect();
+        let mut ordered = Vec::new();
+        let mut left: Vec<(usize, &Step)> = self.steps.iter().enumerate().collect();
+        for (index, step) in &left {
+            if let Some((parameter, name)) = step.work.tables().into_iter().find(|(_, name)| !self.known(name)) {
+                return Err(PlanError::document(format!("steps[{index}].{parameter}"), self.unknown(name)));
+            }
+        }
+        while !left.is_empty() {
+            let ready = |step: &Step| step.work.tables().iter().all(|(_, name)| done.contains(split(name).0));
+            let Some(at) = left.iter().position(|(_, step)| ready(step)) else {
+                return Err(circle(&left, &done));
+            };
+            let (_, step) = left.remove(at);
+            done.insert(&step.name);
+            ordered.push(step);
+        }
+        Ok(ordered)
+    }
+
+    /// Inputs and steps of which nothing comes out.
+    fn unused(&self) -> Vec<String> {
+        let taken = self.steps.iter().flat_map(|step| step.work.tables()).map(|(_, name)| name);
+        let taken: BTreeSet<&str> =
+            taken.chain(self.outputs.iter().map(|output| &output.from)).map(|name| split(name).0).collect();
+        let inputs = self.inputs.keys().filter(|name| !taken.contains(name.as_str()));
+        let steps = self.steps.iter().filter(|step| !taken.contains(step.name.as_str()));
+        let inputs = inputs.map(|name| format!("input {name:?} is not used"));
+        inputs.chain(steps.map(|step| format!("step {:?} is not run: its result is not used", step.name))).collect()
+    }
+}
+
+/// The step or input, and the result.
+fn split(name: &TableName) -> (&str, Option<&str>) {
+    match name.as_str().split_once('.') {
+        Some((step, result)) => (step, Some(result)),
+        None => (name.as_str(), None),
+    }
+}
+
+/// The error that names steps which wait for one another.
+fn circle(left: &[(usize, &Step)], done: &BTreeSet<&str>) -> PlanError {
+    let waits_for = |step: &Step| {
+        let names = step.work.tables();
+        let names = names.iter().map(|(_, name)| split(name).0).find(|name| !done.contains(name));
+        names.and_then(|name| left.iter().find(|(_, other)| other.name == name)).copied()
+    };
+    let mut walk: Vec<(usize, &Step)> = left.iter().take(1).copied().collect();
+    while let Some(next) = walk.last().and_then(|(_, step)| waits_for(step)) {
+        if let Some(begin) = walk.iter().position(|(index, _)| *index == next.0) {
+            let names = walk.iter().skip(begin).chain([&next]).map(|(_, step)| format!("{:?}", step.name));
+            let names: Vec<String> = names.collect();
+            let problem =
+                format!("the steps go in a circle, each takes what the next one gives: {}", names.join(" ← "));
+            return PlanError::document(format!("steps[{}]", next.0), problem);
+        }
+        walk.push(next);
+    }
+    PlanError::document("steps", "the steps go in a circle")
+}
+
+impl StepPlan<'_> {
+    /// Every column of a result has a name of its own.
+    fn sound(&self, table: &Table) -> Result<(), PlanError> {
+        if table.columns.is_empty() {
+            return Err(self.fail("the result would have no columns"));
+        }
+        let mut names = BTreeSet::new();
+        for column in &table.columns {
+            if column.name.is_empty() || column.name.starts_with('#') {
+                return Err(self.fail_on(&column.name, "a name has characters, and does not begin with #"));
+            }
+            if !names.insert(&column.name) {
+                return Err(
+                    self.fail_on(&column.name, "the result would have two columns of this name: rename one of them")
+                );
+            }
+        }
+        Ok(())
+    }
+}

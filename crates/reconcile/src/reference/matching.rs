@@ -1,0 +1,138 @@
+//! One-to-one pairs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ethnum::I256;
+
+use crate::{
+    decimal,
+    error::Fault,
+    expression::ColumnId,
+    plan::{MATCH_CANDIDATES_MAX, MatchSide, Tolerance, ToleranceBase},
+    reference::{Rows, evaluate::units},
+    types::{Type, Value},
+};
+
+/// A row of one side: its rank and its amount, in units.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    rank: i64,
+    amount: Option<i128>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    left: Vec<Member>,
+    right: Vec<Member>,
+}
+
+/// The rows of a match.
+pub(crate) fn pairs(
+    (left, left_side): (&Rows, &MatchSide),
+    (right, right_side): (&Rows, &MatchSide),
+    tolerance: Option<&Tolerance>,
+) -> Result<Vec<Vec<Value>>, Fault> {
+    let mut groups: BTreeMap<Vec<Value>, Group> = BTreeMap::new();
+    for (key, member) in members(left, left_side)? {
+        groups.entry(key).or_default().left.push(member);
+    }
+    for (key, member) in members(right, right_side)? {
+        groups.entry(key).or_default().right.push(member);
+    }
+    let scale = left_side.amount.map_or(Ok(0), |amount| left.kind(amount).map(Type::scale))?;
+    let mut rows = Vec::new();
+    for (key, mut group) in groups {
+        group.left.sort_by_key(|member| member.rank);
+        group.right.sort_by_key(|member| member.rank);
+        for cells in group.rows(&key, tolerance, scale)? {
+            rows.push([key.as_slice(), &cells].concat());
+        }
+    }
+    Ok(rows)
+}
+
+/// The rows of a side that have a key.
+fn members(rows: &Rows, side: &MatchSide) -> Result<Vec<(Vec<Value>, Member)>, Fault> {
+    let mut members = Vec::new();
+    for cells in &rows.rows {
+        let key = rows.cells(cells, &side.keys)?;
+        if key.iter().any(Value::is_blank) {
+            continue;
+        }
+        let amount = |column: ColumnId| units(rows.cell(cells, column)?);
+        let amount = side.amount.map_or(Ok(None), amount)?;
+        let Value::Integer(rank) = *rows.cell(cells, side.rank)? else { return Err(Fault::Plan("no rank")) };
+        members.push((key, Member { rank, amount }));
+    }
+    Ok(members)
+}
+
+impl Group {
+    fn rows(&self, key: &[Value], tolerance: Option<&Tolerance>, scale: u8) -> Result<Vec<[Value; 4]>, Fault> {
+        let mut candidates = Vec::new();
+        for (one, left) in self.left.iter().enumerate() {
+            for (two, right) in self.right.iter().enumerate() {
+                if let Some(difference) = difference(*left, *right, tolerance, scale) {
+                    candidates.push((difference, one, two));
+                }
+            }
+            if candidates.len() > MATCH_CANDIDATES_MAX {
+                let keys: Vec<String> = key.iter().map(|value| format!("{value:?}")).collect();
+                return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX });
+            }
+        }
+        let (mut left_counts, mut right_counts) = (vec![0_i64; self.left.len()], vec![0_i64; self.right.len()]);
+        for (_, one, two) in &candidates {
+            left_counts.get_mut(*one).into_iter().chain(right_counts.get_mut(*two)).for_each(|count| *count += 1);
+        }
+        // Both sides stand in the order of their ranks.
+        candidates.sort_unstable();
+        let (mut left_taken, mut right_taken) = (BTreeSet::new(), BTreeSet::new());
+        let mut pairs = Vec::new();
+        for (_, one, two) in candidates {
+            if !left_taken.contains(&one) && !right_taken.contains(&two) {
+                left_taken.insert(one);
+                right_taken.insert(two);
+                pairs.push((Some(one), Some(two)));
+            }
+        }
+        pairs.extend((0..self.left.len()).filter(|one| !left_taken.contains(one)).map(|one| (Some(one), None)));
+        pairs.extend((0..self.right.len()).filter(|two| !right_taken.contains(two)).map(|two| (None, Some(two))));
+        let rank = |side: &[Member], at: Option<usize>| {
+            at.and_then(|at| side.get(at)).map_or(Value::Blank, |one| Value::Integer(one.rank))
+        };
+        let count = |counts: &[i64], at: Option<usize>| {
+            at.and_then(|at| counts.get(at)).map_or(Value::Blank, |count| Value::Integer(*count))
+        };
+        let row = |(one, two): (Option<usize>, Option<usize>)| {
+            [rank(&self.left, one), rank(&self.right, two), count(&left_counts, one), count(&right_counts, two)]
+        };
+        Ok(pairs.into_iter().map(row).collect())
+    }
+}
+
+/// How far two rows are apart, where that is near enough.
+fn difference(left: Member, right: Member, tolerance: Option<&Tolerance>, scale: u8) -> Option<I256> {
+    let Some(tolerance) = tolerance else { return Some(I256::ZERO) };
+    let (left, right) = (I256::new(left.amount?), I256::new(right.amount?));
+    let apart = (left - right).abs();
+    let near = match tolerance {
+        Tolerance::Absolute { most } => {
+            let most = (units(most.value()).ok()??, most.kind().scale());
+            decimal::compare((i128::try_from(apart).ok()?, scale), most).is_le()
+        }
+        Tolerance::Percent { percent, base } => {
+            let (left, right) = (left.abs(), right.abs());
+            let base = match base {
+                ToleranceBase::Left => left,
+                ToleranceBase::Right => right,
+                ToleranceBase::Larger => left.max(right),
+                ToleranceBase::Smaller => left.min(right),
+            };
+            let hundred = I256::new(10).checked_pow(2 + u32::from(percent.kind().scale()))?;
+            // apart ≤ base × percent ÷ 100, without a division. An amount has 38 digits and a percentage nine: 256 bits do.
+            apart.checked_mul(hundred)? <= base.checked_mul(I256::new(units(percent.value()).ok()??))?
+        }
+    };
+    near.then_some(apart)
+}
