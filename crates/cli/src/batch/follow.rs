@@ -259,7 +259,8 @@ mod tests {
 
         async fn numbered(&self) {
             let numbered = json!({
-                "number": 1, "batch": "b1", "source": "shop", "correction": false, "events": 1, "bytes": 1, "pinned": "p",
+                "number": 1, "batch": "b1", "source": "shop", "correction": false, "events": 1, "bytes": 1,
+                "objects": 1, "pinned": "p",
                 "interval": { "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" }, "job": 1,
             });
             self.put("number#000000000001", numbered).await;
@@ -268,6 +269,7 @@ mod tests {
         async fn head(&self, indexed: u64) {
             let head = json!({
                 "next": 2, "grouped": indexed, "prefetched": indexed, "applied": indexed, "indexed": indexed, "fence": 0,
+                "definition": 1,
             });
             self.put("head", head).await;
         }
