@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use storage::{Item, Key, StorageError};
+use storage::{Condition, Item, Key, StorageError};
 
 /// Numbers are given to no more texts than this.
 const TEXTS_MAX: usize = 1 << 16;
@@ -89,6 +89,30 @@ impl Texts {
         Ok(item)
     }
 
+    /// Whether a condition holds of a row, or of there being none. A comparison looks at its own attribute alone.
+    pub(crate) fn holds(
+        &self,
+        table: &str,
+        key: &Key,
+        row: Option<&[u8]>,
+        condition: &Condition,
+    ) -> Result<bool, StorageError> {
+        let Some(row) = row else { return Ok(condition.holds(None)) };
+        match condition {
+            Condition::Always | Condition::Present => Ok(true),
+            Condition::Absent => Ok(false),
+            Condition::Equals(name, value) if *name != "pk" && *name != "sk" => {
+                let stored: Vec<(Text<'_>, Stored<'_>)> =
+                    postcard::from_bytes(row).map_err(|_| unreadable(table, key))?;
+                let numbered = self.read();
+                let found = stored.into_iter().find(|(found, _)| numbered.text(found) == Some(name));
+                let found = found.map(|(_, found)| numbered.value(found).ok_or_else(|| unreadable(table, key)));
+                Ok(found.transpose()?.as_ref() == Some(value))
+            }
+            _ => Ok(condition.holds(Some(&self.decode(table, key, row)?))),
+        }
+    }
+
     /// `None` for a number that no table keeps.
     fn stored<'a>(&self, value: &'a Value) -> Option<Stored<'a>> {
         Some(match value {
@@ -146,11 +170,15 @@ impl Numbered {
         Some(number)
     }
 
-    fn plain(&self, text: Text<'_>) -> Option<String> {
+    fn text<'t>(&'t self, text: &Text<'t>) -> Option<&'t str> {
         match text {
-            Text::Known(number) => self.texts.get(number as usize).map(|text| (**text).to_owned()),
-            Text::Plain(text) => Some(text.to_owned()),
+            Text::Known(number) => self.texts.get(*number as usize).map(|text| &**text),
+            Text::Plain(text) => Some(text),
         }
+    }
+
+    fn plain(&self, text: Text<'_>) -> Option<String> {
+        self.text(&text).map(str::to_owned)
     }
 
     fn value(&self, stored: Stored<'_>) -> Option<Value> {

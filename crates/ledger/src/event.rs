@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use money::{Amount, Currency};
-use records::{Accepted, Header, HeaderError, Record, Validator, Violation};
+use records::{Accepted, Header, HeaderError, Record, Validator, Values, Violation};
 use twox_hash::XxHash3_64;
 
 use crate::{
@@ -48,6 +48,7 @@ pub(crate) struct EventParser<'l> {
     key: String,
     /// The amounts of the present event, by amount column.
     amounts: Vec<(usize, Option<Currency>, Amount)>,
+    values: Values,
     buffers: Buffers,
 }
 
@@ -74,6 +75,7 @@ impl<'l> EventParser<'l> {
             currencies: Currencies::default(),
             key: String::new(),
             amounts: Vec::new(),
+            values: Values::default(),
             buffers: Buffers::default(),
         })
     }
@@ -98,8 +100,9 @@ impl<'l> EventParser<'l> {
         // Taken out, so that each can be written while the parser is looked at.
         let (mut key, mut amounts, mut buffers) =
             (std::mem::take(&mut self.key), std::mem::take(&mut self.amounts), std::mem::take(&mut self.buffers));
-        let parsed = self.validator.check(record).and_then(|accepted| {
-            let event = Fields { ledger: self.ledger, accepted };
+        let checked = self.validator.check_and_keep(record, &mut self.values);
+        let parsed = checked.and_then(|accepted| {
+            let event = Fields { ledger: self.ledger, accepted, values: &self.values };
             event.key(&mut key)?;
             let (id, time) = (event.id()?, event.time(self.interval)?);
             event.cells(&mut self.currencies, &mut amounts, &mut buffers)?;
@@ -115,6 +118,7 @@ impl<'l> EventParser<'l> {
 struct Fields<'r, 'l> {
     ledger: &'l Ledger,
     accepted: Accepted<'r>,
+    values: &'r Values,
 }
 
 type Broken<T> = Result<T, Vec<Violation>>;
@@ -168,7 +172,7 @@ impl<'r> Fields<'r, '_> {
 
     fn time(&self, interval: Interval) -> Broken<Timestamp> {
         let field = self.ledger.event_time;
-        let Some(time) = self.ledger.schema.instant(field, self.get(field)) else {
+        let Some(time) = self.values.instant(field) else {
             return self.wrong(field, rule::EVENT_TIME, "expected the time of the event".into());
         };
         if interval.contains(time) {
@@ -201,7 +205,7 @@ impl<'r> Fields<'r, '_> {
             if !column.number || cell.is_empty() {
                 cells.push_str(cell);
             } else {
-                let number = self.ledger.schema.number(column.field, cell).unwrap_or_default();
+                let number = self.values.number(column.field).unwrap_or_default();
                 let amount = self.ledger.amounts.iter().enumerate().find(|(_, amount)| amount.column == index);
                 let number = match amount {
                     None => number.normalise(),
