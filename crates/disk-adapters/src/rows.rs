@@ -74,10 +74,11 @@ impl Texts {
 
     /// The item of a row.
     pub(crate) fn decode(&self, table: &str, key: &Key, row: &[u8]) -> Result<Item, StorageError> {
-        let stored: Vec<(Text<'_>, Stored<'_>)> = postcard::from_bytes(row).map_err(|_| unreadable(table, key))?;
         let numbered = self.read();
-        let mut item = Item::with_capacity(stored.len() + 2);
-        for (name, value) in stored {
+        let (count, stored) = attributes(row).ok_or_else(|| unreadable(table, key))?;
+        let mut item = Item::with_capacity(count + 2);
+        for attribute in stored {
+            let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
             let attribute = numbered.plain(name).zip(numbered.value(value));
             let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
             item.insert(name, value);
@@ -102,10 +103,13 @@ impl Texts {
             Condition::Always | Condition::Present => Ok(true),
             Condition::Absent => Ok(false),
             Condition::Equals(name, value) if *name != "pk" && *name != "sk" => {
-                let stored: Vec<(Text<'_>, Stored<'_>)> =
-                    postcard::from_bytes(row).map_err(|_| unreadable(table, key))?;
                 let numbered = self.read();
-                let found = stored.into_iter().find(|(found, _)| numbered.text(found) == Some(name));
+                let (_, mut stored) = attributes(row).ok_or_else(|| unreadable(table, key))?;
+                let is_named = |attribute: &Option<(Text<'_>, Stored<'_>)>| {
+                    attribute.as_ref().is_none_or(|(found, _)| numbered.text(found) == Some(name))
+                };
+                let found =
+                    stored.find(is_named).map(|found| found.ok_or_else(|| unreadable(table, key))).transpose()?;
                 let found = found.map(|(_, found)| numbered.value(found).ok_or_else(|| unreadable(table, key)));
                 Ok(found.transpose()?.as_ref() == Some(value))
             }
@@ -197,6 +201,18 @@ impl Numbered {
             }
         })
     }
+}
+
+/// How many attributes a row has, and one after the other; `None` where they cannot be read.
+fn attributes(row: &[u8]) -> Option<(usize, impl Iterator<Item = Option<(Text<'_>, Stored<'_>)>>)> {
+    let (count, mut rest) = postcard::take_from_bytes::<usize>(row).ok()?;
+    let next = move |_| {
+        let (attribute, behind) = postcard::take_from_bytes(rest).ok()?;
+        rest = behind;
+        Some(attribute)
+    };
+    // Each takes two bytes at least.
+    (count <= row.len()).then(|| (count, (0..count).map(next)))
 }
 
 fn unreadable(table: &str, key: &Key) -> StorageError {

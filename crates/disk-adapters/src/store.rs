@@ -42,21 +42,11 @@ impl Committed {
         Ok(Self { path, tables })
     }
 
-    /// Lets `read` look at the row of a key, if there is one.
-    pub(crate) fn with<T>(
-        &self,
-        table: &str,
-        key: &[u8],
-        read: impl FnOnce(Option<&[u8]>) -> Result<T, StorageError>,
-    ) -> Result<T, StorageError> {
-        let Some(rows) = self.tables.get(table) else { return read(None) };
-        let row = rows.get(key).map_err(|error| failed(error.into(), self.path.display()))?;
-        read(row.as_ref().map(|row| row.value()))
-    }
-
-    /// A copy of the row of a key.
+    /// The row of a key, if there is one.
     pub(crate) fn get(&self, table: &str, key: &[u8]) -> Result<Option<Box<[u8]>>, StorageError> {
-        self.with(table, key, |row| Ok(row.map(Box::from)))
+        let Some(rows) = self.tables.get(table) else { return Ok(None) };
+        let row = rows.get(key).map_err(|error| failed(error.into(), self.path.display()))?;
+        Ok(row.map(|row| row.value().into()))
     }
 
     /// Whether the items of a table have a sort key, as its first shows. `None` where there is none.

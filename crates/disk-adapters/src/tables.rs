@@ -38,6 +38,9 @@ pub struct DiskTables {
     path: PathBuf,
     texts: Arc<Texts>,
     store: Mutex<Store>,
+    /// Held by who looks many rows up: two at once would count their uses of the same few pages, and pass the counts to
+    /// and fro between their cores, which takes longer than looking them up one after the other.
+    looking: Mutex<()>,
 }
 
 impl DiskTables {
@@ -53,7 +56,7 @@ impl DiskTables {
         };
         let database = open().map_err(|error| store::failed(error, path.display()))?;
         let store = Store::new(database, path.clone())?;
-        Ok(Self { path, texts: Arc::clone(store.texts()), store: Mutex::new(store) })
+        Ok(Self { path, texts: Arc::clone(store.texts()), store: Mutex::new(store), looking: Mutex::new(()) })
     }
 
     /// Commits what has gathered.
@@ -112,22 +115,23 @@ impl Tables for DiskTables {
     }
 
     async fn get_many(&self, table: &str, keys: &[Key]) -> Result<Vec<Option<Item>>, StorageError> {
-        let rows: Vec<_> = keys.iter().map(row_key::of).collect();
+        let at: Vec<_> = keys.iter().map(row_key::of).collect();
         let (committed, pending) = {
             let mut store = lock(&self.store);
             keys.iter().try_for_each(|key| store.check_key(table, key))?;
-            let pending = |row: &Cow<'_, [u8]>| store.pending(table, row).map(|row| row.map(Box::<[u8]>::from));
-            let pending: Vec<_> = rows.iter().map(pending).collect();
+            let pending = |at: &Cow<'_, [u8]>| store.pending(table, at).map(|row| row.map(Box::<[u8]>::from));
+            let pending: Vec<_> = at.iter().map(pending).collect();
             (Arc::clone(store.committed()), pending)
         };
-        let item = |((key, row), pending): ((&Key, Cow<'_, [u8]>), Option<Option<Box<[u8]>>>)| {
-            let decode = |row: Option<&[u8]>| row.map(|row| self.texts.decode(table, key, row)).transpose();
-            match pending {
-                Some(row) => decode(row.as_deref()),
-                None => committed.with(table, &row, decode),
-            }
+        let rows: Vec<Option<Box<[u8]>>> = {
+            let _turn = lock(&self.looking);
+            let row =
+                |(at, pending): (&Cow<'_, [u8]>, _)| Option::map_or_else(pending, || committed.get(table, at), Ok);
+            at.iter().zip(pending).map(row).collect::<Result<_, _>>()?
         };
-        keys.iter().zip(rows).zip(pending).map(item).collect()
+        let item =
+            |(key, row): (&Key, Option<Box<[u8]>>)| row.map(|row| self.texts.decode(table, key, &row)).transpose();
+        keys.iter().zip(rows).map(item).collect()
     }
 
     async fn put(&self, table: &str, item: Item, condition: Condition) -> Result<Outcome, StorageError> {

@@ -88,11 +88,11 @@ impl ArtifactIndex {
         let IndexEntry { file, offset, length, sequence } = entry;
         let mut item = Item::with_capacity(5);
         for (name, value) in [
-            ("pk", Value::String(artifact_key(ledger, key))),
             ("file", Value::String(file)),
             ("offset", offset.into()),
             ("length", length.into()),
             (SEQUENCE, sequence.get().into()),
+            ("pk", Value::String(artifact_key(ledger, key))),
         ] {
             item.insert(name.to_owned(), value);
         }

@@ -55,7 +55,6 @@ pub(crate) struct EventParser<'l> {
 /// What is used again for every event.
 #[derive(Debug, Default)]
 struct Buffers {
-    content: Vec<u8>,
     /// The cells that travel, one behind the other, and where each ends.
     cells: String,
     ends: Vec<usize>,
@@ -106,8 +105,7 @@ impl<'l> EventParser<'l> {
             event.key(&mut key)?;
             let (id, time) = (event.id()?, event.time(self.interval)?);
             event.cells(&mut self.currencies, &mut amounts, &mut buffers)?;
-            let digest = event.digest(&mut buffers.content);
-            put_event(out, (time, id), origin, digest, &buffers.cells, &buffers.ends);
+            put_event(out, (time, id), origin, event.digest(), &buffers.cells, &buffers.ends);
             Ok(())
         });
         (self.key, self.amounts, self.buffers) = (key, amounts, buffers);
@@ -181,13 +179,10 @@ impl<'r> Fields<'r, '_> {
         self.wrong(field, rule::INTERVAL, format!("expected a time within the batch's interval, {interval}"))
     }
 
-    /// Of all columns of the schema as they are written: what differs anywhere is not the same event.
-    fn digest(&self, content: &mut Vec<u8>) -> u64 {
-        content.clear();
-        for cell in self.accepted.cells() {
-            crate::codec::put_bytes(content, cell.as_bytes());
-        }
-        XxHash3_64::oneshot(content)
+    /// Of all columns of the schema as they are written: what differs anywhere is not the same event. The digest of each
+    /// cell is the seed of the next one's, so that where a cell ends counts too.
+    fn digest(&self) -> u64 {
+        self.accepted.cells().fold(0, |digest, cell| XxHash3_64::oneshot_with_seed(digest, cell.as_bytes()))
     }
 
     /// The cells that travel.
@@ -195,7 +190,7 @@ impl<'r> Fields<'r, '_> {
         &self,
         currencies: &mut Currencies,
         amounts: &mut Vec<(usize, Option<Currency>, Amount)>,
-        Buffers { cells, ends, .. }: &mut Buffers,
+        Buffers { cells, ends }: &mut Buffers,
     ) -> Broken<()> {
         amounts.clear();
         cells.clear();
