@@ -287,10 +287,9 @@ impl World {
     }
 
     async fn rows(&self, input: &TaskInput, task: &Task, name: &str) -> InputRows {
-        let read = task.plan.relations.iter().find_map(|relation| match &relation.body {
-            reconcile::plan::Body::Read { input } if input == name => Some(relation),
-            _ => None,
-        });
+        let mut relations = task.plan.relations.iter();
+        let read =
+            relations.find(|relation| matches!(&relation.body, reconcile::plan::Body::Read { input } if input == name));
         let columns: Vec<(String, Type)> = read.map_or_else(Vec::new, |relation| {
             let columns = relation.columns.iter().filter(|column| !column.name.starts_with('#'));
             columns.map(|column| (column.name.clone(), column.kind)).collect()
@@ -400,7 +399,7 @@ pub(crate) fn document() -> Json {
             {"name": "dear", "operation": "filter", "from": "orders",
                 "where": {"column": "net", "is": ">", "value": "1.00"}},
             {"name": "sums", "operation": "groupBy", "from": "orders", "by": ["region"],
-                "columns": [{"function": "sum", "of": "net", "as": "net"}]},
+                "measures": [{"function": "sum", "column": "net", "as": "net"}]},
         ],
         "outputs": [
             {"name": "dear", "from": "dear", "format": "csv"},
@@ -409,7 +408,8 @@ pub(crate) fn document() -> Json {
     })
 }
 
-pub(crate) const ORDERS: &str = "id,region,net\n1,\"north, east\",10.00\n2,south,0.50\n3,south,-0.25\n4,south,7.25\n5,,1.01\n";
+pub(crate) const ORDERS: &str =
+    "id,region,net\n1,\"north, east\",10.00\n2,south,0.50\n3,south,-0.25\n4,south,7.25\n5,,1.01\n";
 
 pub(crate) fn body(job: &str, document: &Json) -> String {
     json!({"tenant": "acme", "job": job, "document": document}).to_string()

@@ -1,5 +1,11 @@
 //! The life of jobs, from their hand-in to their end: the real handlers on in-memory ports, with the reference engine.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests end there")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests end there"
+)]
 
 mod ending;
 mod kit;
