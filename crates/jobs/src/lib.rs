@@ -1,6 +1,6 @@
 //! The life of a reconcile job: handed in, started when a slot is free, planned, run by an engine, checked, published, closed.
 //!
-//! One module a function, in the order of the pipeline: [`starter`], [`planner`], the engine (which is not here),
+//! One module a function, in the order of the pipeline: [`starter`], [`planner`], [`transform`],
 //! [`checker`], [`publisher`], [`closer`]. They speak through [`messages`], commit by [`manifest`], and tell people how far
 //! they are in [`book`].
 
@@ -21,5 +21,6 @@ pub mod prices;
 pub mod publisher;
 pub mod slots;
 pub mod starter;
+pub mod transform;
 
 pub use error::{JobError, Refused};
