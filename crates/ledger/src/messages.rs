@@ -207,6 +207,9 @@ pub struct Managed {
     /// Jobs that are at work or will be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs_live: Option<u64>,
+    /// Ledgers that could not be looked at, or moved on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledgers_failed: Option<u64>,
 }
 
 /// What a worker answers when it is done.

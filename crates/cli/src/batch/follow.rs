@@ -232,7 +232,7 @@ mod tests {
         fn new() -> Self {
             let tables = Arc::new(MemoryTables::default());
             let book = Book::new(tables.clone(), "ledgers");
-            let steps = Steps::new(book.clone(), Arc::new(ManualClock::default()));
+            let steps = Steps::new(book.clone());
             Self { tables, book, steps, pace: ByPauses::default() }
         }
 

@@ -130,7 +130,7 @@ async fn void_jobs_are_not_overlaid_and_live_ones_must_be() {
     let early = world.engine(world.ports()).apply(request).await.unwrap_err();
     assert!(matches!(&early, LedgerError::StepMissing { what, .. } if what == "apply of job 2"), "{early}");
     assert_eq!(early.class(), ErrorClass::Bug);
-    world.manager.skip(&world.terms().await, "day-2", "poison").await.unwrap();
+    world.backlog.skip(&world.terms().await, "day-2", "poison").await.unwrap();
     let third = world.run(3).await;
     world.apply(&third).await;
     world.index(&runs[0]).await;
