@@ -144,6 +144,14 @@ impl Seen {
         for job in &all.jobs {
             self.job(job, scene);
         }
+        for (job, next) in all.jobs.iter().zip(all.jobs.iter().skip(1)) {
+            let goes_back = next.definition < job.definition || next.partition_bits < job.partition_bits;
+            assert!(!goes_back, "job {} goes by less than the one before it", next.number());
+            let in_flight = |job: &Job| job.is_live() && job.snapshot.is_some() && !job.is_committed(Stage::Index);
+            if in_flight(job) && in_flight(next) && job.definition < next.definition {
+                scene.saw("the definition changed under jobs in flight");
+            }
+        }
         let watermark = all.watermark();
         assert!(self.watermark <= watermark, "the watermark fell");
         self.watermark = watermark;

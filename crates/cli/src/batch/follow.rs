@@ -193,10 +193,7 @@ mod tests {
 
     use ledger::BatchSequence;
     use serde_json::json;
-    use storage::{
-        Condition, Tables,
-        memory::{ManualClock, MemoryTables},
-    };
+    use storage::{Condition, Tables, memory::MemoryTables};
 
     use super::*;
 
