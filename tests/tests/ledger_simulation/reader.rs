@@ -130,7 +130,8 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn check(&mut self, all: &Everything, scene: &Scene) {
         let Head { next, grouped, prefetched, applied, indexed, .. } = all.head;
-        assert!(indexed <= applied && applied <= prefetched && prefetched <= grouped, "{:?}", all.head);
+        let ordered = indexed <= applied && applied <= prefetched && prefetched <= grouped;
+        assert!(ordered, "the cursors are out of order: {:?}", all.head);
         assert!(grouped.last_batch() < next, "{:?}", all.head);
         let before = self.head;
         assert!(before.indexed <= indexed && before.applied <= applied && before.prefetched <= prefetched);
