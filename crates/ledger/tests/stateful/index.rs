@@ -18,7 +18,7 @@ use ledger::{
 };
 use serde_json::{Value, json};
 use storage::{
-    Cache, Condition, Item, Location, StorageError, Tables, documents,
+    Cache, Clock, Condition, Item, Key, Location, StorageError, Tables, documents,
     memory::{Fault, Faulty, Operation},
 };
 
@@ -53,6 +53,31 @@ fn unavailable(call: &Operation) -> StorageError {
 
 fn throttled(call: &Operation) -> StorageError {
     StorageError::Throttled { what: call.what.clone(), source: "the test".into() }
+}
+
+/// Nobody reads the cursors of a job that is done; one that has lost them makes its puts again, and they stand.
+#[tokio::test]
+async fn cursors_expire_and_are_not_missed() {
+    let (world, run, fence, task) = applied(0).await;
+    let work = IndexWork { run: run.clone(), task };
+    world.worker(world.ports()).index(work.clone()).await.unwrap();
+    let cursors = || {
+        let rows = world.tables.items("ledgers").into_iter();
+        rows.filter(|row| row["sk"].as_str().is_some_and(|sk| sk.starts_with("cursor#"))).collect::<Vec<_>>()
+    };
+    let later = world.clock.now().as_second() + 30 * 24 * 3_600;
+    let rows = cursors();
+    assert_eq!(rows.len(), work.task.parts.len());
+    assert!(rows.iter().all(|row| row["expires_at"].as_i64().is_some_and(|expires_at| expires_at > later)), "{rows:?}");
+    for row in rows {
+        let key = Key::sorted(row["pk"].as_str().unwrap(), row["sk"].as_str().unwrap());
+        world.tables.delete("ledgers", &key, Condition::Always).await.unwrap();
+    }
+    let before = world.index_items();
+    assert!(world.plan(&run, fence).await.count > 0, "it is to be done again");
+    world.worker(world.ports()).index(work).await.unwrap();
+    assert_eq!((world.plan(&run, fence).await.count, world.index_items()), (0, before));
+    world.commit_index(&run, fence).await.unwrap();
 }
 
 fn is_put(call: &Operation) -> bool {
