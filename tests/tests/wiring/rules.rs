@@ -143,9 +143,9 @@ fn takes(pattern: &Value, key: &str) -> bool {
 fn matches(wildcard: &str, text: &str) -> bool {
     match wildcard.split_once('*') {
         None => wildcard == text,
-        Some((start, rest)) => text.strip_prefix(start).is_some_and(|left| {
-            (0..=left.len()).filter(|at| left.is_char_boundary(*at)).any(|at| matches(rest, &left[at..]))
-        }),
+        Some((start, rest)) => text
+            .strip_prefix(start)
+            .is_some_and(|left| (0..=left.len()).filter_map(|at| left.get(at..)).any(|left| matches(rest, left))),
     }
 }
 

@@ -423,12 +423,8 @@ async fn what_does_not_stand_as_it_was_written_is_not_applied() {
     let (world, run, request) = second_job().await;
     world.prefetch(&run).await;
     world.turn(&run, Stage::Apply).await;
-    let (flip, cut): (fn(&mut Vec<u8>), fn(&mut Vec<u8>)) = (
-        |bytes| *bytes.last_mut().unwrap() ^= 1,
-        |bytes| {
-            bytes.pop();
-        },
-    );
+    let flip: fn(&mut Vec<u8>) = |bytes| *bytes.last_mut().unwrap() ^= 1;
+    let cut: fn(&mut Vec<u8>) = |bytes| bytes.truncate(bytes.len() - 1);
     for (file, damage) in [(".jsonl", flip), (".jsonl", cut), (".idx", flip), (".idx", cut)] {
         let objects = world.objects.clone();
         let plan = move |call: &Operation| {
