@@ -370,6 +370,11 @@ impl Book {
         Ok(self.tables.transact(writes).await? == Transaction::Written)
     }
 
+    /// Lets nothing be written unless there is no such row.
+    pub(crate) fn absent(&self, ledger: &LedgerId, row: &str) -> Write {
+        Write::Check { table: self.table.clone(), key: key(ledger, row), condition: Condition::Absent }
+    }
+
     /// Puts a new row.
     pub(crate) fn insert<T: Serialize>(&self, ledger: &LedgerId, row: &str, record: &T) -> Result<Write, StorageError> {
         Ok(Write::Put {

@@ -115,10 +115,11 @@ async fn the_same_events_come_of_every_kind_of_file() {
 
 #[tokio::test]
 async fn jobs_without_events_pass_through() {
+    let marked = format!("\u{feff}\r\n{HEADER}");
     for (objects, said) in [
         (vec![], vec![]),
-        (vec![("a.csv", &b""[..])], vec![("a.csv", 0)]),
-        (vec![("a.csv", HEADER.as_bytes()), ("b.csv", b"\xef\xbb\xbf\r\n")], vec![("a.csv", 0), ("b.csv", 0)]),
+        (vec![("a.csv", HEADER.as_bytes())], vec![("a.csv", 0)]),
+        (vec![("a.csv", HEADER.as_bytes()), ("b.csv", marked.as_bytes())], vec![("a.csv", 0), ("b.csv", 0)]),
     ] {
         let world = World::new(&definition()).await;
         world.send("quiet", &objects, &manifest(0, &said, totals(0))).await;

@@ -170,14 +170,24 @@ impl World {
 
     /// Sends the batch of a day, whose records are these: a job of that number, through its stateless half.
     pub(crate) async fn send(&self, number: u64, records: &str) -> RunInput {
+        self.send_as(number, day(number), json!({}), records).await
+    }
+
+    /// Sends late events of the first day as the batch of that number.
+    pub(crate) async fn correct(&self, number: u64, records: &str) -> RunInput {
+        self.send_as(number, day(1), json!({ "correction": "late" }), records).await
+    }
+
+    async fn send_as(&self, number: u64, interval: Interval, more: Value, records: &str) -> RunInput {
         let folder = format!("acme/batches/orders/day-{number}");
         let count = records.lines().count();
-        let manifest = json!({
+        let mut manifest = json!({
             "source": "shop",
-            "interval": day(number),
+            "interval": interval,
             "objects": [{ "key": "events.csv", "records": count }],
             "totals": { "records": count },
         });
+        manifest.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         for (file, body) in [("events.csv", format!("{HEADER}{records}")), ("manifest.json", manifest.to_string())] {
             let at = Location::new("input", format!("{folder}/{file}"));
             self.objects.put(&at, Bytes::from(body), PutOptions::default()).await.unwrap();
@@ -187,7 +197,7 @@ impl World {
         self.registrar.register(&at, None, &terms).await.unwrap();
         self.tell(ManageAction::Tick {}).await;
         let run = self.run(number).await;
-        let totals = self.combine(&run, records).await;
+        let totals = self.combine(&run, interval, records).await;
         let turns = self.backlog.turns();
         turns.begin_stateless(&run.who(), &terms.policy).await.unwrap();
         let result = StageResult {
@@ -200,7 +210,7 @@ impl World {
         self.run(number).await
     }
 
-    async fn combine(&self, run: &RunInput, records: &str) -> ControlTotals {
+    async fn combine(&self, run: &RunInput, interval: Interval, records: &str) -> ControlTotals {
         let ledger: Arc<Ledger> = self.definitions.ledger(&self.id, run.definition).await.unwrap();
         let header = Header::parse(HEADER.as_bytes(), ledger.format()).unwrap();
         let range = EventRange {
@@ -209,7 +219,7 @@ impl World {
             first_row: 1,
             batch: BatchSequence::new(run.job.get()),
             object: 0,
-            interval: day(run.job.get()),
+            interval,
         };
         let reduced = reduce(&ledger, Some(&header), &range, run.partition_bits).unwrap();
         assert!(reduced.rejects.is_empty(), "{:?}", reduced.rejects);
