@@ -130,7 +130,8 @@ pub enum LedgerError {
     /// A partition that the memory has no room for.
     #[error(
         "partition {partition} of job {job} takes {bytes} bytes of memory, and there is room for {bytes_max}: raise \
-         partitionBits of the ledger definition, now {bits}, or the function's memory"
+         partitionBits of the ledger definition, now {bits}, then `tieout batch redrive --afresh`; or give the function \
+         more memory, then `tieout batch redrive`"
     )]
     PartitionTooLong {
         /// The partition.

@@ -410,7 +410,8 @@ async fn an_execution_that_ended_in_silence_fails_its_attempt_once() {
     assert_eq!(world.tell(foreign).await.unwrap_err().class(), ErrorClass::InvalidInput);
 }
 
-/// A ledger whose book cannot be read does not keep another from being moved on.
+/// A ledger whose book cannot be read, and one whose executions cannot be started, neither keep another from being moved
+/// on nor hide that a job of it is parked.
 #[tokio::test]
 async fn a_failing_ledger_does_not_hold_up_the_others() {
     let tables = Arc::new(MemoryTables::default());
@@ -419,14 +420,28 @@ async fn a_failing_ledger_does_not_hold_up_the_others() {
         whole.put(name).await;
     }
     whole.send("b1", manifest("shop", 1)).await;
+    let failure = json!({ "Error": "Bug", "Cause": "{\"errorMessage\":\"poison\"}" });
+    whole.tell(json!({ "action": "finished", "run": whole.run(), "failure": failure })).await.unwrap();
+    whole.put_batch_only("b2", 2).await;
     let faulty = Faulty::new(tables, |call: &Operation| {
         let error = StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
         (call.name == "get" && call.what.contains("acme#broken")).then_some(Fault::Refused(error))
     });
     let world = World::on(Arc::new(faulty));
-    let error = world.tell(json!({ "action": "tick" })).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Unavailable);
+    let figures = |parked, live, failed| Managed {
+        jobs_parked: Some(parked),
+        jobs_live: Some(live),
+        ledgers_failed: Some(failed),
+    };
+    assert_eq!(world.tell(json!({ "action": "tick" })).await.unwrap(), figures(1, 1, 1));
     assert_eq!(world.workflows.executions().len(), 1, "orders was moved on");
+    let refusing = Faulty::new(world.workflows.clone(), |call: &Operation| {
+        let error = StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
+        Some(Fault::Refused(error))
+    });
+    let manager = Manager::new(whole.tables.clone(), Arc::new(refusing), whole.clock.clone(), config());
+    let ticked = manager.handle(serde_json::from_value(json!({ "action": "tick" })).unwrap()).await.unwrap();
+    assert_eq!(ticked, figures(1, 1, 1), "of the ledger that cannot be moved on, too");
 }
 
 #[tokio::test]

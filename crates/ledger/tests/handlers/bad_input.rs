@@ -6,6 +6,7 @@ use ledger::{
     book::BatchStatus,
     layout::split_key,
     manifest::{ContentHash, PinnedBatch},
+    messages::PartitionRequest,
 };
 use serde_json::{Value, json};
 use storage::{Location, Objects};
@@ -201,6 +202,31 @@ async fn sums_that_differ_are_named() {
     let huge = day_two(&csv(2, 2)).replace("0.25", &"9".repeat(38)).replace("1.25", &"9".repeat(38));
     let reason = refused("too large", &definition(), huge.as_bytes(), 2, totals(2)).await;
     assert!(reason.contains("cannot be") || reason.contains("too many digits"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_partition_that_the_memory_has_no_room_for_is_not_combined() {
+    let world = World::new(&definition()).await;
+    world.send_csv("b1", 7, 40).await;
+    let run = world.run().await;
+    let handlers = world.handlers(300);
+    world.reduce(&handlers, &run).await.unwrap();
+    let partition = world.list(&handlers.check_reduced(&run).await.unwrap()).await[0];
+    let request = PartitionRequest { run: run.clone(), partition };
+    let holding = |bytes_max| world.handlers(300).combiner.holding(bytes_max);
+    let LedgerError::PartitionTooLong { bytes, bytes_max: 0, .. } =
+        holding(0).combine(request.clone()).await.unwrap_err()
+    else {
+        panic!("there is no room for anything")
+    };
+    let error = holding(bytes - 1).combine(request.clone()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::InvalidInput);
+    let said =
+        format!("partition {partition} of job 1 takes {bytes} bytes of memory, and there is room for {}", bytes - 1);
+    assert!(error.to_string().starts_with(&said), "{error}");
+    let combined = |key: &String| key.contains("/combine");
+    assert_eq!(world.keys(WORK, "").await.iter().filter(|key| combined(key)).count(), 0, "it was not begun");
+    holding(bytes).combine(request).await.unwrap();
 }
 
 #[tokio::test]

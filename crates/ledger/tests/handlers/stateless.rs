@@ -177,8 +177,7 @@ async fn the_step_row_has_the_figures() {
     world.send_csv("b", 3, 9).await;
     let run = world.run().await;
     world.do_stateless(&world.handlers(100), &run).await.unwrap();
-    let steps =
-        ledger::steps::Steps::new(world.book(), world.clock.clone()).of_job(&run.ledger, run.job).await.unwrap();
+    let steps = ledger::steps::Steps::new(world.book()).of_job(&run.ledger, run.job).await.unwrap();
     let step = &steps[0];
     assert_eq!((step.step.as_str(), step.status), ("stateless", ledger::steps::StepStatus::Done));
     for (name, value) in [("batches", 1), ("records", 9), ("events", 9), ("artifacts", 3), ("duplicates", 0)] {
