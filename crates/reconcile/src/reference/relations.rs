@@ -166,13 +166,9 @@ fn aggregate(of: &Rows, keys: &[ColumnId], measures: &[Measure]) -> Result<Vec<V
 fn measure(measure: &Measure, of: Type, filled: &[&Value]) -> Result<Value, Fault> {
     let count = |count: usize| i64::try_from(count).map(Value::Integer).map_err(|_| Fault::Overflow(Type::Integer));
     let sum = || -> Result<i128, Fault> {
-        let overflow = || Fault::Overflow(Type::Decimal(of.scale()));
-        let mut sum = 0_i128;
-        for value in filled {
-            // Of 38 digits there can be a hundred before 128 bits overflow; what is beyond a decimal is caught at the end.
-            sum = sum.checked_add(units(value)?.unwrap_or(0)).ok_or_else(overflow)?;
-        }
-        decimal::rescale(sum, 0, 0, Rounding::Down).ok_or_else(overflow)
+        let units: Vec<i128> =
+            filled.iter().map(|value| Ok(units(value)?.unwrap_or(0))).collect::<Result<_, Fault>>()?;
+        decimal::sum(units).ok_or(Fault::Overflow(Type::Decimal(of.scale())))
     };
     match measure.function {
         Aggregation::Count => count(filled.len()),
