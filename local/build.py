@@ -16,6 +16,7 @@ from local.console import Stop, step
 COMMAND_LINE = "tieout"
 GENERATOR = "generate-orders"
 EVENT_GENERATOR = "generate-events"
+JOB_GENERATOR = "generate-jobs"
 # Rust's names for Lambda's architectures, with the version of the C library that Amazon Linux 2023 has.
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu.2.34", "x86_64": "x86_64-unknown-linux-gnu.2.34"}
 
