@@ -10,7 +10,6 @@ from local import build, paths, venvs
 from local.console import Stop, step
 from local.stack import alone
 
-SPARK = paths.ROOT / "spark"
 JOBS = "150"
 
 
@@ -34,5 +33,8 @@ def test_spark() -> None:
             "tests",
         ]
         command += ["--top-level-directory", "."]
-        if subprocess.run(command, cwd=SPARK, env=os.environ | {"TIEOUT_JOBS_FOLDER": str(folder)}).returncode != 0:
+        if (
+            subprocess.run(command, cwd=paths.SPARK, env=os.environ | {"TIEOUT_JOBS_FOLDER": str(folder)}).returncode
+            != 0
+        ):
             raise Stop(f"the distributed engine differs; the jobs are in {paths.shown(folder)}")

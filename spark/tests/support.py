@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -27,13 +29,16 @@ Rows = List[List[Optional[str]]]
 WORKERS = 2
 
 
-def session(folder: Path) -> SparkSession:
-    """Spark in one process: small data, hundreds of plans, so that Java should compile quickly rather than well."""
+SCRATCH = tempfile.TemporaryDirectory()
+
+
+def session() -> SparkSession:
+    """Spark in one process, the same for all tests: Java should compile hundreds of small plans quickly, not well."""
     made = (
         SparkSession.builder.master(f"local[{WORKERS}]")
         .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
         .config("spark.driver.memory", "2g")
-        .config("spark.local.dir", str(folder))
+        .config("spark.local.dir", SCRATCH.name)
         .config("spark.log.level", "OFF")
         .config("spark.sql.shuffle.partitions", WORKERS)
         .config("spark.ui.enabled", "false")
@@ -60,6 +65,7 @@ class Tasks:
     def problem(self, name: str) -> Optional[str]:
         """Runs a task. What is wrong with what comes of it, if anything is."""
         task, expected = self.read("tasks", name), self.read("expected", name)
+        shutil.rmtree(self.folder / "work" / name, ignore_errors=True)
         report = engine.run(self.spark, self.store, task)
         written = json.loads((self.folder / "work" / name / "report.json").read_text())
         if written != report:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,18 +19,11 @@ from tieout_spark import writing
 
 
 class Differential(unittest.TestCase):
-    temporary: tempfile.TemporaryDirectory[str]
     tasks: Tasks
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.temporary = tempfile.TemporaryDirectory()
-        cls.tasks = Tasks(session(Path(cls.temporary.name)), Path(os.environ["TIEOUT_JOBS_FOLDER"]))
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        cls.tasks.spark.stop()
-        cls.temporary.cleanup()
+        cls.tasks = Tasks(session(), Path(os.environ["TIEOUT_JOBS_FOLDER"]))
 
     def problems(self, names: list[str]) -> list[str]:
         """What is wrong with those tasks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 PATIENCE_MILLISECONDS = 60_000
@@ -24,10 +25,15 @@ class Figures:
         """The stages of groups, but for those that were not run because others had done their work."""
         jobs = [job for group in groups for job in self.tracker.getJobIdsForGroup(group)]
         infos = [self.tracker.getJobInfo(job) for job in jobs]
-        known = self.context.statusStore().stageList(None)
-        by_number = {int(known.apply(at).stageId()): known.apply(at) for at in range(known.size())}
-        wanted = {stage for info in infos if info is not None for stage in info.stageIds}
-        return [by_number[stage] for stage in sorted(wanted) if stage in by_number]
+        numbers = sorted({stage for info in infos if info is not None for stage in info.stageIds})
+        return [stage for stage in map(self.stage, numbers) if stage is not None]
+
+    def stage(self, number: int) -> Any:
+        """A stage, if it was run."""
+        try:
+            return self.context.statusStore().lastStageAttempt(number)
+        except Py4JJavaError:
+            return None
 
     def rows_written(self, group: str) -> Dict[int, int]:
         """How many rows each task of the group's stage that writes has written."""

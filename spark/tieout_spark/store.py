@@ -78,9 +78,9 @@ class Store:
         stream.write(bytearray(text.encode()))
         stream.close()
 
-    def delete(self, path: str) -> None:
-        """Removes whatever is below a path."""
-        self._files(path).delete(self._path(path), True)
+    def exists(self, path: str) -> bool:
+        """Whether there is an object."""
+        return bool(self._files(path).exists(self._path(path)))
 
     def settle(self, folder: str, key: str, extension: str) -> List[Part]:
         """Gives the files that Spark has written their keys: Spark's own have a number, and an id that nobody can
