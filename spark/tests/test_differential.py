@@ -10,12 +10,14 @@ import os
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from pyspark.sql import functions
 
 from tests.support import WORKERS, Tasks, session
-from tieout_spark import writing
+from tieout_spark import engine, writing
+from tieout_spark.frames import Frames
 
 
 class Differential(unittest.TestCase):
@@ -39,6 +41,16 @@ class Differential(unittest.TestCase):
     def test_rows_are_sorted_over_several_parts(self) -> None:
         names = [name for name in self.tasks.names if name.startswith(("case-sort", "case-join", "case-sumIfs"))]
         with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1):
+            self.assertEqual(self.problems(names), [])
+
+    def test_exact_arithmetic_gives_the_same(self) -> None:
+        operations = ("add", "multiply", "divide", "variance", "averageIfs", "groupBy")
+        names = [name for name in self.tasks.names if name.startswith(tuple(f"case-{one}-" for one in operations))]
+
+        def exactly(spark: Any, store: Any, task: Any, exact: bool) -> Frames:
+            return Frames(spark, store, task, True)
+
+        with mock.patch.object(engine, "Frames", exactly):
             self.assertEqual(self.problems(names), [])
 
     def test_a_wrong_rule_is_noticed(self) -> None:

@@ -19,7 +19,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 from tieout_spark import records
 from tieout_spark.faults import FaultError
 from tieout_spark.records import Cutter, Dialect, Unreadable
-from tieout_spark.store import Store, escaped, uniform
+from tieout_spark.store import REQUESTS_AT_ONCE, Store, escaped, uniform
 
 # Objects up to here are never cut: it is the least that Spark gives a worker.
 PIECE_BYTES_MIN = 4 << 20
@@ -68,7 +68,8 @@ def read(
     session: SparkSession, store: Store, name: str, given: Dict[str, Any], columns: List[Dict[str, Any]]
 ) -> DataFrame:
     """The columns of an input under their numbers, and `#fault`."""
-    objects = [store.checked(name, one) for one in given["objects"]]
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        objects = list(pool.map(lambda one: store.checked(name, one), given["objects"]))
     if given["format"] == "parquet":
         return read_parquet(session, store, name, objects, columns)
     source = described(store, given, columns, objects)
@@ -253,7 +254,7 @@ def layouts(store: Store, source: Source, name: str, given: Dict[str, Any], obje
             raise FaultError(problem.message, input=name, object=index) from problem
         return Layout(len(header), [positions[one] for one, _ in source.columns])
 
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         return dict(enumerate(pool.map(layout, range(len(objects)))))
 
 

@@ -10,6 +10,8 @@ from pyspark.sql import SparkSession
 
 from tieout_spark.faults import FaultError
 
+REQUESTS_AT_ONCE = 16
+
 
 class Part(NamedTuple):
     """An object that was written."""
@@ -91,10 +93,12 @@ class Store:
             numbered = re.match(r"part-(\d+)", str(status.getPath().getName()))
             if numbered and status.getLen() > 0:
                 found.append((int(numbered[1]), status.getPath(), int(status.getLen())))
-        parts = []
-        with ThreadPoolExecutor(16) as pool:
-            for index, (number, path, length) in enumerate(sorted(found, key=lambda one: one[0])):
-                name = f"part-{index:05}.{extension}"
-                pool.submit(files.rename, path, self._path(f"{folder}/{name}"))
-                parts.append(Part(f"{key}/{name}", length, number))
+        parts, targets = [], []
+        for index, (number, path, length) in enumerate(sorted(found, key=lambda one: one[0])):
+            name = f"part-{index:05}.{extension}"
+            targets.append((path, self._path(f"{folder}/{name}")))
+            parts.append(Part(f"{key}/{name}", length, number))
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            if not all(pool.map(lambda target: files.rename(*target), targets)):
+                raise OSError(f"a part in {folder} could not be given its key")
         return parts
