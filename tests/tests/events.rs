@@ -64,7 +64,7 @@ impl Books {
         }
         for one in &reduced {
             figures.records += one.totals_in.records();
-            figures.rejected += one.rejects.len() as u64;
+            figures.rejected += one.rejected_by_rule.values().sum::<u64>();
         }
         for partition in bits.iter() {
             let sections = reduced.iter().filter_map(|reduced| {

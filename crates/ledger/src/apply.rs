@@ -314,7 +314,8 @@ impl<'a> Apply<'a> {
             .add_cells(self.ledger, &self.cells, &mut self.currencies)
             .map_err(|source| ApplyError::Amounts { key: key.to_owned(), source })?;
         if !same {
-            let (key, event_id) = (key.to_owned(), event.id.to_owned());
+            let key = EventConflict::key_behind(&self.applied.rejected, key);
+            let event_id = event.id.to_owned();
             self.applied.rejected.push(EventConflict { key, event_id, rejected: event.origin, kept: None });
         }
         Ok(false)
