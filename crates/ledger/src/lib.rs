@@ -50,6 +50,7 @@ pub mod policy;
 pub mod prefetch;
 mod prefetched;
 mod quick;
+mod ranges;
 mod read_back;
 mod reduce;
 pub mod reduce_range;

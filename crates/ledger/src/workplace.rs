@@ -32,7 +32,7 @@ use crate::{
 /// The memory of a function that is not told how much it has.
 const MEMORY_BYTES: u64 = 3008 << 20;
 
-/// How many small documents are read or written side by side.
+/// How many small documents are read side by side.
 const DOCUMENTS_AT_ONCE: usize = 64;
 
 /// Where a step's things are: all that most of them are configured by.
@@ -170,12 +170,6 @@ impl Workplace {
     ) -> Result<Vec<T>, LedgerError> {
         let reads = at.into_iter().map(|at| async move { self.read(run, &at).await });
         stream::iter(reads.collect::<Vec<_>>()).buffered(DOCUMENTS_AT_ONCE).try_collect().await
-    }
-
-    /// Writes documents that a commit will name.
-    pub(crate) async fn write_each<T: Serialize + Sync>(&self, documents: &[(Location, T)]) -> Result<(), LedgerError> {
-        let writes = documents.iter().map(|(at, document)| self.write(at, document));
-        stream::iter(writes.collect::<Vec<_>>()).buffered(DOCUMENTS_AT_ONCE).try_collect().await
     }
 
     /// Refuses batches of the job, each for its reason, and voids the job. What the worker then ends with.
