@@ -92,8 +92,10 @@ impl Books {
             };
             let mut apply = Apply::new(&self.ledger, job, &stateless, &prefetched, &[]).unwrap();
             let mut parts = Vec::new();
-            while let Some(part) = apply.next_part().unwrap() {
-                parts.push(part);
+            while let Some(piece) = apply.next_piece().unwrap() {
+                if let Piece::Part(part) = piece {
+                    parts.push(part);
+                }
             }
             figures.applied += apply.finish().unwrap().totals_applied.records();
             for part in parts {

@@ -41,20 +41,26 @@ impl Output {
         Ok(writer.write(piece.into()).await?)
     }
 
-    /// Ends the object, where `outcome` is that all of it is written; else gives it up, and tells of the first error.
+    /// Ends the object: none where nothing was written.
+    pub(crate) async fn finish(self) -> Result<Option<Written>, LedgerError> {
+        let Some(writer) = self.writer else { return Ok(None) };
+        writer.finish().await?;
+        Ok(Some(Written { key: self.at.key, bytes: self.bytes }))
+    }
+
+    /// Gives it up, after an error: that is the one to tell of.
+    pub(crate) async fn give_up(self) {
+        if let Some(writer) = self.writer {
+            let _ = writer.abort().await;
+        }
+    }
+
+    /// Ends the object, where `outcome` is that all of it is written; else gives it up.
     pub(crate) async fn end<T, E: From<LedgerError>>(self, outcome: Result<T, E>) -> Result<(T, Option<Written>), E> {
-        let Self { at, writer, bytes, .. } = self;
-        match (outcome, writer) {
-            (Ok(outcome), None) => Ok((outcome, None)),
-            (Ok(outcome), Some(writer)) => match writer.finish().await {
-                Ok(_) => Ok((outcome, Some(Written { key: at.key, bytes }))),
-                Err(error) => Err(LedgerError::from(error).into()),
-            },
-            (Err(error), writer) => {
-                if let Some(writer) = writer {
-                    // The first error is the one to tell of.
-                    let _ = writer.abort().await;
-                }
+        match outcome {
+            Ok(outcome) => Ok((outcome, self.finish().await?)),
+            Err(error) => {
+                self.give_up().await;
                 Err(error)
             }
         }

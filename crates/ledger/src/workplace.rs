@@ -212,27 +212,6 @@ impl Workplace {
         Ok(written)
     }
 
-    /// Writes an object that a commit will name, piece by piece.
-    pub(crate) async fn put_pieces(
-        &self,
-        at: &Location,
-        pieces: Vec<Vec<u8>>,
-        content_type: &str,
-    ) -> Result<Written, LedgerError> {
-        let written = Written { key: at.key.clone(), bytes: pieces.iter().map(|piece| piece.len() as u64).sum() };
-        let options = PutOptions { content_type: Some(content_type.to_owned()), ..PutOptions::default() };
-        let mut writer = self.objects.writer(at, options).await?;
-        for piece in pieces {
-            if let Err(error) = writer.write(piece.into()).await {
-                // The first error is the one to tell of.
-                let _ = writer.abort().await;
-                return Err(error.into());
-            }
-        }
-        writer.finish().await?;
-        Ok(written)
-    }
-
     /// Refuses a partition before it is read, where the files to be held at once are longer than the memory has room for.
     pub(crate) fn room(
         &self,

@@ -12,7 +12,7 @@ use ledger::{
 use records::{Header, Reject};
 use serde_json::{Value, json};
 
-use crate::world::{Batch, EventObject, World, sections};
+use crate::world::{Batch, EventObject, World, pieces, sections};
 
 fn document(extra: Value) -> Value {
     let mut document = json!({
@@ -311,10 +311,7 @@ fn apply_as(
     };
     let stateless = Stateless::open(&combined.file).unwrap();
     let mut apply = Apply::new(ledger, job, &stateless, prefetched, overlays)?;
-    let mut parts = Vec::new();
-    while let Some(part) = apply.next_part()? {
-        parts.push(part);
-    }
+    let (parts, _) = pieces(&mut apply)?;
     Ok((parts, apply.finish()?))
 }
 

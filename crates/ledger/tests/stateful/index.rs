@@ -18,8 +18,9 @@ use ledger::{
 };
 use serde_json::{Value, json};
 use storage::{
-    Cache, Clock, Condition, Item, Key, Location, StorageError, Tables, documents,
+    Cache, Clock, Condition, Item, Key, Location, Objects, StorageError, Tables, documents,
     memory::{Fault, Faulty, Operation},
+    objects::PutOptions,
 };
 
 use crate::kit::{Ports, World, event};
@@ -458,6 +459,37 @@ async fn an_artifact_is_read_with_what_it_was_and_all_its_events() {
     assert!(times.is_sorted_by_key(|time| time.as_str().unwrap().to_owned()));
     let cold = artifacts.get(&world.id, "cold").await.unwrap().unwrap();
     assert_eq!(event_lines(&artifacts, &cold).await.len(), 3);
+}
+
+/// Whoever reads side lines sees whether they are those that were written, before the last of them.
+#[tokio::test]
+async fn side_lines_that_were_changed_are_not_read() {
+    let world = World::new(json!({ "partitionBits": 0 })).await;
+    let lines = (0..5_000).map(|id| event(1, "hot", id, "0.01")).collect::<String>();
+    world.through(&world.send(1, &lines).await).await;
+    let artifacts = world.artifacts(world.ports());
+    let found = artifacts.get(&world.id, "hot").await.unwrap().unwrap();
+    let line: Value = serde_json::from_slice(&found.line).unwrap();
+    let at = Location::new("data", line["lines_file"]["file"].as_str().unwrap());
+    let whole = world.objects.read(&at, None, None).await.unwrap();
+    let whole = storage::objects::read_all(whole, &at, u64::MAX).await.unwrap();
+    let text = std::str::from_utf8(&whole).unwrap();
+    for place in [text.find("0.01").unwrap(), text.rfind("0.01").unwrap()] {
+        // Another amount of as many digits: all that is read is JSON, and in order.
+        let mut changed = whole.to_vec();
+        changed[place + 3] = b'2';
+        world.objects.put(&at, changed.into(), PutOptions::default()).await.unwrap();
+        let (mut lines, mut read) = (artifacts.event_lines(&found).await.unwrap(), 0);
+        let error = loop {
+            match lines.next().await {
+                Ok(line) => read += usize::from(line.is_some()),
+                Err(error) => break error,
+            }
+            assert!(read < 5_000, "all lines were read");
+        };
+        assert_eq!(error.class(), ErrorClass::Bug);
+        assert!(error_class::chain(&error).contains("a run of lines is not the one that was written"), "{error}");
+    }
 }
 
 async fn event_lines(artifacts: &Artifacts, of: &Found) -> Vec<String> {
