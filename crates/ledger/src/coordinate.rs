@@ -184,7 +184,10 @@ impl StageCoordinator {
         let at = stateless.partitions.iter().map(|of| workplace.data(key(of)));
         let partitions: Vec<AppliedPartition> = workplace.read_each(run, at.collect()).await?;
         let at = workplace.data(manifest_key(&run.ledger, run.job, Stage::Apply.as_str()));
-        let accounts = ties_out::applied(&stateless, &partitions)?;
+        let missing = || LedgerError::StepMissing { what: "the commit of prefetch".to_owned(), job: run.job };
+        let Turn::Committed(prefetch) = job.turn(Stage::Prefetch) else { return Err(missing()) };
+        let prefetched: PrefetchManifest = workplace.read(run, &workplace.work(&prefetch.manifest)).await?;
+        let accounts = ties_out::applied(&stateless, &prefetched, &partitions)?;
         let manifest = ApplyManifest { job: run.job, partition_bits: run.partition_bits, partitions };
         workplace.write(&at, &manifest).await?;
         Ok(accounts.result(at.key))

@@ -156,12 +156,12 @@ impl<'a> Reduction<'a> {
         let (records, header, format) = match ledger.definition().events.format {
             EventFormat::Csv => {
                 let reader = RecordReader::new(range.bytes, &ledger.format, range.offset, range.first_row);
-                (Records::Csv(reader), header.unwrap_or(&own), ledger.format.clone())
+                (Records::Csv(reader), header.unwrap_or(&own), ledger.format)
             }
             EventFormat::JsonLines => {
                 let (names, format) = (ledger.schema.names().collect(), json_format());
                 let reader = LineReader::new(range.bytes, names, ledger.record_bytes_max(), at);
-                (Records::Json(reader, format.clone()), &own, format)
+                (Records::Json(reader, format), &own, format)
             }
         };
         Ok(Self { range: *range, records, taker: Taker::new(ledger, header, &format, range, bits)? })

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::{
     BatchSequence, JobNumber, LedgerError, Partition,
     commits::{
-        AppliedPartition, CombinedPartition, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob, StatelessManifest,
+        AppliedPartition, CombinedPartition, PrefetchManifest, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob,
+        StatelessManifest,
     },
     job::Job,
     manifest::PinnedBatch,
@@ -197,10 +198,20 @@ pub(crate) fn prefetched(
     Ok(Accounts { expected, found, figures })
 }
 
-/// What was applied against the combiners' events.
-pub(crate) fn applied(stateless: &StatelessManifest, partitions: &[AppliedPartition]) -> Result<Accounts, LedgerError> {
+/// What was applied against the combiners' events, and against what the prefetchers found of their artifacts.
+pub(crate) fn applied(
+    stateless: &StatelessManifest,
+    prefetched: &PrefetchManifest,
+    partitions: &[AppliedPartition],
+) -> Result<Accounts, LedgerError> {
     let mut found = ControlTotals::default();
-    for (combined, of) in stateless.partitions.iter().zip(partitions) {
+    same(
+        || format!("job {}, prefetched against applied", stateless.job),
+        "partitions",
+        prefetched.partitions.len() as u64,
+        partitions.len() as u64,
+    )?;
+    for ((combined, known), of) in stateless.partitions.iter().zip(&prefetched.partitions).zip(partitions) {
         let boundary =
             || format!("partition {} of job {}, combined against applied", combined.partition, stateless.job);
         same(boundary, "as its number", combined.partition.get().into(), of.partition.get().into())?;
@@ -209,6 +220,17 @@ pub(crate) fn applied(stateless: &StatelessManifest, partitions: &[AppliedPartit
         // What the lines say that stand in the store, against what was counted when they were made.
         same(boundary, "events more than before", of.totals_applied.records(), of.events_added())?;
         found.merge(&of.totals_in)?;
+        // An artifact that the index has does not begin anew.
+        let unknown = known.keys.saturating_sub(known.found);
+        if of.created > unknown {
+            return Err(LedgerError::ControlTotalMismatch {
+                boundary: format!("partition {} of job {}, prefetched against applied", of.partition, stateless.job),
+                difference: format!(
+                    "{unknown} artifacts that the index does not have against {} first versions",
+                    of.created
+                ),
+            });
+        }
         if of.artifacts() > combined.artifacts || of.created > of.artifacts() {
             return Err(LedgerError::ControlTotalMismatch {
                 boundary: boundary(),

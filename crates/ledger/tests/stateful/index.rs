@@ -12,13 +12,13 @@ use error_class::{Classified, ErrorClass};
 use ledger::{
     IndexEntry, LedgerError,
     artifacts::{Artifacts, Found, Walk},
-    commits::IndexManifest,
     messages::{IndexTask, IndexWork, PartRef, RunInput},
     stage::{Stage, Turn},
+    steps::Steps,
 };
 use serde_json::{Value, json};
 use storage::{
-    Cache, Clock, Condition, Item, Key, Location, Objects, StorageError, Tables, documents,
+    Cache, Clock, Condition, Item, Key, Location, Objects, StorageError, Tables,
     memory::{Fault, Faulty, Operation},
     objects::PutOptions,
 };
@@ -126,9 +126,11 @@ async fn workers_are_as_many_as_the_artifacts_are_worth_and_put_them_all() {
     }
     let job = world.book().job(&world.id, run.job).await.unwrap().unwrap();
     let Turn::Committed(commit) = job.turn(Stage::Index) else { panic!("{job:?}") };
-    let at = Location::new("data", &commit.manifest);
-    let manifest: IndexManifest = documents::read(&*world.objects, &at).await.unwrap().unwrap();
-    assert_eq!(manifest, IndexManifest { job: run.job, confirmed: KEYS });
+    let Turn::Committed(applied) = job.turn(Stage::Apply) else { panic!("{job:?}") };
+    assert_eq!(commit.manifest, applied.manifest, "what that names is in the index");
+    let steps = Steps::new(world.book()).of_job(&world.id, run.job).await.unwrap();
+    let step = steps.iter().find(|step| step.step == "index").unwrap();
+    assert_eq!((&step.figures["artifacts"], &step.figures["confirmed"]), (&json!(KEYS), &json!(KEYS)));
     assert_eq!(world.book().head(&world.id).await.unwrap().indexed, run.job);
     assert_eq!(sequences(&world).await, vec![1; KEYS as usize]);
     // A plan of what is done hands nothing out.
