@@ -3,6 +3,7 @@
 //! A [`Job`] is checked and typed to the last column before any data is read; what comes of it is one [`plan::Plan`] that
 //! every engine runs alike. [`operations`] are what a step can be. [`mod@reference`] runs a plan in memory: it says what is
 //! right.
+//! An engine is given a [`task::Task`] and answers with a [`report::Report`].
 //!
 //! ```
 //! use std::collections::BTreeMap;
@@ -35,6 +36,8 @@ pub mod planner;
 mod planning;
 mod pruning;
 pub mod reference;
+pub mod report;
+pub mod task;
 mod types;
 
 pub use error::{Fault, InputRow, PlanError, RunError};

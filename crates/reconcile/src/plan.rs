@@ -35,18 +35,24 @@ impl Plan {
     /// not written by this code.
     pub fn from_json(text: &str) -> Result<Self, UnusablePlan> {
         let plan: Self = serde_json::from_str(text).map_err(|error| UnusablePlan(error.to_string()))?;
-        if plan.version != Self::VERSION {
-            return Err(UnusablePlan(format!("it has version {}, this is version {}", plan.version, Self::VERSION)));
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Whether it is of this version and hangs together.
+    pub(crate) fn check(&self) -> Result<(), UnusablePlan> {
+        if self.version != Self::VERSION {
+            return Err(UnusablePlan(format!("it has version {}, this is version {}", self.version, Self::VERSION)));
         }
-        for (index, relation) in plan.relations.iter().enumerate() {
+        for (index, relation) in self.relations.iter().enumerate() {
             if let Some(later) = relation.body.sources().into_iter().find(|source| source.0 as usize >= index) {
                 return Err(UnusablePlan(format!("relation {index} is made of relation {}", later.0)));
             }
         }
-        if let Some(output) = plan.outputs.iter().find(|output| output.from.0 as usize >= plan.relations.len()) {
+        if let Some(output) = self.outputs.iter().find(|output| output.from.0 as usize >= self.relations.len()) {
             return Err(UnusablePlan(format!("output {:?} is of no relation", output.name)));
         }
-        Ok(plan)
+        Ok(())
     }
 }
 
