@@ -4,6 +4,7 @@ pub mod cloudformation;
 pub mod dice;
 pub mod events;
 pub mod interpreter;
+pub mod jobs;
 pub mod machine;
 pub mod orders;
 pub mod project;

@@ -13,6 +13,7 @@ mod error;
 mod links;
 mod mailer;
 mod objects;
+mod queues;
 mod session;
 mod tables;
 mod workflows;
@@ -25,6 +26,7 @@ pub use cache::{CacheConfig, CacheConfigError, ValkeyCache};
 pub use links::S3Links;
 pub use mailer::SesMailer;
 pub use objects::{Limits, S3Objects};
+pub use queues::Sqs;
 pub use session::{AccessKey, ConnectError, Overrides, Session};
 pub use tables::DynamoTables;
 pub use workflows::StepFunctions;
@@ -56,6 +58,11 @@ pub async fn links() -> Arc<dyn storage::Links> {
 /// Mail through SES.
 pub async fn mailer() -> Arc<dyn storage::Mailer> {
     Arc::new(session().await.mailer())
+}
+
+/// Queues of SQS.
+pub async fn queues() -> Arc<dyn storage::Queues> {
+    Arc::new(session().await.queues())
 }
 
 /// Executions of Step Functions.

@@ -13,7 +13,7 @@ use storage::StorageError;
 use tokio::sync::OnceCell;
 
 use crate::{
-    DynamoTables, Limits, S3Links, S3Objects, SesMailer, StepFunctions,
+    DynamoTables, Limits, S3Links, S3Objects, SesMailer, Sqs, StepFunctions,
     error::{classify, unreadable},
 };
 
@@ -152,6 +152,11 @@ impl Session {
     /// Mail through SES.
     pub fn mailer(&self) -> SesMailer {
         SesMailer::new(aws_sdk_ses::Client::new(&self.config))
+    }
+
+    /// Queues of SQS.
+    pub fn queues(&self) -> Sqs {
+        Sqs::new(aws_sdk_sqs::Client::new(&self.config))
     }
 
     /// Executions of Step Functions.

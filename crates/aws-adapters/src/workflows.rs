@@ -19,6 +19,20 @@ impl StepFunctions {
     }
 }
 
+impl StepFunctions {
+    /// Stops the execution of that name of the machine (by ARN), for a reason. One that has ended, or never began, is no
+    /// error.
+    pub async fn stop(&self, machine: &str, name: &str, reason: &str) -> Result<(), StorageError> {
+        let execution = format!("{}:{name}", machine.replacen(":stateMachine:", ":execution:", 1));
+        let stopped = self.client.stop_execution().execution_arn(&execution).cause(reason).send().await;
+        match stopped {
+            Ok(_) => Ok(()),
+            Err(error) if code(&error) == Some("ExecutionDoesNotExist") => Ok(()),
+            Err(error) => Err(classify("states:StopExecution", execution, error)),
+        }
+    }
+}
+
 #[async_trait]
 impl Workflows for StepFunctions {
     async fn start(&self, machine: &str, name: &str, input: &str) -> Result<Start, StorageError> {

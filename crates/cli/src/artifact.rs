@@ -23,16 +23,21 @@ pub(crate) enum ArtifactCommand {
         /// The ledger's name
         #[arg(value_parser = name)]
         ledger: String,
-        /// The artifact's key. One of several columns is their values joined by `|`: 'DE|A-1'
+        /// The artifact's key. One of several columns is their values joined by `|`: 'DE|A-1'. It may begin with a hyphen;
+        /// one that is spelt like an option stands last, behind `--`
+        #[arg(allow_hyphen_values = true)]
         key: String,
         /// List its versions instead, the newest first: this many at most
         #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "100", conflicts_with = "lines")]
         history: Option<u32>,
-        /// Print the event lines that it keeps instead, the oldest first, a JSON object each
+        /// Print the event lines that it keeps instead, a JSON object each: by event time, then event id, the oldest first
         #[arg(long)]
         lines: bool,
     },
 }
+
+/// Event lines are printed as they are read, so many bytes at once.
+const PRINTED_BYTES: usize = 64 << 10;
 
 pub(crate) async fn perform(command: ArtifactCommand, at: &Installation, output: Output) -> Result<(), Failure> {
     let ArtifactCommand::Get { ledger, key, history, lines } = command;
@@ -52,12 +57,16 @@ pub(crate) async fn perform(command: ArtifactCommand, at: &Installation, output:
     }
     let Some(found) = artifacts.get(&ledger, &key).await? else { return Err(unknown(at, &ledger.ledger, &key).await?) };
     if lines {
-        let Walk { items: lines, more } = artifacts.event_lines(&found, usize::MAX).await?;
-        if more {
-            note(&format!("these are the last {} event lines: there are earlier ones", lines.len()));
+        let (mut lines, mut some) = (artifacts.event_lines(&found).await?, String::new());
+        while let Some(line) = lines.next().await? {
+            some.push_str(&line);
+            some.push('\n');
+            if some.len() >= PRINTED_BYTES {
+                print(&some)?;
+                some.clear();
+            }
         }
-        let all: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        return print(&all);
+        return print(&some);
     }
     if output.json {
         return json(&raw(&found)?);
@@ -131,13 +140,26 @@ fn table(versions: &[Version<'_>]) -> String {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use clap::Parser;
     use ledger::{BatchSequence, IndexEntry};
 
     use super::*;
+    use crate::args::{Args, Command};
 
     fn found(line: &'static str) -> Found {
         let entry = IndexEntry { file: "f.jsonl".into(), offset: 7, length: 9, sequence: BatchSequence::new(3) };
         Found { entry, line: Bytes::from_static(line.as_bytes()) }
+    }
+
+    #[test]
+    fn keys_may_begin_with_a_hyphen() {
+        let of = |words: &[&str]| Args::try_parse_from(["tieout", "artifact", "get", "orders"].iter().chain(words));
+        for (words, expected) in [(&["-A-1", "--lines"][..], "-A-1"), (&["--lines", "--", "--lines"], "--lines")] {
+            let Ok(Args { command: Command::Artifact(ArtifactCommand::Get { key, lines, .. }), .. }) = of(words) else {
+                panic!("{words:?}")
+            };
+            assert_eq!((key.as_str(), lines), (expected, true));
+        }
     }
 
     #[test]

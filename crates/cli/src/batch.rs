@@ -9,7 +9,7 @@ mod view;
 
 use std::cmp::Reverse;
 
-use ledger::{manifest::LedgerId, policy::Terms};
+use ledger::manifest::LedgerId;
 use report::text;
 use serde::Serialize;
 
@@ -34,10 +34,12 @@ pub(crate) async fn perform(command: BatchCommand, at: &Installation, output: Ou
 }
 
 async fn list(ledger: &str, prefix: &str, limit: usize, at: &Installation, output: Output) -> Result<(), Failure> {
-    let Terms { ledger, .. } = at.terms(ledger).await?;
-    let book = at.book();
+    let (ledger, book) = (named(ledger, at), at.book());
     // Rows before the view: a batch that has moved on since is shown as far as it is now.
     let (records, mut faults) = (book.batch_records(&ledger, prefix).await?, book.faults(&ledger, prefix).await?);
+    if records.is_empty() && faults.is_empty() {
+        at.terms(&ledger.ledger).await?;
+    }
     let view = book.view(&ledger).await?;
     let fault_of = |batch: &str| faults.iter().position(|fault| fault.batch == batch);
     let faulty: Vec<_> = records.iter().map(|record| fault_of(&record.batch)).collect();
@@ -53,10 +55,19 @@ async fn list(ledger: &str, prefix: &str, limit: usize, at: &Installation, outpu
     output.tell(&views, |views| view::list(views, &ledger))
 }
 
+/// The ledger of that name, though nobody may have described it: what was sent to it all the same has its reasons in the
+/// book.
+fn named(ledger: &str, at: &Installation) -> LedgerId {
+    LedgerId { tenant: at.tenant.clone(), ledger: ledger.to_owned() }
+}
+
 /// The batch, which must be known.
 async fn look(ledger: &LedgerId, batch: &str, at: &Installation) -> Result<BatchView, Failure> {
-    let found = follow::look(&at.book(), ledger, batch).await?;
-    found.ok_or_else(|| unknown(ledger, batch))
+    if let Some(found) = follow::look(&at.book(), ledger, batch).await? {
+        return Ok(found);
+    }
+    at.terms(&ledger.ledger).await?;
+    Err(unknown(ledger, batch))
 }
 
 fn unknown(ledger: &LedgerId, batch: &str) -> Failure {
@@ -68,8 +79,7 @@ fn unknown(ledger: &LedgerId, batch: &str) -> Failure {
 }
 
 async fn show(ledger: &str, batch: &str, at: &Installation, output: Output) -> Result<(), Failure> {
-    let Terms { ledger, .. } = at.terms(ledger).await?;
-    let book = at.book();
+    let (ledger, book) = (named(ledger, at), at.book());
     let batch = look(&ledger, batch, at).await?;
     let numbered = match batch.number {
         Some(number) => book.numbered(&ledger, number, number).await?.pop(),
@@ -128,17 +138,18 @@ async fn redrive(ledger: &str, batch: &str, afresh: bool, at: &Installation, out
 }
 
 async fn skip(ledger: &str, batch: &str, reason: &str, at: &Installation, output: Output) -> Result<(), Failure> {
-    let terms = at.terms(ledger).await?;
-    if look(&terms.ledger, batch, at).await?.status == "not_taken" {
-        at.book().drop_fault(&terms.ledger, batch).await?;
+    let id = named(ledger, at);
+    let found = look(&id, batch, at).await?;
+    if found.status == "not_taken" {
+        at.book().drop_fault(&id, batch).await?;
         return output.tell(&Moved { ledger, batch, job: None, done: "forgotten" }, |_| {
             format!("batch {batch} was never taken, and is forgotten\n")
         });
     }
-    at.backlog().skip(&terms, batch, reason).await?;
-    let words = format!("batch submit {ledger} --replaces {batch} --from <time> --to <time> <files>");
-    let replace = text::command(&at.tenant, &words);
+    at.backlog().skip(&at.terms(ledger).await?, batch, reason).await?;
     output.tell(&Moved { ledger, batch, job: None, done: "skipped" }, |_| {
-        format!("batch {batch} is out. Its interval stays open until another takes its place: {replace}\n")
+        // A correction covers none.
+        let open = if found.correction { "" } else { " Its interval stays open until another takes its place." };
+        format!("batch {batch} is out.{open} Another in its place: {}\n", found.replacement())
     })
 }

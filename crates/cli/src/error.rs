@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Service(String),
     /// The service does not answer.
     Unreachable(String),
+    /// What the template deploys is not there.
+    NotDeployed(String),
     /// The caller has seen enough.
     Interrupted(String),
     /// The run failed, or the batch did not get into its ledger; figures and reason are told already.
@@ -32,9 +34,13 @@ impl Failure {
             Self::Unreachable(message) if local => {
                 Some(format!("error: {message}\nIs the local stack running? `make up` starts it."))
             }
-            Self::Misuse(message) | Self::Service(message) | Self::Unreachable(message) => {
-                Some(format!("error: {message}"))
+            Self::NotDeployed(message) if local => {
+                Some(format!("error: {message}\nIs the local stack deployed? `make up` deploys it."))
             }
+            Self::Misuse(message)
+            | Self::Service(message)
+            | Self::Unreachable(message)
+            | Self::NotDeployed(message) => Some(format!("error: {message}")),
             Self::Interrupted(message) => Some(message.clone()),
             Self::Run | Self::ReaderGone => None,
         }
@@ -43,7 +49,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::ReaderGone => 0,
-            Self::Run | Self::Service(_) | Self::Unreachable(_) => 1,
+            Self::Run | Self::Service(_) | Self::Unreachable(_) | Self::NotDeployed(_) => 1,
             Self::Misuse(_) => 2,
             Self::Interrupted(_) => 130,
         })
@@ -78,8 +84,10 @@ const PATH_CHARS_MAX: usize = 500;
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         match &error {
-            StorageError::NotFound { .. } => {
-                Self::Service(format!("{error}: --stack, --profile, --region and --endpoint-url say where to look"))
+            StorageError::NotFound { what } => {
+                // An object can be gone from what is deployed; a table cannot.
+                let kind = if what.starts_with("s3://") { Self::Service } else { Self::NotDeployed };
+                kind(format!("{error}: --stack, --profile, --region and --endpoint-url say where to look"))
             }
             StorageError::Unavailable { .. } => Self::Unreachable(chain(&error)),
             _ => Self::Service(chain(&error)),
@@ -152,6 +160,15 @@ mod tests {
         assert_eq!(failure.exit_code(), ExitCode::from(1));
         assert!(failure.message(true).unwrap().contains("`make up`"));
         assert_eq!(failure.message(false).unwrap(), "error: STS is unavailable: refused");
+    }
+
+    #[test]
+    fn where_nothing_is_deployed_the_way_to_do_so_is_told() {
+        let failure = Failure::from(StorageError::NotFound { what: "table tieout-ledgers".to_owned() });
+        assert!(failure.message(true).unwrap().contains("`make up` deploys it"));
+        assert!(failure.message(false).unwrap().ends_with("--endpoint-url say where to look"));
+        let object = Failure::from(StorageError::NotFound { what: "s3://data/out.csv".to_owned() });
+        assert!(!object.message(true).unwrap().contains("make up"));
     }
 
     #[test]

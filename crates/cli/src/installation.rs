@@ -111,7 +111,7 @@ impl Installation {
     }
 
     pub(crate) fn steps(&self) -> Steps {
-        Steps::new(self.book(), aws_adapters::clock())
+        Steps::new(self.book())
     }
 
     pub(crate) fn artifacts(&self) -> Artifacts {

@@ -3,11 +3,11 @@
 pub(crate) mod args;
 pub(crate) mod view;
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use jiff::Timestamp;
 use ledger::{
-    Definition, Interval,
+    Definition, Interval, LedgerError,
     definitions::{Definitions, PutDefinition},
     job::{Job, JobStatus},
     manifest::LedgerId,
@@ -28,7 +28,7 @@ use crate::{
 
 pub(crate) async fn perform(command: LedgerCommand, at: &Installation, output: Output) -> Result<(), Failure> {
     match command {
-        LedgerCommand::Put { file } => put(&file, at, output).await,
+        LedgerCommand::Put { file, move_sources } => put(&file, move_sources, at, output).await,
         LedgerCommand::List => list(at, output).await,
         LedgerCommand::Show { ledger, definition: true } => definition(&ledger, at, output).await,
         LedgerCommand::Show { ledger, definition: false } => show(&ledger, at, output).await,
@@ -46,26 +46,92 @@ struct InForce<'a> {
     version: u64,
     /// Whether another definition was in force before, or none.
     changed: bool,
+    /// How far its sources move its watermark, where they are others than before.
+    watermark: Option<WatermarkMove>,
 }
 
-async fn put(file: &Path, at: &Installation, output: Output) -> Result<(), Failure> {
+/// The watermark by the sources of the definition before, and by those of the new one.
+#[derive(Debug, Serialize)]
+struct WatermarkMove {
+    before: Option<Timestamp>,
+    after: Option<Timestamp>,
+}
+
+impl WatermarkMove {
+    async fn of(
+        ledger: &LedgerId,
+        standing: &Definition,
+        new: &Definition,
+        at: &Installation,
+    ) -> Result<Self, Failure> {
+        let backlog = at.backlog();
+        let by = async |definition: &Definition| {
+            let completeness = backlog.completeness(&definition.terms(ledger.clone(), 0)).await;
+            completeness.map(|completeness| completeness.watermark)
+        };
+        Ok(Self { before: by(standing).await?, after: by(new).await? })
+    }
+}
+
+/// `it goes from 2024-05-01 … to …`.
+impl fmt::Display for WatermarkMove {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [before, after] = [self.before, self.after].map(|time| time.map_or_else(String::new, text::time));
+        match self.before == self.after {
+            true => write!(f, "stays at {before}"),
+            false => write!(f, "goes from {before} to {after}"),
+        }
+    }
+}
+
+async fn put(file: &Path, move_sources: bool, at: &Installation, output: Output) -> Result<(), Failure> {
     let document = fs::read_to_string(file).map_err(|error| Failure::file(file, &error))?;
     let definition =
         Definition::from_json(&document).map_err(|error| Failure::misuse(format!("{}: {error}", shown(file))))?;
-    let put = at.definitions().put(&at.tenant, &definition).await.map_err(|error| match Failure::from(error) {
-        Failure::Misuse(message) => Failure::misuse(format!("{}: {message}", shown(file))),
-        other => other,
-    })?;
+    let (definitions, ledger) =
+        (at.definitions(), LedgerId { tenant: at.tenant.clone(), ledger: definition.name.clone() });
+    let standing = match definitions.version(&ledger).await? {
+        Some(version) => Some(definitions.definition(&ledger, version).await?),
+        None => None,
+    };
+    let put = match move_sources {
+        true => definitions.put_moving_sources(&at.tenant, &definition).await,
+        false => definitions.put(&at.tenant, &definition).await,
+    };
+    let watermark = match standing.filter(|standing| standing.sources != definition.sources) {
+        Some(standing) => Some(WatermarkMove::of(&ledger, &standing, &definition, at).await?),
+        None => None,
+    };
+    let put = put.map_err(|error| refusal(error, file, watermark.as_ref()))?;
     let (version, changed) = match put {
         PutDefinition::New(version) => (version, true),
         PutDefinition::Unchanged(version) => (version, false),
     };
     let submit =
         text::command(&at.tenant, &format!("batch submit {} --from <time> --to <time> <files>", definition.name));
-    output.tell(&InForce { ledger: &definition.name, version, changed }, |put| {
+    output.tell(&InForce { ledger: &definition.name, version, changed, watermark }, |put| {
         let already = if changed { "" } else { ", as before" };
-        format!("ledger {} is in force, version {version}{already}: {submit}\n", put.ledger)
+        let moved = put.watermark.as_ref().map(|moved| format!("its sources are others: the watermark {moved}\n"));
+        format!(
+            "ledger {} is in force, version {version}{already}: {submit}\n{}",
+            put.ledger,
+            moved.unwrap_or_default()
+        )
     })
+}
+
+/// Why a definition was not put in force, by its file; and where it would move the watermark, what would.
+fn refusal(error: LedgerError, file: &Path, watermark: Option<&WatermarkMove>) -> Failure {
+    let confirm = match (&error, watermark) {
+        (LedgerError::SourceInUse { .. }, Some(moved)) => {
+            format!(". By these sources the watermark {moved}: --move-sources puts them in force all the same")
+        }
+        _ => String::new(),
+    };
+    match Failure::from(error) {
+        Failure::Misuse(message) => Failure::misuse(format!("{}: {message}{confirm}", shown(file))),
+        other => other,
+    }
 }
 
 #[derive(Serialize)]
@@ -168,4 +234,25 @@ async fn sign(
             text::visible(&signed.signed_by, 100)
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_definition_that_moves_the_watermark_is_told_with_what_confirms_it() {
+        let refused = || LedgerError::SourceInUse {
+            ledger: LedgerId::new("default", "orders").unwrap(),
+            source_name: "shop".to_owned(),
+            change: "be none of its sources any more".to_owned(),
+        };
+        let moved =
+            WatermarkMove { before: "2024-05-03T00:00:00Z".parse().ok(), after: "2024-05-01T00:00:00Z".parse().ok() };
+        let Failure::Misuse(message) = refusal(refused(), Path::new("l.json"), Some(&moved)) else { panic!("service") };
+        assert!(message.starts_with("l.json: source \"shop\" of ledger default/orders has batches"), "{message}");
+        assert!(message.contains("goes from 3 May 2024") && message.contains("--move-sources"), "{message}");
+        let stays = WatermarkMove { before: moved.before, after: moved.before };
+        assert!(stays.to_string().starts_with("stays at 3 May 2024"), "{stays}");
+    }
 }

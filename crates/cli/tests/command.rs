@@ -64,6 +64,7 @@ fn misuse_ends_with_two_and_nothing_on_standard_output() {
         &["batch", "submit", "orders", "--from", "2024-05-01", "--to", "2024-05-02", "--timeout", "5"],
         &["batch", "show", "orders"],
         &["artifact", "get", "orders", "A", "--history", "--lines"],
+        &["batch", "submit", "orders", "--from", "2024-05-02", "--to", "2024-05-01"],
         // No region.
         &["run", "list"],
     ] {

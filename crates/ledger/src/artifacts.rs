@@ -4,15 +4,13 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::value::RawValue;
-use storage::{Cache, Objects, StorageError, Tables, objects::read_range};
+use storage::{ByteRange, Cache, Objects, StorageError, Tables, objects::read_range};
 
 use crate::{
     artifact_index::ArtifactIndex,
     codec::Corrupt,
     error::LedgerError,
     index_entry::IndexEntry,
-    lines::SideFile,
     manifest::LedgerId,
     versions::{FetchFigures, Versions, Wanted},
 };
@@ -55,22 +53,10 @@ pub struct Walk<T> {
     pub more: bool,
 }
 
-/// Of a line, where else to look.
+/// Of a line, where the version before it is.
 #[derive(Deserialize)]
-struct Pointers<'a> {
-    key: String,
+struct Pointers {
     previous: Option<IndexEntry>,
-    #[serde(borrow, default)]
-    lines: Vec<&'a RawValue>,
-    #[serde(default)]
-    lines_file: Option<SideFile>,
-}
-
-/// The first line of side lines.
-#[derive(Deserialize)]
-struct SideHeading {
-    key: String,
-    previous: Option<SideFile>,
 }
 
 impl Artifacts {
@@ -117,34 +103,9 @@ impl Artifacts {
         Ok(Walk { items: history, more: false })
     }
 
-    /// The event lines of a version, those that it keeps itself and those that moved to side files: at least the last
-    /// `limit`, if there are so many, the oldest first; of more than 100,000 runs of side lines, those of the last ones.
-    /// Each is one JSON object.
-    pub async fn event_lines(&self, found: &Found, limit: usize) -> Result<Walk<String>, LedgerError> {
-        let pointers = pointers(found)?;
-        let own: Vec<String> = pointers.lines.iter().map(|line| line.get().to_owned()).collect();
-        let mut count = own.len();
-        let mut pieces = vec![own];
-        let mut next = pointers.lines_file;
-        while let Some(side) = next.take_if(|_| count < limit && pieces.len() <= WALK_MAX) {
-            let at = self.versions.at(&side.file);
-            let range = storage::ByteRange::new(side.offset, side.offset.saturating_add(side.length));
-            let bytes = read_range(&*self.objects, &at, None, range).await?;
-            let text = str::from_utf8(&bytes).map_err(|_| corrupt(&side.file, "its lines are not UTF-8"))?;
-            let mut lines = text.lines();
-            let heading: SideHeading = lines
-                .next()
-                .and_then(|heading| serde_json::from_str(heading).ok())
-                .ok_or_else(|| corrupt(&side.file, "its lines have no heading"))?;
-            if heading.key != pointers.key {
-                return Err(corrupt(&side.file, "its lines are another artifact's"));
-            }
-            let piece: Vec<String> = lines.map(str::to_owned).collect();
-            count += piece.len();
-            pieces.push(piece);
-            next = heading.previous;
-        }
-        Ok(Walk { items: pieces.into_iter().rev().flatten().collect(), more: next.is_some() })
+    /// Bytes of a file that holds lines.
+    pub(crate) async fn piece(&self, file: &str, range: ByteRange) -> Result<Bytes, LedgerError> {
+        Ok(read_range(&*self.objects, &self.versions.at(file), None, range).await?)
     }
 
     /// Looks keys up by a consistent read of the index, and cuts them into windows whose lines are few enough to be held.
@@ -228,7 +189,7 @@ fn window(entries: &[Option<IndexEntry>], bytes_max: u64) -> usize {
     ends.take_while(|bytes| *bytes <= bytes_max).count()
 }
 
-fn pointers(found: &Found) -> Result<Pointers<'_>, LedgerError> {
+fn pointers(found: &Found) -> Result<Pointers, LedgerError> {
     serde_json::from_slice(&found.line).map_err(|_| corrupt(&found.entry.file, "a line is none of the ledger's"))
 }
 

@@ -118,15 +118,6 @@ pub struct Ticked {
     pub stale: bool,
 }
 
-/// How a step ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StepFinished {
-    /// Who it was.
-    pub who: Attempt,
-    /// Why it failed; absent where it committed.
-    pub failure: Option<Failure>,
-}
-
 /// Moves ledgers on: groups, starts, grants, notices the dead, parks.
 ///
 /// Running it again, late, or several at once is harmless: every move is one transaction on condition of what it was
@@ -159,34 +150,6 @@ impl BacklogManager {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.turns.clock.now()
-    }
-
-    /// A batch was registered.
-    pub async fn on_registered(&self, terms: &Terms) -> Result<Ticked, TurnError> {
-        self.tick(terms).await
-    }
-
-    /// A task waits for its turn.
-    pub async fn on_turn_asked(
-        &self,
-        who: &Attempt,
-        stage: Stage,
-        token: &str,
-        terms: &Terms,
-    ) -> Result<Ticked, TurnError> {
-        if let Some(answer) = self.turns.ask(who, stage, token, &terms.policy).await? {
-            // If this is lost, the task's state machine asks again. If nobody waits any more, all is well too.
-            self.workflows.answer(token, &json!(answer).to_string()).await?;
-        }
-        self.tick(terms).await
-    }
-
-    /// A step of a job has ended. A failure of an attempt that is not the current one is no news.
-    pub async fn on_step_finished(&self, finished: &StepFinished, terms: &Terms) -> Result<Ticked, TurnError> {
-        if let Some(failure) = &finished.failure {
-            self.fail(&finished.who, failure, terms).await?;
-        }
-        self.tick(terms).await
     }
 
     /// Makes every move that there is to make, then tells those who wait.

@@ -10,7 +10,7 @@
 //! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, signed exceptions | index commits, operators |
 //! | `<tenant>#<ledger>` | `fault#<batch>` | [`FaultRecord`]: why its manifest was not taken | batch-registrar |
 //! | `<tenant>#<ledger>` | `step#<job>#<attempt>#<step>` | [`StepRecord`](crate::steps::StepRecord) | with every transition |
-//! | `<tenant>#<ledger>` | `cursor#<job>#<partition>#<part>` | how many puts of a part-file are acknowledged | index workers |
+//! | `<tenant>#<ledger>` | `cursor#<job>#<partition>#<part>` | how many puts of a part-file are acknowledged; `expires_at`, in seconds since 1970 | index workers |
 //!
 //! Numbers in keys have twelve digits, so that items sort by number; they are compared as integers all the same.
 //!
@@ -368,6 +368,11 @@ impl Book {
     /// Does all of the writes or none. Whether it did.
     pub(crate) async fn write(&self, writes: Vec<Write>) -> Result<bool, StorageError> {
         Ok(self.tables.transact(writes).await? == Transaction::Written)
+    }
+
+    /// Lets nothing be written unless there is no such row.
+    pub(crate) fn absent(&self, ledger: &LedgerId, row: &str) -> Write {
+        Write::Check { table: self.table.clone(), key: key(ledger, row), condition: Condition::Absent }
     }
 
     /// Puts a new row.

@@ -59,8 +59,8 @@ impl Combiner {
         let job: ReducedJob = self.workplace.read(run, &self.workplace.work(reduced_key(&run.ledger, run.job))).await?;
         let list = self.workplace.work(sections_key(&job.sections, *partition));
         let list: Vec<PartitionSection> = self.workplace.read(run, &list).await?;
-        // What comes out is as long as what goes in, at most, and both are held.
-        self.workplace.room(run, *partition, list.iter().map(|of| of.section.length.saturating_mul(2)))?;
+        // What comes out is as long as what goes in, and its keys once more, at most; both are held.
+        self.workplace.room(run, *partition, list.iter().map(|of| of.section.length.saturating_mul(3)))?;
         let read = self.sections(&list).await?;
         let sections: Vec<ReducedSection<'_>> =
             list.iter().zip(&read).map(|(at, bytes)| ReducedSection { section: at.section, bytes }).collect();

@@ -59,7 +59,25 @@ pub(crate) struct CompiledMeasure {
     pub(crate) kind: MeasureKind,
     pub(crate) column: Option<usize>,
     pub(crate) currency: CurrencyOf,
-    pub(crate) filter: Vec<(usize, String)>,
+    pub(crate) filter: Vec<(usize, Wanted)>,
+}
+
+/// What a cell has to be for a measure to take its event.
+#[derive(Debug, Clone)]
+pub(crate) enum Wanted {
+    /// Just this text.
+    Text(String),
+    /// This number, however it is written.
+    Number(Amount),
+}
+
+impl Wanted {
+    pub(crate) fn is(&self, cell: &str) -> bool {
+        match self {
+            Self::Text(text) => cell == text,
+            Self::Number(number) => Amount::parse(cell.as_bytes()).is_ok_and(|cell| cell == *number),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -203,11 +221,22 @@ impl Ledger {
             }
             let amount = self.amounts.iter().find(|amount| Some(amount.column) == column);
             let currency = amount.map_or(CurrencyOf::All(None), |amount| amount.currency);
-            let filter = measure.filter.iter();
-            let filter = filter.filter_map(|(column, value)| Some((self.column(column)?, value.clone()))).collect();
+            let wanted = measure.filter.iter().filter_map(|(name, value)| {
+                let column = self.column(name)?;
+                Some(self.wanted(column, value, || path(&format!("where.{name}"))).map(|wanted| (column, wanted)))
+            });
+            let filter = wanted.collect::<Checked<_>>()?;
             measures.push(CompiledMeasure { name: name.clone(), kind: measure.kind, column, currency, filter });
         }
         Ok(measures)
+    }
+
+    fn wanted(&self, column: usize, value: &str, path: impl Fn() -> String) -> Checked<Wanted> {
+        if !self.is_number(column) || value.is_empty() {
+            return Ok(Wanted::Text(value.to_owned()));
+        }
+        let no_number = |_| DefinitionError::at(path(), format!("{value:?} is no number such as -1250.5"));
+        Amount::parse(value.as_bytes()).map(Wanted::Number).map_err(no_number)
     }
 
     fn compile_status(&self, rules: &Rules) -> Checked<Option<CompiledStatus>> {

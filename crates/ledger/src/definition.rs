@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use error_class::{Classified, ErrorClass};
 use jiff::Timestamp;
 use money::Amount;
-use records::{AmountColumn, Dialect, Encoding, Field, RECORD_BYTES_MAX};
+use records::{AmountColumn, Dialect, Encoding, Field, Packing, RECORD_BYTES_MAX};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +120,17 @@ pub enum EventCompression {
     Zstd,
 }
 
+impl EventCompression {
+    /// What unpacks it.
+    pub const fn packing(self) -> Option<Packing> {
+        match self {
+            Self::None => None,
+            Self::Gzip => Some(Packing::Gzip),
+            Self::Zstd => Some(Packing::Zstd),
+        }
+    }
+}
+
 /// Something that an artifact knows of its events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -130,7 +141,8 @@ pub struct Measure {
     /// The column; not for `count`, which counts events. Events whose cell is empty add nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
-    /// Only events whose cells have exactly these values, by column.
+    /// Only events whose cells have these values, by column: numbers are compared as numbers (`1` takes `1.0` too), all
+    /// others as they are written. An empty text takes empty cells.
     #[serde(default, rename = "where", skip_serializing_if = "BTreeMap::is_empty")]
     pub filter: BTreeMap<String, String>,
 }

@@ -6,10 +6,11 @@
 //! | `<tenant>#<ledger>` | `definition#<version>` | a version of its `definition`, as text |
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
 };
 
+use records::{Field, FieldType};
 use serde_json::json;
 use storage::{
     Condition, Item, Key, StorageError, Tables,
@@ -17,7 +18,11 @@ use storage::{
 };
 
 use crate::{
-    BatchSequence, Definition, Ledger, LedgerError, Rules, book::Book, head::Field, manifest::LedgerId, policy::Terms,
+    BatchSequence, Definition, Ledger, LedgerError, Rules,
+    book::{Book, source_row},
+    head,
+    manifest::LedgerId,
+    policy::Terms,
 };
 
 const CATALOGUE: &str = "ledgers";
@@ -62,8 +67,28 @@ impl Definitions {
     }
 
     /// Puts a definition for the ledger of its name, if it is another than the current one. Once it has batches, what its
-    /// artifacts were made by stays: key, event id, scope of duplicates, and what a measure or attribute of a name is.
+    /// artifacts were made by stays: key, event id, scope of duplicates, what a measure or attribute of a name is, and the
+    /// types of the columns. So do the sources that have batches, each with its first instant.
     pub async fn put(&self, tenant: &str, definition: &Definition) -> Result<PutDefinition, LedgerError> {
+        self.put_if(tenant, definition, false).await
+    }
+
+    /// Puts a definition as [`put`](Self::put) does, though it moves or leaves out sources that have batches: the watermark
+    /// moves with them.
+    pub async fn put_moving_sources(
+        &self,
+        tenant: &str,
+        definition: &Definition,
+    ) -> Result<PutDefinition, LedgerError> {
+        self.put_if(tenant, definition, true).await
+    }
+
+    async fn put_if(
+        &self,
+        tenant: &str,
+        definition: &Definition,
+        sources_may_move: bool,
+    ) -> Result<PutDefinition, LedgerError> {
         let unnamed =
             || LedgerError::UnknownLedger(LedgerId { tenant: tenant.to_owned(), ledger: definition.name.clone() });
         let ledger = LedgerId::new(tenant, &definition.name).ok_or_else(unnamed)?;
@@ -71,7 +96,7 @@ impl Definitions {
         Ledger::new(definition.clone(), &self.rules).map_err(wrong)?;
         let current = self.version(&ledger).await?;
         let version = current.unwrap_or_default() + 1;
-        let mut guard = None;
+        let mut guards = Vec::new();
         if let Some(current) = current {
             let standing = self.definition(&ledger, current).await?;
             if standing == *definition {
@@ -83,7 +108,15 @@ impl Definitions {
                     return Err(refusal);
                 }
                 // While there is no batch; and the first job, too, goes by this version or a later one.
-                guard = Some(head.change(&self.book, &ledger, &[(Field::Definition, version)], &[Field::Next]));
+                guards.push(head.change(
+                    &self.book,
+                    &ledger,
+                    &[(head::Field::Definition, version)],
+                    &[head::Field::Next],
+                ));
+            }
+            if !sources_may_move {
+                guards.extend(self.keeps_sources(&ledger, &standing, definition).await?);
             }
         }
         let text = serde_json::to_string(definition).map_err(|source| malformed(&ledger, &source))?;
@@ -101,7 +134,7 @@ impl Definitions {
                 condition: current.map_or(Condition::Absent, |old| Condition::Equals(VERSION.to_owned(), json!(old))),
             },
         ];
-        writes.extend(guard);
+        writes.extend(guards);
         match self.tables.transact(writes).await? {
             Transaction::Written => Ok(PutDefinition::New(version)),
             // Somebody else's, or this very one, if the answer to a first try was lost.
@@ -112,6 +145,34 @@ impl Definitions {
                 _ => Err(LedgerError::DefinitionContended(ledger)),
             },
         }
+    }
+
+    /// Refuses a definition that moves or leaves out a source that has batches. The others are to have none still when it
+    /// is written.
+    async fn keeps_sources(
+        &self,
+        ledger: &LedgerId,
+        standing: &Definition,
+        new: &Definition,
+    ) -> Result<Vec<Write>, LedgerError> {
+        let mut guards = Vec::new();
+        for (source, opens_at) in &standing.sources {
+            let opens_then = new.sources.get(source);
+            if opens_then == Some(opens_at) {
+                continue;
+            }
+            let (claimed, covered) =
+                (self.book.source(ledger, source).await?, self.book.coverage(ledger, source).await?);
+            if (claimed.version, covered.version) != (0, 0) {
+                let change = match opens_then {
+                    Some(then) => format!("begin at {then} in place of {opens_at}"),
+                    None => "be none of its sources any more".to_owned(),
+                };
+                return Err(LedgerError::SourceInUse { ledger: ledger.clone(), source_name: source.clone(), change });
+            }
+            guards.push(self.book.absent(ledger, &source_row(source)));
+        }
+        Ok(guards)
     }
 
     /// Whether a new definition leaves the meaning of all that artifacts hold as it is; else, why not.
@@ -214,6 +275,15 @@ fn unchanged(ledger: &LedgerId, standing: &Definition, new: &Definition) -> Resu
 /// What would mean something else than before under its old name: artifacts would go on from values that were made
 /// otherwise.
 fn other_meaning(standing: &Definition, new: &Definition) -> Option<String> {
+    let types = || {
+        let both = made_of(standing).intersection(&made_of(new)).copied().collect::<Vec<_>>();
+        both.into_iter().find_map(|name| {
+            let (old, column) = (column(standing, name)?, column(new, name)?);
+            let numbers = [&old.kind, &column.kind].map(is_number);
+            let same = old.kind == column.kind || numbers == [true, true];
+            (!same).then(|| format!("column {name:?} had another type ({})", old.kind.as_str()))
+        })
+    };
     let measures = standing.measures.iter().find_map(|(name, old)| {
         let measure = new.measures.get(name)?;
         let amounts =
@@ -232,7 +302,25 @@ fn other_meaning(standing: &Definition, new: &Definition) -> Option<String> {
             standing.attributes.iter().filter_map(|(name, old)| Some((name, old, new.attributes.get(name)?)));
         both.find(|(_, old, column)| old != column).map(|(name, ..)| format!("attribute {name:?} had another column"))
     };
-    measures.or_else(attributes)
+    measures.or_else(attributes).or_else(types)
+}
+
+/// The columns that artifacts are made of, but for those that only event lines show.
+fn made_of(definition: &Definition) -> BTreeSet<&str> {
+    let Definition { artifact_key, event_id, event_time, amounts, measures, attributes, .. } = definition;
+    let amounts = amounts.iter().flat_map(|amount| [Some(&amount.column), amount.currency_column.as_ref()]).flatten();
+    let measures = measures.values().flat_map(|measure| measure.column.iter().chain(measure.filter.keys()));
+    let columns = artifact_key.iter().chain([event_id, event_time]).chain(amounts).chain(measures);
+    columns.chain(attributes.values()).map(String::as_str).collect()
+}
+
+fn column<'d>(definition: &'d Definition, name: &str) -> Option<&'d Field> {
+    definition.events.fields.iter().find(|field| field.name == name)
+}
+
+/// Whole numbers are numbers too: what is known of the one goes on with the other.
+fn is_number(of: &FieldType) -> bool {
+    matches!(of, FieldType::Number | FieldType::Integer)
 }
 
 /// A name that is not in the standing definition and was in one before it: artifacts that no event has reached since

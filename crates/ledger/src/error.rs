@@ -65,6 +65,16 @@ pub enum LedgerError {
         /// Which name, and what it was.
         what: String,
     },
+    /// A source whose batches or signatures the watermark goes by, moved or left out.
+    #[error("source {source_name:?} of ledger {ledger} has batches or signatures, and would {change}")]
+    SourceInUse {
+        /// The ledger.
+        ledger: LedgerId,
+        /// The source.
+        source_name: String,
+        /// What would become of it.
+        change: String,
+    },
     /// Somebody else has put a definition meanwhile.
     #[error("the definition of ledger {0} was changed by somebody else meanwhile: try again")]
     DefinitionContended(LedgerId),
@@ -120,7 +130,8 @@ pub enum LedgerError {
     /// A partition that the memory has no room for.
     #[error(
         "partition {partition} of job {job} takes {bytes} bytes of memory, and there is room for {bytes_max}: raise \
-         partitionBits of the ledger definition, now {bits}, or the function's memory"
+         partitionBits of the ledger definition, now {bits}, then `tieout batch redrive --afresh`; or give the function \
+         more memory, then `tieout batch redrive`"
     )]
     PartitionTooLong {
         /// The partition.
@@ -177,6 +188,7 @@ impl Classified for LedgerError {
             | Self::Definition { .. }
             | Self::DefinitionFixed { .. }
             | Self::NameTaken { .. }
+            | Self::SourceInUse { .. }
             | Self::DefinitionContended(_)
             | Self::Event { .. }
             | Self::PartitionTooLong { .. }

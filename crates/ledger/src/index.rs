@@ -86,7 +86,7 @@ impl IndexCoordinator {
         self.workplace.write(&at, &tasks).await?;
         let count = tasks.len() as u64;
         info!(ledger = %run.ledger, job = %run.job, workers = count, "index planned");
-        Ok(IndexPlan { bucket: at.bucket, tasks: at.key, count, complete: tasks.is_empty() })
+        Ok(IndexPlan { bucket: at.bucket, tasks: at.key, count })
     }
 
     /// The part-files that have puts which are not confirmed, and how many.

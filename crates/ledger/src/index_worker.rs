@@ -340,7 +340,8 @@ impl IndexWorker {
 
     /// Writes down how far it is.
     async fn keep_cursor(&self, shift: &Shift<'_>, part: &Part<'_>) -> Result<(), StorageError> {
-        cursors::advance(&self.workplace.book, shift.run, part.place, part.confirmed as u64).await
+        let Workplace { book, turns, .. } = &self.workplace;
+        cursors::advance(book, shift.run, part.place, part.confirmed as u64, turns.clock.now()).await
     }
 }
 

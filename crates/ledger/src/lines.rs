@@ -68,7 +68,7 @@ struct NewLine<'a> {
 
 /// What lines are ordered by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Order<'a> {
+pub(crate) struct Order<'a> {
     time: Timestamp,
     id: Cow<'a, str>,
     origin: Origin,
@@ -199,9 +199,19 @@ impl<'a> NewLines<'a> {
     }
 }
 
+/// Where a line stands among others.
+pub(crate) fn place(line: &str) -> Result<Order<'static>, Corrupt> {
+    let Order { time, id, origin } = order_of(line)?;
+    Ok(Order { time, id: Cow::Owned(id.into_owned()), origin })
+}
+
 fn order(line: &RawValue) -> Result<Order<'_>, Corrupt> {
-    let placed: Placed<'_> = serde_json::from_str(line.get())
-        .map_err(|_| Corrupt::new("artifact", "one of its event lines cannot be read"))?;
+    order_of(line.get())
+}
+
+fn order_of(line: &str) -> Result<Order<'_>, Corrupt> {
+    let placed: Placed<'_> =
+        serde_json::from_str(line).map_err(|_| Corrupt::new("artifact", "one of its event lines cannot be read"))?;
     let origin = Origin { batch: placed.batch, object: placed.object, row: placed.row };
     Ok(Order { time: placed.event_time, id: placed.event_id, origin })
 }

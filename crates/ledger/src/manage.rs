@@ -97,37 +97,36 @@ impl Manager {
         }
     }
 
-    /// Looks at every ledger of every tenant. One that fails does not keep the others waiting; the whole fails at its
-    /// end, so that the alarm is raised.
+    /// Looks at every ledger of every tenant. One that fails does not keep the others waiting, and hides the figures of
+    /// none; an alarm on how many have failed is raised.
     async fn tick(&self) -> Result<Managed, LedgerError> {
         let ledgers = self.definitions.list(None).await?;
         let count = ledgers.len();
         // Owned, so that this can be sent between threads.
         let mut looks = stream::iter(ledgers)
-            .map(|ledger| async move {
-                let looked = self.look(&ledger).await;
-                (ledger, looked)
-            })
+            .map(|ledger| async move { (self.look(&ledger).await, self.count(&ledger).await, ledger) })
             .buffer_unordered(LEDGERS_AT_ONCE);
-        let (mut parked, mut live, mut failure) = (0, 0, None);
-        while let Some((ledger, looked)) = looks.next().await {
-            match looked {
-                Ok(jobs) => (parked, live) = (parked + jobs.0, live + jobs.1),
-                Err(error) => {
-                    warn!(%ledger, error = chain(&error), "ledger not moved on");
-                    failure.get_or_insert(error);
-                }
+        let (mut parked, mut live, mut failed) = (0, 0, 0);
+        while let Some((looked, counted, ledger)) = looks.next().await {
+            let jobs = counted.as_ref().copied().unwrap_or_default();
+            (parked, live) = (parked + jobs.0, live + jobs.1);
+            if let Err(error) = looked.and(counted.map(drop)) {
+                failed += 1;
+                warn!(%ledger, error = chain(&error), "ledger not moved on");
             }
         }
         drop(looks);
-        info!(ledgers = count, jobs_parked = parked, jobs_live = live, "ledgers looked at");
-        failure.map_or(Ok(Managed { jobs_parked: Some(parked), jobs_live: Some(live) }), Err)
+        info!(ledgers = count, jobs_parked = parked, jobs_live = live, ledgers_failed = failed, "ledgers looked at");
+        Ok(Managed { jobs_parked: Some(parked), jobs_live: Some(live), ledgers_failed: Some(failed) })
     }
 
-    /// Moves a ledger on. How many of its jobs are parked, and live.
-    async fn look(&self, ledger: &LedgerId) -> Result<(u64, u64), LedgerError> {
+    async fn look(&self, ledger: &LedgerId) -> Result<(), LedgerError> {
         let terms = self.definitions.terms(ledger).await?;
-        self.manager.move_on(&terms, &self.definitions).await?;
+        self.manager.move_on(&terms, &self.definitions).await
+    }
+
+    /// How many of a ledger's jobs are parked, and live.
+    async fn count(&self, ledger: &LedgerId) -> Result<(u64, u64), LedgerError> {
         let jobs = self.manager.book().view(ledger).await?.jobs;
         let parked = jobs.iter().filter(|job| matches!(job.status, JobStatus::Parked(_))).count();
         let live = jobs.iter().filter(|job| job.is_live()).count();

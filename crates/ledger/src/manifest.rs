@@ -108,6 +108,9 @@ pub struct BatchObject {
     pub key: String,
     /// How many records it holds.
     pub records: u64,
+    /// SHA-256 of its bytes as they are uploaded, in 64 hexadecimal digits: what the ledger reads must be just these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 /// Why a manifest cannot be taken.
@@ -131,6 +134,14 @@ pub enum ManifestError {
     /// An object is named twice.
     #[error("the object {0:?} is named twice: its events would count twice")]
     Twice(String),
+    /// A hash that is none.
+    #[error("the SHA-256 of object {key:?} is {sha256:?}: expected 64 of the digits 0 to 9 and a to f")]
+    Sha256 {
+        /// The object, as the manifest names it.
+        key: String,
+        /// What stands there.
+        sha256: String,
+    },
     /// A correction or replacement without a usable text.
     #[error("{0} must say {1}")]
     Empty(&'static str, &'static str),
@@ -192,6 +203,9 @@ impl BatchManifest {
             if !seen.insert(key) {
                 return Err(ManifestError::Twice(object.key.clone()));
             }
+            if let Some(sha256) = object.sha256.clone().filter(|sha256| !is_hash(sha256)) {
+                return Err(ManifestError::Sha256 { key: object.key.clone(), sha256 });
+            }
         }
         Ok(())
     }
@@ -220,8 +234,30 @@ impl BatchManifest {
     pub fn digest(&self) -> String {
         // Serialising these types cannot fail; an empty text would only make the digest differ from every other.
         let json = serde_json::to_vec(self).unwrap_or_default();
-        Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut hash = ContentHash::default();
+        hash.update(&json);
+        hash.finish()
     }
+}
+
+/// SHA-256 of bytes that go by.
+#[derive(Debug, Clone, Default)]
+pub struct ContentHash(Sha256);
+
+impl ContentHash {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all of them, in 64 hexadecimal digits.
+    pub fn finish(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl BatchObject {
@@ -266,6 +302,9 @@ pub struct PinnedObject {
     pub bytes: u64,
     /// How many records it holds, by the sender's count.
     pub records: u64,
+    /// SHA-256 of its bytes, by the sender.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 #[cfg(test)]

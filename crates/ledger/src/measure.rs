@@ -88,7 +88,7 @@ impl State {
         currencies: &mut Currencies,
     ) -> Result<(), AmountError> {
         let cell = |column: usize| cells.get(column).copied().unwrap_or_default();
-        if measure.filter.iter().any(|(column, value)| cell(*column) != value) {
+        if measure.filter.iter().any(|(column, wanted)| !wanted.is(cell(*column))) {
             return Ok(());
         }
         if let Self::Count(count) = self {

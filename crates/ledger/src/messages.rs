@@ -49,7 +49,7 @@ pub struct JobSplit {
     pub bucket: String,
     /// The array's key.
     pub ranges: String,
-    /// How many ranges there are.
+    /// How many ranges there are; where none are, nothing is reduced.
     pub count: u64,
 }
 
@@ -207,6 +207,9 @@ pub struct Managed {
     /// Jobs that are at work or will be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jobs_live: Option<u64>,
+    /// Ledgers that could not be looked at, or moved on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledgers_failed: Option<u64>,
 }
 
 /// What a worker answers when it is done.
@@ -264,7 +267,7 @@ pub struct Partitions {
     pub bucket: String,
     /// The array's key.
     pub partitions: String,
-    /// How many there are.
+    /// How many there are; where none are, no map is begun.
     pub count: u64,
 }
 
@@ -305,10 +308,8 @@ pub struct IndexPlan {
     pub bucket: String,
     /// The array's key.
     pub tasks: String,
-    /// How many there are: so many workers.
+    /// How many there are: so many workers. None are where every put is confirmed.
     pub count: u64,
-    /// Whether every put is confirmed, and nothing is to be done.
-    pub complete: bool,
 }
 
 /// The work of one index worker: part-files, by their places in the manifest of apply.

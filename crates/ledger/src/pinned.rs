@@ -1,9 +1,9 @@
 //! Reading the objects of a batch, exactly as they were pinned.
 
 use bytes::Bytes;
-use futures::{Stream, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt, future::ready, stream};
 use money::{AmountError, Overflow};
-use records::{HeaderError, Packing, StructureError, UnpackError, Unpacker};
+use records::{HeaderError, Packing, UnpackError, Unpacker};
 use storage::{
     ByteRange, Location, Objects, StorageError,
     objects::{self, read_range},
@@ -11,7 +11,8 @@ use storage::{
 
 use crate::{
     Corrupt, EventCompression, LedgerError, ReduceError,
-    manifest::{PinnedBatch, PinnedObject},
+    manifest::{ContentHash, PinnedBatch, PinnedObject},
+    scan::ScanError,
 };
 
 /// The longest packed object, once it is unpacked: it is one range, held in memory.
@@ -24,12 +25,12 @@ pub(crate) enum ObjectFault {
     Gone,
     #[error("it was replaced after the batch was registered")]
     Replaced,
-    #[error("it is packed with {found}, and the ledger definition says {declared}")]
-    Packed { found: &'static str, declared: &'static str },
+    #[error("its SHA-256 is {found}, and the manifest says {said}: another file stands in its place, or a part of it")]
+    Content { found: String, said: String },
     #[error(transparent)]
     Unpack(#[from] UnpackError),
     #[error(transparent)]
-    Structure(#[from] StructureError),
+    Scan(#[from] ScanError),
     #[error(transparent)]
     Header(#[from] HeaderError),
     #[error("it holds {found} records, and the manifest says {said}")]
@@ -98,12 +99,7 @@ impl<'a> Pinned<'a> {
         object: &'a PinnedObject,
         compression: EventCompression,
     ) -> Self {
-        let packing = match compression {
-            EventCompression::None => None,
-            EventCompression::Gzip => Some(Packing::Gzip),
-            EventCompression::Zstd => Some(Packing::Zstd),
-        };
-        Self { objects, at: Location::new(&batch.bucket, &object.key), object, packing }
+        Self { objects, at: Location::new(&batch.bucket, &object.key), object, packing: compression.packing() }
     }
 
     /// Whether it stands as it was pinned. Where the bucket keeps versions, that holds for ever; else it is to be asked
@@ -120,9 +116,22 @@ impl<'a> Pinned<'a> {
         if self.object.version.is_some() { Ok(()) } else { self.check().await }
     }
 
-    /// All of its bytes as they stand, in blocks that are read in parallel.
+    /// All of its bytes as they stand, in blocks that are read in parallel. Behind the last one it is known whether they
+    /// are what the manifest says.
     pub(crate) fn blocks(&self) -> impl Stream<Item = Result<Bytes, ObjectError>> {
-        objects::blocks(self.objects, &self.at, self.version(), self.object.bytes).map_err(ObjectError::reading)
+        let blocks = objects::blocks(self.objects, &self.at, self.version(), self.object.bytes);
+        let blocks = blocks.map_err(ObjectError::reading).map_ok(Some);
+        let mut said = self.object.sha256.as_ref().map(|said| (said, ContentHash::default()));
+        blocks.chain(stream::iter([Ok(None)])).try_filter_map(move |block| {
+            if let (Some(block), Some((_, hash))) = (&block, &mut said) {
+                hash.update(block);
+            }
+            let end = said.take_if(|_| block.is_none()).map(|(said, hash)| (hash.finish(), said));
+            ready(match end {
+                Some((found, said)) if found != *said => Err(ObjectFault::Content { found, said: said.clone() }.into()),
+                _ => Ok(block),
+            })
+        })
     }
 
     /// The bytes of a range of the unpacked object, which stood as it was pinned before and behind the read.
@@ -161,15 +170,6 @@ impl<'a> Pinned<'a> {
     }
 }
 
-/// Refuses a packed object where none is expected: as text, it would only be one very strange header.
-pub(crate) fn expect_plain(first: &[u8]) -> Result<(), ObjectFault> {
-    const MAGIC: [(&[u8], &str); 2] = [(b"\x1F\x8B", "gzip"), (b"\x28\xB5\x2F\xFD", "zstd")];
-    match MAGIC.iter().find(|(magic, _)| first.starts_with(magic)) {
-        Some((_, found)) => Err(ObjectFault::Packed { found, declared: "none" }),
-        None => Ok(()),
-    }
-}
-
 /// A part of bytes that are all there.
 pub(crate) fn slice(whole: &Bytes, range: ByteRange) -> Option<Bytes> {
     let (start, end) = (usize::try_from(range.start).ok()?, usize::try_from(range.end).ok()?);
@@ -186,6 +186,7 @@ pub(crate) fn outside(at: &Location, range: ByteRange) -> ObjectError {
 #[cfg(test)]
 mod tests {
     use error_class::{Classified, ErrorClass};
+    use records::StructureError;
 
     use super::*;
     use crate::BatchSequence;

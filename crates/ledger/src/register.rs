@@ -2,32 +2,25 @@
 
 use std::sync::Arc;
 
-use error_class::{Classified, ErrorClass};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use storage::{
-    Clock, Location, Objects, StorageError, Tables,
-    documents::{self, DocumentError},
-    objects::read_all,
-    tables::Write,
-};
+use storage::{Clock, Location, Objects, StorageError, Tables, documents, objects::read_all, tables::Write};
 use tracing::{info, warn};
 
 use crate::{
-    BatchSequence, Interval,
+    BatchSequence,
     book::{
         BatchRecord, BatchStatus, Book, INTERVALS_MAX, NumberedBatch, SourceRecord, batch_row, number_row, source_row,
     },
     head::{Field, Head},
     layout::pinned_key,
-    manifest::{
-        BATCH_BYTES_MAX, BatchManifest, LedgerId, MANIFEST_BYTES_MAX, ManifestError, ManifestKey, PinnedBatch,
-        PinnedObject,
-    },
+    manifest::{BATCH_BYTES_MAX, BatchManifest, MANIFEST_BYTES_MAX, ManifestKey, PinnedBatch, PinnedObject},
     policy::Terms,
     turns::TRIES,
 };
+
+pub use crate::register_error::RegisterError;
 
 /// How many objects of a batch are looked at side by side.
 const LOOKS: usize = 16;
@@ -48,127 +41,6 @@ pub enum Registered {
         /// Why.
         reason: String,
     },
-}
-
-/// Why a batch cannot be registered.
-#[derive(Debug, thiserror::Error)]
-pub enum RegisterError {
-    /// A store failed.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The key is none of a manifest.
-    #[error("{0:?} is not <tenant>/batches/<ledger>/<batch>/manifest.json")]
-    Key(String),
-    /// The manifest is wrong.
-    #[error("the manifest of batch {batch} cannot be taken")]
-    Manifest {
-        /// The batch.
-        batch: String,
-        /// Why.
-        #[source]
-        source: ManifestError,
-    },
-    /// The manifest names an object that is not there.
-    #[error("batch {batch} names {object}, which does not exist: upload the manifest after its objects")]
-    NoObject {
-        /// The batch.
-        batch: String,
-        /// The object's address.
-        object: String,
-    },
-    /// More than the steps of one job can read.
-    #[error(
-        "the objects of batch {batch} have {bytes} bytes: a batch has at most {BATCH_BYTES_MAX}; send it as several"
-    )]
-    TooLarge {
-        /// The batch.
-        batch: String,
-        /// The bytes of its objects.
-        bytes: u64,
-    },
-    /// Another manifest was registered under this name.
-    #[error("batch {batch} was registered with another manifest: a corrected batch has a name of its own")]
-    OtherManifest {
-        /// The batch.
-        batch: String,
-    },
-    /// The ledger has no such source.
-    #[error("ledger {ledger} has no source {source_name:?}")]
-    UnknownSource {
-        /// The ledger.
-        ledger: LedgerId,
-        /// The source.
-        source_name: String,
-    },
-    /// The batch begins before its source does.
-    #[error("batch {batch} begins at {from}, before its source is expected to, at {opens_at}")]
-    TooEarly {
-        /// The batch.
-        batch: String,
-        /// Its beginning.
-        from: Timestamp,
-        /// The source's beginning.
-        opens_at: Timestamp,
-    },
-    /// The interval, or a part of it, is closed already.
-    #[error(
-        "batch {batch} covers {interval}, of which source {source_name:?} has closed a part already: late events come in \
-         a batch that says why in `correction`, and one that `replaces` a refused or skipped batch names it"
-    )]
-    Overlap {
-        /// The batch.
-        batch: String,
-        /// Its interval.
-        interval: Interval,
-        /// The source.
-        source_name: String,
-    },
-    /// A correction of what is not closed.
-    #[error("batch {batch} corrects {interval}, of which source {source_name:?} has not closed a part: close it first")]
-    NothingToCorrect {
-        /// The batch.
-        batch: String,
-        /// Its interval.
-        interval: Interval,
-        /// The source.
-        source_name: String,
-    },
-    /// The batch cannot stand in the place of the one that it names.
-    #[error("batch {batch} cannot replace {replaces}: {reason}")]
-    Replacement {
-        /// The batch.
-        batch: String,
-        /// The one that it names.
-        replaces: String,
-        /// Why.
-        reason: &'static str,
-    },
-    /// The source's batches leave too many gaps.
-    #[error("the batches of source {source_name:?} leave {INTERVALS_MAX} gaps: close some before opening more")]
-    Gaps {
-        /// The source.
-        source_name: String,
-    },
-    /// Others were first, every time.
-    #[error("too many batches of ledger {ledger} are registered at once")]
-    Contended {
-        /// The ledger.
-        ledger: LedgerId,
-    },
-    /// The pinned manifest cannot be written.
-    #[error(transparent)]
-    Document(#[from] DocumentError),
-}
-
-impl Classified for RegisterError {
-    fn class(&self) -> ErrorClass {
-        match self {
-            Self::Storage(error) => error.class(),
-            Self::Contended { .. } => ErrorClass::Throttled,
-            Self::Document(error) => error.class(),
-            _ => ErrorClass::InvalidInput,
-        }
-    }
 }
 
 /// Gives batches their numbers.
@@ -230,7 +102,7 @@ impl Registrar {
         }
         // What is known is not pinned again; this is looked at anew when the number is given.
         if let Some(known) = self.book.batch(&key.ledger, &key.batch).await? {
-            return entrant.repeated(known);
+            return self.repeated(&entrant, known).await;
         }
         (entrant.pinned, entrant.bytes) = self.pin(&at.bucket, &entrant).await?;
         self.number(&entrant).await
@@ -240,8 +112,11 @@ impl Registrar {
     /// counts is what the batch's number comes to name. That key, and the bytes of all objects.
     async fn pin(&self, bucket: &str, entrant: &Entrant<'_>) -> Result<(String, u64), RegisterError> {
         let Entrant { at, manifest, digest, .. } = entrant;
-        let looks = manifest.objects.iter().filter_map(|object| Some((object.whole_key(at)?, object.records)));
-        let looks = looks.map(|(key, records)| async move {
+        let looks = manifest
+            .objects
+            .iter()
+            .filter_map(|object| Some((object.whole_key(at)?, object.records, object.sha256.clone())));
+        let looks = looks.map(|(key, records, sha256)| async move {
             let location = Location::new(bucket, key);
             match self.objects.head(&location, None).await {
                 Ok(info) => Ok(PinnedObject {
@@ -250,6 +125,7 @@ impl Registrar {
                     etag: info.etag,
                     bytes: info.bytes,
                     records,
+                    sha256,
                 }),
                 Err(StorageError::NotFound { what }) => {
                     Err(RegisterError::NoObject { batch: at.batch.clone(), object: what })
@@ -271,6 +147,37 @@ impl Registrar {
         Ok((key, bytes))
     }
 
+    /// What a batch that is known already is answered, unless its objects are others by now: its number would tell the
+    /// sender that they are in the ledger.
+    async fn repeated(&self, entrant: &Entrant<'_>, known: BatchRecord) -> Result<Registered, RegisterError> {
+        let registered = entrant.repeated(known)?;
+        let Registered::Numbered { number, .. } = registered else { return Ok(registered) };
+        let Entrant { at, .. } = entrant;
+        let numbered = self.book.numbered(&at.ledger, number, number).await?.pop();
+        let pinned = numbered.map(|numbered| Location::new(&self.data_bucket, numbered.pinned));
+        let Some(pinned) = pinned else { return Ok(registered) };
+        let pinned: Option<PinnedBatch> = documents::read(&*self.objects, &pinned).await?;
+        let Some(PinnedBatch { bucket, objects, .. }) = pinned else { return Ok(registered) };
+        // Where the manifest says what the content is, another content makes another manifest.
+        let looks = objects.iter().filter(|object| object.sha256.is_none()).map(|object| {
+            let bucket = &bucket;
+            async move {
+                match self.objects.head(&Location::new(bucket, &object.key), None).await {
+                    Ok(now) if now.etag == object.etag && now.bytes == object.bytes => Ok(()),
+                    // What was taken away since was registered all the same.
+                    Err(StorageError::NotFound { .. }) => Ok(()),
+                    Err(error) => Err(error.into()),
+                    Ok(_) => {
+                        let (batch, bytes) = (at.batch.clone(), object.bytes);
+                        Err(RegisterError::OtherContent { batch, object: object.key.clone(), bytes })
+                    }
+                }
+            }
+        });
+        stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKS).try_collect::<()>().await?;
+        Ok(registered)
+    }
+
     async fn number(&self, entrant: &Entrant<'_>) -> Result<Registered, RegisterError> {
         let Entrant { at, .. } = entrant;
         for _ in 0..TRIES {
@@ -278,7 +185,7 @@ impl Registrar {
             // what was read here, so no registration comes between these checks and the write.
             let head = self.book.head(&at.ledger).await?;
             if let Some(known) = self.book.batch(&at.ledger, &at.batch).await? {
-                return entrant.repeated(known);
+                return self.repeated(entrant, known).await;
             }
             let writes = match self.writes(entrant, &head).await {
                 // What stands in the way may have been registered meanwhile, and may be this very batch.
@@ -342,7 +249,7 @@ impl Registrar {
             return Ok(Registered::Refused { reason });
         }
         match self.book.batch(&at.ledger, &at.batch).await? {
-            Some(known) => entrant.repeated(known),
+            Some(known) => self.repeated(entrant, known).await,
             None => Err(RegisterError::Contended { ledger: at.ledger.clone() }),
         }
     }
@@ -445,11 +352,20 @@ fn bytes_of(batch: &str, objects: &[PinnedObject]) -> Result<u64, RegisterError>
 
 #[cfg(test)]
 mod tests {
+    use error_class::{Classified, ErrorClass};
+
     use super::*;
 
     #[test]
     fn a_batch_that_is_too_large_is_not_taken_and_told_why() {
-        let object = |bytes| PinnedObject { key: String::new(), version: None, etag: String::new(), bytes, records: 0 };
+        let object = |bytes| PinnedObject {
+            key: String::new(),
+            version: None,
+            etag: String::new(),
+            bytes,
+            records: 0,
+            sha256: None,
+        };
         assert_eq!(bytes_of("b1", &[object(BATCH_BYTES_MAX - 1), object(1)]).unwrap(), BATCH_BYTES_MAX);
         for wrong in [[object(BATCH_BYTES_MAX), object(1)], [object(u64::MAX), object(u64::MAX)]] {
             let error = bytes_of("b1", &wrong).unwrap_err();

@@ -5,19 +5,18 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use environment::{ConfigError, parsed};
 use futures::{StreamExt, TryStreamExt, stream};
-use records::{ChunkSize, Header, RecordRange, Split, SplitPlan, Splitter, StructureError};
+use records::{ChunkSize, RecordRange, Split, SplitPlan};
 use storage::{ByteRange, Clock, Location, Objects, Tables};
 use tracing::info;
 
 use crate::{
-    BatchSequence, EventFormat, Interval, Ledger, LedgerError,
+    BatchSequence, Ledger, LedgerError,
     commits::SplitJob,
-    event::EventParser,
-    json_lines::LineSplitter,
     layout::split_key,
     manifest::PinnedBatch,
     messages::{EventChunk, JobSplit, RunInput, SplitRequest},
-    pinned::{ObjectError, ObjectFault, Pinned, expect_plain, outside, slice},
+    pinned::{ObjectError, ObjectFault, Pinned, outside, slice},
+    scan::{self, EventScanner},
     workplace::{Entered, Places, Pulse, Workplace, attempt_place},
 };
 
@@ -113,7 +112,7 @@ impl JobSplitter {
                 let compression = ledger.definition().events.compression;
                 let pinned = Pinned::new(&*self.workplace.objects, batch, object, compression);
                 let plan = split_plan(&pinned, self.config.event_range_bytes, object.bytes);
-                let task = Task { ledger, pinned, interval: batch.manifest.interval, said: object.records, plan };
+                let task = Task { ledger, pinned, said: object.records, plan };
                 scans.push(async move {
                     match task.scan(pulse).await {
                         Ok(scan) => Ok((*number, index, Ok(scan))),
@@ -169,7 +168,6 @@ fn split_plan(pinned: &Pinned<'_>, range_bytes: u64, bytes: u64) -> SplitPlan {
 struct Task<'a> {
     ledger: &'a Ledger,
     pinned: Pinned<'a>,
-    interval: Interval,
     /// How many records it holds, by the manifest.
     said: u64,
     plan: SplitPlan,
@@ -179,7 +177,7 @@ impl Task<'_> {
     async fn scan(&self, pulse: &Pulse<'_>) -> Result<Scan, ObjectError> {
         pulse.beat().await.map_err(ObjectError::Other)?;
         self.pinned.check().await?;
-        let mut scanner = Scanner::new(self.ledger, self.plan);
+        let mut scanner = EventScanner::new(self.ledger, self.plan);
         let unpacked = match self.pinned.packing {
             Some(packing) => {
                 let whole = self.pinned.unpacked(packing).await?;
@@ -200,13 +198,9 @@ impl Task<'_> {
         Ok(Scan { header, ranges: split.ranges })
     }
 
-    async fn scan_blocks(&self, scanner: &mut Scanner, pulse: &Pulse<'_>) -> Result<(), ObjectError> {
+    async fn scan_blocks(&self, scanner: &mut EventScanner, pulse: &Pulse<'_>) -> Result<(), ObjectError> {
         let mut blocks = std::pin::pin!(self.pinned.blocks());
-        let mut is_first = true;
         while let Some(block) = blocks.try_next().await? {
-            if std::mem::take(&mut is_first) {
-                expect_plain(&block)?;
-            }
             scanner.push(&block)?;
             pulse.beat().await.map_err(ObjectError::Other)?;
         }
@@ -221,37 +215,7 @@ impl Task<'_> {
             Some(whole) => slice(whole, range).ok_or_else(|| outside(&self.pinned.at, range))?,
             None => self.pinned.read(range).await?,
         };
-        let header = Header::parse(&bytes, self.ledger.format())?;
-        EventParser::new(self.ledger, &header, self.ledger.format(), self.interval)?;
+        let header = scan::header(self.ledger, &bytes)?;
         Ok(Some(header.names().map(str::to_owned).collect()))
-    }
-}
-
-/// The scanner of the definition's format.
-enum Scanner {
-    Csv(Box<Splitter>),
-    JsonLines(LineSplitter),
-}
-
-impl Scanner {
-    fn new(ledger: &Ledger, plan: SplitPlan) -> Self {
-        match ledger.definition().events.format {
-            EventFormat::Csv => Self::Csv(Box::new(Splitter::new(ledger.format(), plan))),
-            EventFormat::JsonLines => Self::JsonLines(LineSplitter::new(plan)),
-        }
-    }
-
-    fn push(&mut self, block: &[u8]) -> Result<(), StructureError> {
-        match self {
-            Self::Csv(splitter) => splitter.push(block),
-            Self::JsonLines(splitter) => splitter.push(block),
-        }
-    }
-
-    fn finish(self) -> Result<Split, StructureError> {
-        match self {
-            Self::Csv(splitter) => splitter.finish(),
-            Self::JsonLines(splitter) => splitter.finish(),
-        }
     }
 }

@@ -1,15 +1,12 @@
 //! The record of every step of every job: the operator's truth.
 //!
 //! The steps that take turns, and the stateless half as a whole, are written in the transactions that they stand for,
-//! so the record cannot say anything else than the ledger does. What workers do inside a step they write by themselves
-//! ([`Steps::begin`], [`Steps::end`], [`Steps::fail`]): nothing is decided by those rows.
-
-use std::sync::Arc;
+//! so the record cannot say anything else than the ledger does.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use storage::{Clock, Condition, StorageError, tables::Write};
+use storage::{Condition, StorageError, tables::Write};
 
 use crate::{
     JobNumber,
@@ -40,7 +37,7 @@ pub struct StepRecord {
     pub job: JobNumber,
     /// The attempt.
     pub attempt: u32,
-    /// `stateless`, `prefetch`, `apply`, `index`, or what a worker inside calls its own.
+    /// `stateless`, `prefetch`, `apply` or `index`.
     pub step: String,
     /// How far it is.
     pub status: StepStatus,
@@ -126,38 +123,17 @@ impl<'a> StepKey<'a> {
 #[derive(Clone)]
 pub struct Steps {
     book: Book,
-    clock: Arc<dyn Clock>,
 }
 
 impl Steps {
     /// The steps kept in `book`.
-    pub fn new(book: Book, clock: Arc<dyn Clock>) -> Self {
-        Self { book, clock }
-    }
-
-    /// A worker has begun a step of its own inside one that takes a turn.
-    pub async fn begin(&self, step: StepKey<'_>) -> Result<(), StorageError> {
-        self.write(step.begun(&self.book, self.clock.now(), None)).await
-    }
-
-    /// It is done.
-    pub async fn end(&self, step: StepKey<'_>, figures: &Figures) -> Result<(), StorageError> {
-        self.write(step.done(&self.book, self.clock.now(), figures, None)).await
-    }
-
-    /// It failed.
-    pub async fn fail(&self, step: StepKey<'_>, failure: &Failure) -> Result<(), StorageError> {
-        self.write(step.failed(&self.book, self.clock.now(), failure)).await
+    pub fn new(book: Book) -> Self {
+        Self { book }
     }
 
     /// All attempts at all steps of a job, by attempt and then by name.
     pub async fn of_job(&self, ledger: &LedgerId, job: JobNumber) -> Result<Vec<StepRecord>, StorageError> {
         self.book.all(ledger, &prefix(job)).await
-    }
-
-    async fn write(&self, write: Write) -> Result<(), StorageError> {
-        // The condition is Always, so it was written.
-        self.book.write(vec![write]).await.map(|_| ())
     }
 }
 

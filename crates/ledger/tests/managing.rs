@@ -7,7 +7,7 @@ use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
 use futures::FutureExt;
 use ledger::{
-    BatchSequence, Definition, JobNumber, LedgerError, Rules,
+    BatchSequence, Definition, Interval, JobNumber, LedgerError, Rules,
     backlog::{BacklogManager, Config},
     book::{BatchStatus, Book, FaultRecord},
     definitions::Definitions,
@@ -20,10 +20,11 @@ use ledger::{
     registrar::{self, BatchRegistrar},
     stage::{Stage, Turn},
     turns::StageResult,
+    watermark::Exception,
 };
 use serde_json::{Value, json};
 use storage::{
-    Location, Objects, StorageError, Tables,
+    Clock, Location, Objects, StorageError, Tables,
     memory::{Fault, Faulty, ManualClock, MemoryObjects, MemoryTables, MemoryWorkflows, Operation},
     objects::PutOptions,
 };
@@ -252,6 +253,51 @@ async fn what_the_sender_got_wrong_is_told_until_it_is_right() {
     assert_eq!((world.numbers().await.len(), world.fault("b2").await), (2, None));
 }
 
+/// A manifest that says the same again, over objects that do not: their sender would take them for read.
+#[tokio::test]
+async fn the_same_manifest_over_other_content_is_told_and_the_batch_stays() {
+    let world = World::new().await;
+    world.send("b1", manifest("shop", 1)).await;
+    world.clock.advance(std::time::Duration::from_secs(60));
+    world.send("b1", manifest("shop", 1)).await;
+    assert_eq!(world.fault("b1").await, None, "the same content");
+    let pinned = world.book().batch(&ledger(), "b1").await.unwrap();
+    let at = Location::new("input", "acme/batches/orders/b1/events.csv");
+    let upload = async |body: &'static str| {
+        world.clock.advance(std::time::Duration::from_secs(60));
+        let event = world.upload("orders", "b1", manifest("shop", 1)).await;
+        world.objects.put(&at, Bytes::from(body), PutOptions::default()).await.unwrap();
+        world.deliver(&event).await.unwrap();
+    };
+    upload("id\n2\n").await;
+    let reason = world.fault("b1").await.unwrap().reason;
+    assert!(
+        reason.starts_with("batch b1 was registered with other content: acme/batches/orders/b1/events.csv"),
+        "{reason}"
+    );
+    assert_eq!((world.numbers().await.len(), world.book().batch(&ledger(), "b1").await.unwrap()), (1, pinned));
+    world.clock.advance(std::time::Duration::from_secs(60));
+    world.send("b1", manifest("shop", 1)).await;
+    assert_eq!(world.fault("b1").await, None, "as it was");
+    upload("longer than that\n").await;
+    assert!(world.fault("b1").await.is_some());
+    // What is gone was registered all the same.
+    world.clock.advance(std::time::Duration::from_secs(60));
+    let event = world.upload("orders", "b1", manifest("shop", 1)).await;
+    world.objects.delete(&at, None).await.unwrap();
+    world.deliver(&event).await.unwrap();
+    assert_eq!(world.fault("b1").await, None);
+    // Where the manifest says what the content is, other content makes another manifest.
+    let mut said = manifest("shop", 2);
+    said["objects"][0]["sha256"] = "0".repeat(64).into();
+    world.send("b2", &said).await;
+    said["objects"][0]["sha256"] = "1".repeat(64).into();
+    world.clock.advance(std::time::Duration::from_secs(60));
+    world.send("b2", &said).await;
+    let reason = world.fault("b2").await.unwrap().reason;
+    assert!(reason.contains("was registered with another manifest"), "{reason}");
+}
+
 #[tokio::test]
 async fn an_unknown_ledger_is_told_and_taken_once_it_is_known() {
     let world = World::on(Arc::new(MemoryTables::default()));
@@ -364,7 +410,8 @@ async fn an_execution_that_ended_in_silence_fails_its_attempt_once() {
     assert_eq!(world.tell(foreign).await.unwrap_err().class(), ErrorClass::InvalidInput);
 }
 
-/// A ledger whose book cannot be read does not keep another from being moved on.
+/// A ledger whose book cannot be read, and one whose executions cannot be started, neither keep another from being moved
+/// on nor hide that a job of it is parked.
 #[tokio::test]
 async fn a_failing_ledger_does_not_hold_up_the_others() {
     let tables = Arc::new(MemoryTables::default());
@@ -373,14 +420,28 @@ async fn a_failing_ledger_does_not_hold_up_the_others() {
         whole.put(name).await;
     }
     whole.send("b1", manifest("shop", 1)).await;
+    let failure = json!({ "Error": "Bug", "Cause": "{\"errorMessage\":\"poison\"}" });
+    whole.tell(json!({ "action": "finished", "run": whole.run(), "failure": failure })).await.unwrap();
+    whole.put_batch_only("b2", 2).await;
     let faulty = Faulty::new(tables, |call: &Operation| {
         let error = StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
         (call.name == "get" && call.what.contains("acme#broken")).then_some(Fault::Refused(error))
     });
     let world = World::on(Arc::new(faulty));
-    let error = world.tell(json!({ "action": "tick" })).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::Unavailable);
+    let figures = |parked, live, failed| Managed {
+        jobs_parked: Some(parked),
+        jobs_live: Some(live),
+        ledgers_failed: Some(failed),
+    };
+    assert_eq!(world.tell(json!({ "action": "tick" })).await.unwrap(), figures(1, 1, 1));
     assert_eq!(world.workflows.executions().len(), 1, "orders was moved on");
+    let refusing = Faulty::new(world.workflows.clone(), |call: &Operation| {
+        let error = StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
+        Some(Fault::Refused(error))
+    });
+    let manager = Manager::new(whole.tables.clone(), Arc::new(refusing), whole.clock.clone(), config());
+    let ticked = manager.handle(serde_json::from_value(json!({ "action": "tick" })).unwrap()).await.unwrap();
+    assert_eq!(ticked, figures(1, 1, 1), "of the ledger that cannot be moved on, too");
 }
 
 #[tokio::test]
@@ -526,18 +587,94 @@ async fn what_a_name_means_stays_once_there_are_batches() {
         (json!({ "/measures/events/where": { "kind": "invoice" } }), "measure \"events\" had another filter"),
         (json!({ "/amounts/0/currency": "USD" }), "measure \"paid\" had another currency: take a new name"),
         (json!({ "/attributes/kind": "currency" }), "attribute \"kind\" had another column: take a new name"),
+        (json!({ "/events/fields/3/type": "number" }), "column \"kind\" had another type (string): take a new name"),
+        (json!({ "/events/fields/2/type": "date" }), "column \"time\" had another type (datetime)"),
     ] {
         let error = put(change).await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::InvalidInput);
         assert!(error.to_string().contains(said), "{error}");
     }
+    // Whole numbers are numbers, and nothing is made of the column `gross` but a sum for control.
+    put(json!({ "/events/fields/4/type": "integer" })).await.unwrap();
+    put(json!({})).await.unwrap();
+    put(json!({ "/amounts": [{ "column": "net", "currency": "EUR" }], "/events/fields/5/type": "string" }))
+        .await
+        .unwrap();
+    put(json!({})).await.unwrap();
     // What no measure is made of may change, and names may be left out; they are not used again, though.
     put(json!({ "/amounts/1/currency": "USD", "/measures/events": null, "/attributes/kind": null })).await.unwrap();
     put(json!({ "/measures/events": null, "/attributes": {}, "/measures/all": { "measure": "count" } })).await.unwrap();
     let error = put(json!({ "/attributes": {} })).await.unwrap_err();
-    assert!(error.to_string().contains("measure \"events\" was left out after version 3: take a new name"), "{error}");
+    assert!(error.to_string().contains("measure \"events\" was left out after version 7: take a new name"), "{error}");
     let error = put(json!({ "/measures/events": null })).await.unwrap_err();
-    assert!(error.to_string().contains("attribute \"kind\" was left out after version 3"), "{error}");
+    assert!(error.to_string().contains("attribute \"kind\" was left out after version 7"), "{error}");
+}
+
+/// The watermark goes by the sources: one that has batches stays as it is, unless that is asked for.
+#[tokio::test]
+async fn sources_with_batches_are_moved_or_left_out_only_when_asked() {
+    let world = World::new().await;
+    let definitions = Definitions::new(world.tables.clone(), "ledgers", Rules::default());
+    let of = |sources: Value| {
+        let mut document = json!(definition("orders"));
+        document["sources"] = sources;
+        Definition::from_json(&document.to_string()).unwrap()
+    };
+    let (old, new) = ("1970-01-01T00:00:00Z", "2026-01-02T00:00:00Z");
+    definitions.put("acme", &of(json!({ "shop": old, "bank": old, "till": old }))).await.unwrap();
+    definitions.put("acme", &of(json!({ "shop": "2026-01-01T00:00:00Z", "bank": new }))).await.unwrap();
+    world.send("b1", manifest("shop", 1)).await;
+    definitions.put("acme", &of(json!({ "shop": "2026-01-01T00:00:00Z", "bank": old }))).await.unwrap();
+    let watermark = async || {
+        let terms = definitions.terms(&ledger()).await.unwrap();
+        world.backlog().completeness(&terms).await.unwrap().watermark.unwrap().to_string()
+    };
+    let signed = Exception {
+        interval: Interval::new(old.parse().unwrap(), new.parse().unwrap()).unwrap(),
+        signed_by: "ada".to_owned(),
+        reason: "it was closed".to_owned(),
+        signed_at: world.clock.now(),
+    };
+    world.backlog().sign(&definitions.terms(&ledger()).await.unwrap(), "bank", &signed).await.unwrap();
+    assert_eq!(watermark().await, "2026-01-01T00:00:00Z");
+    for (sources, says) in [
+        (
+            json!({ "shop": old, "bank": old }),
+            format!("\"shop\" of ledger acme/orders has batches or signatures, and would begin at {old}"),
+        ),
+        (json!({ "bank": old }), "would be none of its sources any more".to_owned()),
+        (json!({ "shop": "2026-01-01T00:00:00Z" }), "\"bank\" of ledger".to_owned()),
+    ] {
+        let error = definitions.put("acme", &of(sources)).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::InvalidInput);
+        assert!(error.to_string().contains(&says), "{error}");
+        assert_eq!(watermark().await, "2026-01-01T00:00:00Z");
+    }
+    definitions.put_moving_sources("acme", &of(json!({ "bank": old }))).await.unwrap();
+    assert_eq!(watermark().await, new);
+}
+
+/// The source's first batch comes between the look whether it has one and the write.
+#[tokio::test]
+async fn a_source_is_not_left_out_while_its_first_batch_comes() {
+    let tables = Arc::new(MemoryTables::default());
+    let first = Arc::new(World::on(tables.clone()));
+    first.put("orders").await;
+    let (racing, once) = (first.clone(), std::sync::Once::new());
+    let faulty = Faulty::new(tables, move |call: &Operation| {
+        if call.name == "transact" {
+            once.call_once(|| {
+                racing.send("b1", manifest("shop", 1)).now_or_never().unwrap();
+            });
+        }
+        None
+    });
+    let definitions = Definitions::new(Arc::new(faulty), "ledgers", Rules::default());
+    let mut other = json!(definition("orders"));
+    other["sources"] = json!({ "bank": "1970-01-01T00:00:00Z" });
+    let other = Definition::from_json(&other.to_string()).unwrap();
+    assert!(matches!(definitions.put("acme", &other).await, Err(LedgerError::DefinitionContended(_))));
+    assert!(matches!(definitions.put("acme", &other).await, Err(LedgerError::SourceInUse { .. })));
 }
 
 /// The first batch comes between the look whether there is one and the change that only a ledger without one allows.

@@ -337,10 +337,11 @@ async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
     for job in 1..=4 {
         let from = job as i64;
         world.send(&format!("b{job}"), &manifest(from, from + 1)).await.unwrap();
-        manager.on_registered(terms).await.unwrap();
+        manager.tick(terms).await.unwrap();
         manager.turns().begin_stateless(&who(job, 1), &terms.policy).await.unwrap();
         manager.turns().commit_stateless(&who(job, 1), &result("combined"), &terms.policy).await.unwrap();
-        manager.on_turn_asked(&who(job, 2), Stage::Prefetch, "a token", terms).await.unwrap();
+        manager.turns().ask(&who(job, 2), Stage::Prefetch, "a token", &terms.policy).await.unwrap();
+        manager.tick(terms).await.unwrap();
     }
     let turn = async |job: u64, stage: Stage| {
         world.book().job(&terms.ledger, JobNumber::new(job)).await.unwrap().unwrap().turn(stage).clone()
@@ -353,14 +354,15 @@ async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
         manager.tick(terms).await.unwrap();
     }
     assert!(matches!(turn(4, Stage::Prefetch).await, Turn::Waiting { .. }), "a fourth would be too deep");
-    manager.on_turn_asked(&who(1, 2), Stage::Apply, "a token", terms).await.unwrap();
+    manager.turns().ask(&who(1, 2), Stage::Apply, "a token", &terms.policy).await.unwrap();
+    manager.tick(terms).await.unwrap();
     let Turn::Granted { fence, .. } = turn(1, Stage::Apply).await else { panic!("no turn to apply") };
     manager.turns().claim(&who(1, 2), Stage::Apply, fence, &terms.policy).await.unwrap();
     let mut untrue = result("a");
     untrue.found.add_record().unwrap();
     let error = manager.turns().commit(&who(1, 2), Stage::Apply, fence, &untrue, &terms.policy).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::ControlTotalMismatch);
-    let steps = Steps::new(world.book(), Arc::new(ManualClock::default()));
+    let steps = Steps::new(world.book());
     let rows = steps.of_job(&terms.ledger, JobNumber::new(1)).await.unwrap();
     let told: Vec<_> = rows.iter().map(|row| (row.step.as_str(), row.attempt, row.status)).collect();
     assert_eq!(
@@ -390,7 +392,7 @@ async fn a_start_and_a_grant_that_were_lost_are_told_again() {
     let port = Arc::new(Faulty::new(workflows.clone(), plan));
     let manager = BacklogManager::new(world.tables.clone(), port, Arc::new(ManualClock::default()), config());
     world.send("b1", &manifest(0, 1)).await.unwrap();
-    manager.on_registered(terms).await.unwrap_err();
+    manager.tick(terms).await.unwrap_err();
     assert_eq!(workflows.executions().len(), 0);
     down.store(0, Ordering::Relaxed);
     assert_eq!(manager.tick(terms).await.unwrap().starts, 1);
@@ -406,7 +408,8 @@ async fn a_start_and_a_grant_that_were_lost_are_told_again() {
     manager.turns().commit_stateless(&who(1), &result, &terms.policy).await.unwrap();
     workflows.wait("token");
     down.store(1, Ordering::Relaxed);
-    manager.on_turn_asked(&who(2), Stage::Prefetch, "token", terms).await.unwrap_err();
+    manager.turns().ask(&who(2), Stage::Prefetch, "token", &terms.policy).await.unwrap();
+    manager.tick(terms).await.unwrap_err();
     assert_eq!(workflows.answers().len(), 0);
     down.store(0, Ordering::Relaxed);
     assert_eq!(manager.tick(terms).await.unwrap(), ledger::backlog::Ticked { answers: 1, ..Default::default() });

@@ -64,6 +64,11 @@ pub fn subtract(left: Number, right: Number, scale: u8) -> Option<i128> {
     add(left, (right.0.checked_neg()?, right.1), scale)
 }
 
+/// The sum of numbers of one scale; only the whole of it must fit, whatever the order in which they come.
+pub fn sum(units: impl IntoIterator<Item = i128>) -> Option<i128> {
+    fit(units.into_iter().try_fold(I256::ZERO, |sum, units| sum.checked_add(I256::new(units)))?)
+}
+
 /// The product, with `scale` decimals.
 pub fn multiply(left: Number, right: Number, scale: u8, rounding: Rounding) -> Option<i128> {
     let exact = I256::new(left.0).checked_mul(I256::new(right.0))?;
@@ -155,6 +160,9 @@ mod tests {
         assert_eq!(divide((MOST, 0), (MOST, 0), 20, Rounding::HalfUp), Some(10_i128.pow(20)));
         assert_eq!(divide((1, 20), (1, 0), 0, Rounding::Up), Some(1));
         assert_eq!(divide((1, 0), (0, 0), 0, Rounding::HalfUp), None);
+        assert_eq!(sum([MOST, MOST, 1, -MOST, -1]), Some(MOST));
+        assert_eq!(sum([MOST, 1]), None);
+        assert_eq!(sum([]), Some(0));
         // A rescaled operand would have 39 digits; the difference has fewer.
         assert_eq!(subtract((MOST, 0), (MOST, 0), 6), Some(0));
         assert_eq!(subtract((MOST, 0), (MOST - 1, 0), 20), Some(10_i128.pow(20)));

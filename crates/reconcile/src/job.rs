@@ -142,11 +142,29 @@ pub struct Output {
 }
 
 /// What holds for the whole job.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct JobOptions {
     /// Whether outputs keep the order of rows.
     pub row_order: RowOrder,
+    /// What runs the job.
+    pub engine: EngineChoice,
+    /// Who is told by mail how it ended; at most 50 addresses.
+    #[schemars(length(max = 50))]
+    pub mail: Vec<String>,
+}
+
+/// What runs a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum EngineChoice {
+    /// What suits its size.
+    #[default]
+    Auto,
+    /// The engine in a function, however large the job is.
+    Embedded,
+    /// The distributed engine, however small the job is.
+    Spark,
 }
 
 /// Whether outputs keep the order of rows.

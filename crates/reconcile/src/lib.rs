@@ -42,6 +42,8 @@ pub mod task;
 mod types;
 
 pub use error::{Fault, InputRow, PlanError, RunError};
-pub use job::{Format, Input, InputColumn, InputFormat, Job, JobOptions, Output, RowOrder, Step, columns_of};
+pub use job::{
+    EngineChoice, Format, Input, InputColumn, InputFormat, Job, JobOptions, Output, RowOrder, Step, columns_of,
+};
 pub use planning::Planned;
 pub use types::{Rounding, SCALE_MAX, Type, UnknownType, Value};

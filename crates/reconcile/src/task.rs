@@ -215,23 +215,29 @@ impl Task {
     /// not written by this code.
     pub fn from_json(text: &str) -> Result<Self, UnusableTask> {
         let task: Self = serde_json::from_str(text).map_err(|error| UnusableTask::Form(error.to_string()))?;
-        if task.version != Self::VERSION {
-            return Err(UnusableTask::Version { found: task.version });
+        task.check()?;
+        Ok(task)
+    }
+
+    /// Whether it is of this version and hangs together.
+    pub fn check(&self) -> Result<(), UnusableTask> {
+        if self.version != Self::VERSION {
+            return Err(UnusableTask::Version { found: self.version });
         }
-        task.plan.check()?;
-        for relation in &task.plan.relations {
+        self.plan.check()?;
+        for relation in &self.plan.relations {
             if let crate::plan::Body::Read { input } = &relation.body
-                && !task.inputs.contains_key(input)
+                && !self.inputs.contains_key(input)
             {
                 return Err(UnusableTask::Form(format!("it reads {input:?}, of which it names no objects")));
             }
         }
         if let Some((name, _)) =
-            task.inputs.iter().find(|(_, input)| (input.format == TaskFormat::Csv) != input.csv.is_some())
+            self.inputs.iter().find(|(_, input)| (input.format == TaskFormat::Csv) != input.csv.is_some())
         {
             return Err(UnusableTask::Form(format!("input {name:?}: `csv` goes with format `csv`")));
         }
-        Ok(task)
+        Ok(())
     }
 }
 

@@ -5,7 +5,10 @@
 
 use std::{fmt, str::FromStr};
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +29,7 @@ pub enum Type {
     Decimal(u8),
     /// A day of the Gregorian calendar, of the years 1 to 9999.
     Date,
-    /// A moment, in microseconds, UTC.
+    /// A moment, in microseconds, UTC, of the years 1 to 9999.
     Timestamp,
     /// True or false.
     Boolean,
@@ -77,7 +80,7 @@ impl Type {
                     .map(Value::Decimal)
             }
             Self::Date => text.parse::<Date>().ok().filter(|_| text.len() == 10).and_then(Value::date),
-            Self::Timestamp => text.parse::<Timestamp>().ok().map(|at| Value::Timestamp(at.as_microsecond())),
+            Self::Timestamp => text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond).and_then(Value::timestamp),
             Self::Boolean => match text {
                 "true" | "TRUE" | "True" => Some(Value::Boolean(true)),
                 "false" | "FALSE" | "False" => Some(Value::Boolean(false)),
@@ -94,9 +97,7 @@ impl Type {
             Value::Integer(number) => number.to_string(),
             Value::Decimal(units) => decimal::format(*units, self.scale()),
             Value::Date(days) => Value::calendar(*days).map_or_else(String::new, |date| date.to_string()),
-            Value::Timestamp(at) => {
-                Timestamp::from_microsecond(*at).map_or_else(|_| String::new(), |at| at.to_string())
-            }
+            Value::Timestamp(at) => Value::moment(*at).map_or_else(String::new, |at| format!("{at}Z")),
             Value::Boolean(truth) => truth.to_string(),
         }
     }
@@ -204,6 +205,16 @@ impl Value {
         EPOCH.checked_add(jiff::Span::new().try_days(days).ok()?).ok()
     }
 
+    /// The moment that is so many microseconds after 1970-01-01T00:00:00Z; `None` outside the years 1 to 9999.
+    pub fn timestamp(microseconds: i64) -> Option<Self> {
+        Self::moment(microseconds).filter(|at| at.year() >= 1).map(|_| Self::Timestamp(microseconds))
+    }
+
+    /// Date and time of day, UTC, so many microseconds after 1970-01-01T00:00:00Z.
+    pub fn moment(microseconds: i64) -> Option<DateTime> {
+        EPOCH.at(0, 0, 0, 0).checked_add(jiff::Span::new().try_microseconds(microseconds).ok()?).ok()
+    }
+
     /// Whether it is an empty cell.
     pub const fn is_blank(&self) -> bool {
         matches!(self, Self::Blank)
@@ -261,12 +272,22 @@ mod tests {
             (Type::Date, "1900-01-01", Some("1900-01-01")),
             (Type::Timestamp, "2024-05-01T12:00:00.5+02:00", Some("2024-05-01T10:00:00.5Z")),
             (Type::Timestamp, "2024-05-01", None),
+            (Type::Timestamp, "0000-12-31T23:59:59Z", None),
+            (Type::Timestamp, "0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00Z")),
             (Type::Boolean, "TRUE", Some("true")),
             (Type::Boolean, "yes", None),
             (Type::Text, "", Some("")),
         ] {
             assert_eq!(kind.parse(text).map(|value| kind.format(&value)).as_deref(), written, "{kind} {text}");
         }
+    }
+
+    #[test]
+    fn the_last_day_has_a_moment() {
+        let days = Value::date(jiff::civil::date(9999, 12, 31)).unwrap();
+        let Value::Date(days) = days else { unreachable!() };
+        let at = Value::timestamp(i64::from(days) * 86_400_000_000).unwrap();
+        assert_eq!(Type::Timestamp.format(&at), "9999-12-31T00:00:00Z");
     }
 
     #[test]

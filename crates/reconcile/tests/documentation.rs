@@ -21,6 +21,24 @@ fn the_published_schema_is_that_of_the_types() {
     published("reconcile-job.schema.json", &(serde_json::to_string_pretty(&Job::json_schema()).unwrap() + "\n"));
 }
 
+/// A step is one object: where its parameters stood elsewhere, `name` and `operation` would be unknown there.
+#[test]
+fn the_schema_of_a_step_has_all_its_keys_in_one_place() {
+    let schema = Job::json_schema();
+    let steps =
+        schema["properties"]["steps"]["items"]["oneOf"].as_array().or(schema["$defs"]["Step"]["oneOf"].as_array());
+    for step in steps.unwrap() {
+        assert_eq!(step.get("$ref"), None, "{}", step["title"]);
+        let keys = step["properties"].as_object().unwrap();
+        let required = step["required"].as_array().unwrap();
+        assert!(
+            keys.len() > 2 && required.iter().all(|key| keys.contains_key(key.as_str().unwrap())),
+            "{}",
+            step["title"]
+        );
+    }
+}
+
 #[test]
 fn the_reference_is_that_of_the_operations() {
     published("operations-reference.md", &documentation::reference());

@@ -168,7 +168,10 @@ impl Fault {
         match self {
             Self::Nul => "expected text: there is a NUL byte".to_owned(),
             Self::Encoding => {
-                format!("expected text in {}: there are bytes that are none (see the feed's encoding)", format.encoding)
+                format!(
+                    "expected text in {}: there are bytes that are none (see the declared encoding)",
+                    format.encoding
+                )
             }
             Self::Quoting { field } => {
                 format!("expected a delimiter or the record's end behind the closing quote of field {}", field + 1)

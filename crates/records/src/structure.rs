@@ -19,7 +19,7 @@ pub enum StructureError {
     /// A record beyond the bound; most often a stray quote that swallows what follows.
     #[error(
         "row {row}, at byte {offset}, is longer than {limit} bytes: a quote may be open that is never closed, or the \
-         feed's record bound is too low"
+         bound that is declared for records is too low"
     )]
     RecordTooLong {
         /// The record's row; 0 is the header.
@@ -47,16 +47,17 @@ pub enum StructureError {
     },
     /// The byte order mark tells of another encoding.
     #[error(
-        "the file begins with the byte order mark of {found}, but the feed declares {declared}: save it as {declared}, or change the feed's encoding where that can be read"
+        "the file begins with the byte order mark of {found}, but its declared encoding is {declared}: save it as \
+         {declared}, or declare another where that can be read"
     )]
     WrongEncoding {
         /// What the mark says.
         found: &'static str,
-        /// What the feed says.
+        /// What is declared.
         declared: Encoding,
     },
     /// More ranges than the bound.
-    #[error("more than {limit} chunks: let the feed make larger ones")]
+    #[error("more than {limit} chunks: declare larger ones")]
     TooManyChunks {
         /// The bound.
         limit: u64,

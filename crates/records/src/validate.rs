@@ -11,7 +11,7 @@ use crate::{
 
 /// The names of the rules that a record can break. They are part of reject files and do not change.
 pub mod rule {
-    /// The record has bytes that are no text in the feed's encoding.
+    /// The record has bytes that are no text in the declared encoding.
     pub const ENCODING: &str = "encoding";
     /// The record has a NUL byte.
     pub const NUL: &str = "nul";
@@ -291,7 +291,7 @@ mod tests {
             .map(|violations| violations[0].message.as_str())
             .collect();
         assert_eq!(messages[0], "expected 4 fields, found 3");
-        assert!(messages[4].contains("the feed's encoding"), "{}", messages[4]);
+        assert!(messages[4].contains("the declared encoding"), "{}", messages[4]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! mail carries figures, never cell values: mail travels further than files should.
 
 mod advice;
+mod job;
 mod mail;
 mod page;
 pub mod text;
@@ -12,6 +13,7 @@ pub mod text;
 use jiff::Timestamp;
 use money::ControlTotals;
 
+pub use job::{JobFigures, JobOutcome, OutputFigures, job_mail};
 pub use mail::{Mail, mail};
 pub use page::page;
 

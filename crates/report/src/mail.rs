@@ -5,9 +5,9 @@ use maud::{DOCTYPE, Markup, html};
 use crate::{Link, Outcome, RunFigures, advice::advice, text};
 
 /// Mail readers show about this many characters of a subject.
-const SUBJECT_CHARS_MAX: usize = 120;
+pub(crate) const SUBJECT_CHARS_MAX: usize = 120;
 /// A failure's message can be long; the page has more of it.
-const MESSAGE_CHARS_MAX: usize = 1_000;
+pub(crate) const MESSAGE_CHARS_MAX: usize = 1_000;
 
 /// A mail without its addresses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,13 +29,13 @@ pub fn mail(figures: &RunFigures, link: Option<&Link>) -> Mail {
 }
 
 /// Something to tell below the figures.
-struct Paragraph {
-    text: String,
+pub(crate) struct Paragraph {
+    pub(crate) text: String,
     /// An address or a command, on a line of its own.
-    detail: Option<Detail>,
+    pub(crate) detail: Option<Detail>,
 }
 
-enum Detail {
+pub(crate) enum Detail {
     Link(String),
     Command(String),
 }
@@ -137,7 +137,7 @@ fn next_steps(figures: &RunFigures, link: Option<&Link>) -> Vec<Paragraph> {
     }
 }
 
-fn plain(headline: &str, facts: &[(String, String)], next: &[Paragraph]) -> String {
+pub(crate) fn plain(headline: &str, facts: &[(String, String)], next: &[Paragraph]) -> String {
     let width = facts.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
     let mut text = format!("{headline}\n\n");
     for (label, value) in facts {
@@ -157,7 +157,7 @@ const BODY: &str = "margin:0;padding:24px;color:#1a2230;font:15px/1.5 Helvetica,
 const LABEL: &str = "padding:4px 24px 4px 0;text-align:left;vertical-align:top;font-weight:400;color:#5b6675";
 const VALUE: &str = "padding:4px 0;vertical-align:top";
 
-fn html(headline: &str, facts: &[(String, String)], next: &[Paragraph]) -> String {
+pub(crate) fn html(headline: &str, facts: &[(String, String)], next: &[Paragraph]) -> String {
     html! {
         (DOCTYPE)
         html lang="en" {

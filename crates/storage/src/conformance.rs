@@ -14,6 +14,7 @@ mod cache;
 mod links;
 mod mail;
 mod objects;
+mod queues;
 mod tables;
 mod workflows;
 
@@ -21,6 +22,7 @@ pub use cache::cache;
 pub use links::links;
 pub use mail::mail;
 pub use objects::objects;
+pub use queues::queues;
 pub use tables::{TestTables, tables};
 pub use workflows::{waiting_task, workflows};
 

@@ -11,6 +11,7 @@
 //! | [`Tables`] | DynamoDB | small records found by key: feeds, runs, rejects, reference rows |
 //! | [`Cache`] | Valkey / Redis | what may be forgotten at any time |
 //! | [`Mailer`] | SES | mail to people |
+//! | [`Queues`] | SQS | what waits to be done, and what cannot be |
 //! | [`Workflows`] | Step Functions | starting runs, answering waiting tasks |
 //! | [`Clock`] | the system clock | the time and pauses, so that tests can set them |
 
@@ -24,6 +25,7 @@ pub mod mail;
 pub mod memory;
 pub mod names;
 pub mod objects;
+pub mod queues;
 pub mod tables;
 pub mod workflows;
 
@@ -33,5 +35,6 @@ pub use error::{Source, StorageError};
 pub use links::{Link, Links};
 pub use mail::{Mail, Mailer};
 pub use objects::{ByteRange, Location, ObjectInfo, Objects};
+pub use queues::Queues;
 pub use tables::{Condition, Item, Key, Tables};
 pub use workflows::Workflows;

@@ -10,6 +10,7 @@ mod faults;
 mod links;
 mod mail;
 mod objects;
+mod queues;
 mod tables;
 mod workflows;
 
@@ -21,6 +22,7 @@ pub use faults::{Fault, Faulty, Operation};
 pub use links::MemoryLinks;
 pub use mail::MemoryMailer;
 pub use objects::MemoryObjects;
+pub use queues::MemoryQueues;
 pub use tables::MemoryTables;
 pub use workflows::{Answered, Execution, MemoryWorkflows};
 

@@ -6,7 +6,9 @@ use futures::FutureExt;
 use storage::{
     clock::System,
     conformance::{self, TestTables},
-    memory::{ManualClock, MemoryCache, MemoryLinks, MemoryMailer, MemoryObjects, MemoryTables, MemoryWorkflows},
+    memory::{
+        ManualClock, MemoryCache, MemoryLinks, MemoryMailer, MemoryObjects, MemoryQueues, MemoryTables, MemoryWorkflows,
+    },
 };
 
 #[tokio::test]
@@ -39,6 +41,11 @@ async fn cache() {
 #[tokio::test]
 async fn mail() {
     conformance::mail(&MemoryMailer::default(), "tieout@example.com", "reader@example.com").await;
+}
+
+#[tokio::test]
+async fn queues() {
+    conformance::queues(&MemoryQueues::default(), "queue").await;
 }
 
 #[tokio::test]

@@ -102,7 +102,7 @@ impl Books {
         let book = Book::new(tables.clone(), LEDGERS);
         Self {
             id: LedgerId::new("default", &name).unwrap(),
-            steps: Steps::new(book.clone(), aws_adapters::clock()),
+            steps: Steps::new(book.clone()),
             book,
             objects: stack.session.objects(),
             tables,

@@ -136,6 +136,11 @@ impl Oracle {
         batches
     }
 
+    /// How many events of these batches count in an artifact.
+    pub fn events_of(&self, key: &str, batches: &[u64]) -> u64 {
+        self.taken(key).iter().filter(|taken| batches.contains(&taken.batch)).count() as u64
+    }
+
     /// How all artifacts stand.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();

@@ -4,7 +4,10 @@
 mod stage;
 
 use serde_json::{Value, json};
-use tests::interpreter::{Ending, Failure, Machine};
+use tests::{
+    Project,
+    interpreter::{Ending, Failure, Machine},
+};
 
 use self::stage::{Stage, intake};
 
@@ -24,6 +27,45 @@ fn stage() -> Stage {
 
 fn input() -> Value {
     json!({"run": "r", "feed": "f", "input": "i"})
+}
+
+/// A job whose batches hold no events: no array is read, and no worker called.
+#[tokio::test]
+async fn a_job_of_quiet_intervals_begins_no_map() {
+    for (name, called) in [
+        ("stateless", &["JobSplitter", "StageCoordinator", "StageCoordinator", "BacklogManager"][..]),
+        (
+            "stateful",
+            &[
+                "BacklogManager",
+                "StageCoordinator",
+                "StageCoordinator",
+                "BacklogManager",
+                "StageCoordinator",
+                "StageCoordinator",
+                "BacklogManager",
+                "IndexCoordinator",
+                "IndexCoordinator",
+                "BacklogManager",
+            ],
+        ),
+    ] {
+        let stage = Stage::default();
+        stage.always("BacklogManager", json!({}));
+        for function in ["JobSplitter", "StageCoordinator", "IndexCoordinator"] {
+            stage.always(
+                function,
+                json!({"bucket": "work", "ranges": "r", "partitions": "p", "tasks": "t", "count": 0}),
+            );
+        }
+        for token in ["token-1", "token-2", "token-3"] {
+            stage.answer(token, json!({"turn": "granted", "fence": 1}));
+        }
+        let machine = Machine::new(name, Project::read().unwrap().deployed(name).unwrap());
+        let ended = machine.run(&stage, "one", json!({"job": 1})).await;
+        assert!(matches!(ended, Ending::Succeeded(_)), "{name}: {ended:?}");
+        assert_eq!(stage.calls().into_iter().map(|(called, _)| called).collect::<Vec<_>>(), called, "{name}");
+    }
 }
 
 async fn run(stage: &Stage) -> Ending {

@@ -11,7 +11,7 @@ use ledger::{
     definitions::Definitions, index, index_worker, manage, manifest::LedgerId, operate::OperateError, prefetch,
     reduce_range, registrar, split,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use storage::{
     Cache, Clock, Objects, Tables,
     memory::{MemoryCache, MemoryObjects, MemoryTables},
@@ -51,15 +51,14 @@ static MACHINES: LazyLock<BTreeMap<&str, Machine>> = LazyLock::new(|| {
 /// What is drawn from a seed.
 pub(crate) struct Setting {
     pub(crate) parcels: Vec<Parcel>,
-    pub(crate) definition: Definition,
+    /// The versions of the definition, one behind the other.
+    pub(crate) definitions: Vec<Definition>,
     shape: Shape,
     budget: Budget,
     part_bytes_max: usize,
     event_range_bytes: u64,
     artifacts_per_worker: u64,
     work_seconds_max: u64,
-    /// Whether the partitions are doubled under way.
-    pub(crate) doubles: bool,
 }
 
 impl Setting {
@@ -93,7 +92,7 @@ impl Setting {
         };
         let parcels = parcels(&plan, calm, &mut dice);
         Self {
-            definition: ledger_definition(shape, &mut dice),
+            definitions: ledger_definitions(shape, &mut dice),
             parcels,
             shape,
             budget,
@@ -101,7 +100,6 @@ impl Setting {
             event_range_bytes: dice.pick(&[300, 2_000, 1 << 20]),
             artifacts_per_worker: 1 + dice.below(6),
             work_seconds_max: dice.pick(&[1, 5, 600]),
-            doubles: dice.below(3) == 0,
         }
     }
 }
@@ -135,7 +133,27 @@ fn parcels(plan: &made::Plan, calm: bool, dice: &mut Dice) -> Vec<Parcel> {
     parcels
 }
 
-fn ledger_definition(shape: Shape, dice: &mut Dice) -> Definition {
+/// A measure that some definitions begin to have under way: it counts the events that are taken from then on.
+pub(crate) const LATER: &str = "later";
+
+fn ledger_definitions(shape: Shape, dice: &mut Dice) -> Vec<Definition> {
+    let mut document = ledger_definition(shape, dice);
+    let mut versions = vec![document.clone()];
+    for change in 0..dice.below(4) {
+        document["title"] = format!("changed {change}").into();
+        match dice.below(5) {
+            0 => document["partitionBits"] = (document["partitionBits"].as_u64().unwrap() + 1).into(),
+            1 => document["measures"][LATER] = json!({ "measure": "count" }),
+            2 => document["onReject"] = dice.pick(&["continue", "refuse"]).into(),
+            3 => document["onStuck"] = dice.pick(&["wait", "pass"]).into(),
+            _ => document["policy"]["grouping"]["eventsBase"] = (1 + dice.below(50)).into(),
+        }
+        versions.push(document.clone());
+    }
+    versions.iter().map(|document| Definition::from_json(&document.to_string()).unwrap()).collect()
+}
+
+fn ledger_definition(shape: Shape, dice: &mut Dice) -> Value {
     let mut document = definition(LEDGER);
     document["events"]["format"] = shape.format.name().into();
     document["events"]["compression"] = shape.packing.name().into();
@@ -150,7 +168,7 @@ fn ledger_definition(shape: Shape, dice: &mut Dice) -> Definition {
         // So short that the living are taken for dead, or as it is.
         "leaseSeconds": dice.pick(&[60, 300, 900]),
     });
-    Definition::from_json(&document.to_string()).unwrap()
+    document
 }
 
 /// Everything that is deployed, and everybody who uses it.
@@ -220,9 +238,12 @@ impl Installation {
         Reader(self.tables.clone())
     }
 
-    /// Puts a definition, as often as it takes.
-    pub(crate) async fn define(self, definition: Definition) {
-        while self.definitions.put("default", &definition).await.is_err() {}
+    /// Puts one version of the definition behind the other, now and then, each as often as it takes.
+    pub(crate) async fn define(self, versions: Vec<Definition>) {
+        for definition in versions {
+            while self.definitions.put("default", &definition).await.is_err() {}
+            self.scene.sleep(Duration::from_secs(self.scene.below(900))).await;
+        }
     }
 
     /// Every few minutes: every minute, less some that are lost.

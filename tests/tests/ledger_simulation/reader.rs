@@ -130,7 +130,8 @@ pub(crate) struct Seen {
 impl Seen {
     pub(crate) fn check(&mut self, all: &Everything, scene: &Scene) {
         let Head { next, grouped, prefetched, applied, indexed, .. } = all.head;
-        assert!(indexed <= applied && applied <= prefetched && prefetched <= grouped, "{:?}", all.head);
+        let ordered = indexed <= applied && applied <= prefetched && prefetched <= grouped;
+        assert!(ordered, "the cursors are out of order: {:?}", all.head);
         assert!(grouped.last_batch() < next, "{:?}", all.head);
         let before = self.head;
         assert!(before.indexed <= indexed && before.applied <= applied && before.prefetched <= prefetched);
@@ -143,6 +144,14 @@ impl Seen {
         }
         for job in &all.jobs {
             self.job(job, scene);
+        }
+        for (job, next) in all.jobs.iter().zip(all.jobs.iter().skip(1)) {
+            let goes_back = next.definition < job.definition || next.partition_bits < job.partition_bits;
+            assert!(!goes_back, "job {} goes by less than the one before it", next.number());
+            let in_flight = |job: &Job| job.is_live() && job.snapshot.is_some() && !job.is_committed(Stage::Index);
+            if in_flight(job) && in_flight(next) && job.definition < next.definition {
+                scene.saw("the definition changed under jobs in flight");
+            }
         }
         let watermark = all.watermark();
         assert!(self.watermark <= watermark, "the watermark fell");

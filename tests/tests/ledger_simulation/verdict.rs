@@ -22,7 +22,7 @@ use tests::events::{
 };
 
 use crate::{
-    installation::{ARTIFACTS, DATA, Installation, WORK},
+    installation::{ARTIFACTS, DATA, Installation, LATER, WORK},
     reader::Everything,
     sender::Parcel,
 };
@@ -32,6 +32,8 @@ pub(crate) struct Verdict<'a> {
     pub(crate) installation: &'a Installation,
     pub(crate) all: &'a Everything,
     scope: DuplicateScope,
+    /// The version of the definition that brought [`LATER`].
+    later: Option<u64>,
     oracle: Oracle,
     index: BTreeMap<String, IndexEntry>,
 }
@@ -42,8 +44,11 @@ impl<'a> Verdict<'a> {
         installation: &'a Installation,
         all: &'a Everything,
         sent: &[Parcel],
-        definition: &Definition,
+        definitions: &[Definition],
     ) -> Self {
+        // What the verdict goes by, no later version changes.
+        let definition = &definitions[0];
+        let later = definitions.iter().position(|definition| definition.measures.contains_key(LATER));
         let mut oracle = Oracle::new(match definition.event_lines.keep {
             KeepLines::Last(count) => Keep::Last(count as usize),
             _ => Keep::All,
@@ -63,7 +68,14 @@ impl<'a> Verdict<'a> {
             (key, serde_json::from_value(Value::Object(item)).unwrap())
         };
         let index = installation.tables.items(ARTIFACTS).into_iter().map(entry).collect();
-        Self { installation, all, scope: definition.duplicates.scope, oracle, index }
+        Self {
+            installation,
+            all,
+            scope: definition.duplicates.scope,
+            later: later.map(|place| place as u64 + 1),
+            oracle,
+            index,
+        }
     }
 
     pub(crate) async fn check(&self, sent: &[Parcel]) {
@@ -108,7 +120,8 @@ impl<'a> Verdict<'a> {
     /// An entry leads to the line that it names, which says what was sent; and so do all versions before it, one for
     /// each job that brought the artifact something.
     async fn artifact(&self, key: &str, entry: &IndexEntry) {
-        let line = self.line(entry).await;
+        let mut line = self.line(entry).await;
+        self.later(key, &mut line);
         if let Some(fault) = self.oracle.fault(&line) {
             panic!("artifact {key}: {fault}");
         }
@@ -137,6 +150,26 @@ impl<'a> Verdict<'a> {
         }
         found.reverse();
         assert_eq!(found, expected, "the versions of artifact {key}");
+    }
+
+    /// What a measure has counted that came with a later version of the definition; the oracle does not know it.
+    fn later(&self, key: &str, line: &mut Value) {
+        let counted = line["measures"].as_object_mut().unwrap().shift_remove(LATER);
+        let since = |batch: &u64| {
+            let number = BatchSequence::new(*batch);
+            let job = self.all.jobs.iter().find(|job| !job.is_void() && job.batches.contains(number)).unwrap();
+            self.later.is_some_and(|version| job.definition >= version)
+        };
+        let (after, before): (Vec<u64>, Vec<u64>) = self.oracle.batches_of(key).into_iter().partition(since);
+        let events = self.oracle.events_of(key, &after);
+        assert_eq!(
+            counted.and_then(|counted| counted.as_u64()).unwrap_or_default(),
+            events,
+            "{LATER} of artifact {key}"
+        );
+        if !after.is_empty() && !before.is_empty() {
+            self.installation.scene.saw("a measure was new to an artifact");
+        }
     }
 
     async fn line(&self, entry: &IndexEntry) -> Value {

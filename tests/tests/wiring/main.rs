@@ -10,6 +10,7 @@
     reason = "a test ends there; a JSON value is null where it lacks a key"
 )]
 
+mod documented;
 mod environment;
 mod events;
 mod ledger_events;

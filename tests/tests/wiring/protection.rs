@@ -73,7 +73,7 @@ fn refuses_plain_http(project: &Project, kind: &str, all_actions: &str, id: &str
 }
 
 /// Tables with rows that say when they expire.
-const EXPIRING: [&str; 2] = ["RejectsTable", "RunsTable"];
+const EXPIRING: [&str; 3] = ["LedgersTable", "RejectsTable", "RunsTable"];
 
 fn tables(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
@@ -141,7 +141,9 @@ fn watch(project: &Project) -> Vec<String> {
         rings("ApproximateNumberOfMessagesVisible", id, "QueueName", name);
     }
     rings("mails_failed", "Emailer", "function", json!({"Ref": "Emailer"}));
-    rings("jobs_parked", "BacklogManager", "function", json!({"Ref": "BacklogManager"}));
+    for metric in ["jobs_parked", "ledgers_failed"] {
+        rings(metric, "BacklogManager", "function", json!({"Ref": "BacklogManager"}));
+    }
     faults.extend(silent);
     for (id, group) in resources(template, "AWS::Logs::LogGroup") {
         if group["Properties"]["RetentionInDays"].is_null() {
@@ -221,6 +223,7 @@ fn everything_is_logged_traced_and_watched() {
     without("ChunkProcessor has no alarm on Errors", "Resources/ChunkProcessorErrorsAlarm");
     without("Emailer has no alarm on mails_failed", "Resources/MailsFailedAlarm");
     without("BacklogManager has no alarm on jobs_parked", "Resources/JobsParkedAlarm");
+    without("BacklogManager has no alarm on ledgers_failed", "Resources/LedgersFailedAlarm");
     without("BacklogManager has no alarm on Errors", "Resources/BacklogManagerErrorsAlarm");
     without("Intake has no alarm on ExecutionsAborted", "Resources/RunsAbortedAlarm");
     without("EmailerDeadLetters has no alarm", "Resources/EmailerDeadLettersAlarm");

@@ -6,7 +6,7 @@ use tests::{
     cloudformation::{actions, attribute, list, reference, resources, role_statements, statements},
 };
 
-use crate::{finds, finds_nothing, place, remove};
+use crate::{PROJECT, finds, finds_nothing, place, remove};
 
 /// The ends of an execution that no state of its own may have seen.
 const UNSEEN_ENDS: [&str; 3] = ["FAILED", "TIMED_OUT", "ABORTED"];
@@ -93,6 +93,88 @@ fn ends(project: &Project) -> Vec<String> {
         faults.extend(unheard.map(|end| format!("nobody hears when {machine} ends as {end}")));
     }
     faults
+}
+
+/// How late a function may be called for a minute that has passed, in seconds: others have passed since.
+const TICK_AGE_SECONDS_MAX: u64 = 300;
+
+fn ticks(project: &Project) -> Vec<String> {
+    let rules = resources(&project.template, "AWS::Events::Rule")
+        .filter(|(_, rule)| rule["Properties"]["ScheduleExpression"] == "rate(1 minute)");
+    let mut faults = Vec::new();
+    for (rule, body) in rules {
+        for target in list(&body["Properties"]["Targets"]) {
+            let (function, _) = attribute(&target["Arn"]).unwrap_or_default();
+            let queued = &project.template["Resources"][function]["Properties"]["EventInvokeConfig"];
+            for age in [&target["RetryPolicy"], queued].map(|policy| policy["MaximumEventAgeInSeconds"].as_u64()) {
+                if age.is_none_or(|age| age > TICK_AGE_SECONDS_MAX) {
+                    faults.push(format!("{rule}: its ticks gather while {function} cannot be called"));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// Whom an object of this key in the input bucket wakes.
+fn woken<'a>(project: &'a Project, key: &str) -> Vec<&'a str> {
+    let rules = resources(&project.template, "AWS::Events::Rule").filter(|(_, rule)| {
+        let pattern = &rule["Properties"]["EventPattern"];
+        let keys = &pattern["detail"]["object"]["key"];
+        pattern["source"] == json!(["aws.s3"]) && (keys.is_null() || list(keys).into_iter().any(|one| takes(one, key)))
+    });
+    rules
+        .filter_map(|(_, rule)| attribute(&rule["Properties"]["Targets"][0]["Arn"]))
+        .map(|(function, _)| function)
+        .collect()
+}
+
+fn takes(pattern: &Value, key: &str) -> bool {
+    match (&pattern["wildcard"], &pattern["anything-but"]) {
+        (Value::String(wildcard), _) => matches(wildcard, key),
+        (_, Value::Object(but)) => {
+            !list(&but["wildcard"]).into_iter().filter_map(Value::as_str).any(|wildcard| matches(wildcard, key))
+        }
+        _ => panic!("{pattern} is not known here"),
+    }
+}
+
+/// As EventBridge has it: `*` is any text, slashes too.
+fn matches(wildcard: &str, text: &str) -> bool {
+    match wildcard.split_once('*') {
+        None => wildcard == text,
+        Some((start, rest)) => text
+            .strip_prefix(start)
+            .is_some_and(|left| (0..=left.len()).filter_map(|at| left.get(at..)).any(|left| matches(rest, left))),
+    }
+}
+
+#[test]
+fn an_upload_wakes_whom_it_is_for() {
+    for (key, functions) in [
+        ("intake/orders/a.csv", &["FileArrival"][..]),
+        ("acme/intake/orders/a.csv", &["FileArrival"]),
+        ("acme/intake/orders/batches/a.csv", &["FileArrival"]),
+        ("acme/intkae/orders/a.csv", &["FileArrival"]),
+        ("batches/orders/b1/events.csv", &[]),
+        ("acme/batches/orders/b1/events.csv", &[]),
+        ("batches/orders/b1/manifest.json", &["BatchRegistrar"]),
+        ("acme/batches/orders/b1/manifest.json", &["BatchRegistrar"]),
+    ] {
+        assert_eq!(woken(&PROJECT, key), functions, "{key}");
+    }
+}
+
+#[test]
+fn ticks_do_not_gather() {
+    finds_nothing(ticks);
+    finds(ticks, "TickRule: its ticks gather", |broken| {
+        remove(broken, "Resources/TickRule/Properties/Targets/0/RetryPolicy");
+    });
+    finds(ticks, "TickRule: its ticks gather", |broken| {
+        place(broken, "Resources/BacklogManager/Properties/EventInvokeConfig")["MaximumEventAgeInSeconds"] =
+            21_600.into();
+    });
 }
 
 #[test]

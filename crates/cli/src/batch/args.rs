@@ -52,8 +52,8 @@ pub(crate) enum BatchCommand {
     },
     /// Take a batch out of its ledger for ever, while it is not applied
     ///
-    /// Its interval stays open until a batch that replaces it is indexed: `tieout batch submit … --replaces <batch>`. The
-    /// other batches of its job go on under new numbers. One that was not taken is forgotten.
+    /// Its interval stays open until a batch that replaces it is indexed: `tieout batch submit … --replaces <batch>`. A
+    /// correction has none of its own; what replaces it is a correction, too. The other batches of its job go on under new numbers. One that was not taken is forgotten.
     Skip {
         /// The ledger's name
         #[arg(value_parser = name)]

@@ -3,18 +3,20 @@
 use std::{
     collections::BTreeMap,
     fs::File,
-    io::{Cursor, Read, Seek, SeekFrom},
+    io::{self, Cursor, Read, Seek, SeekFrom},
     path::Path,
 };
 
 use error_class::chain;
 use indicatif::ProgressBar;
 use ledger::{
-    BatchSequence, EventCompression, EventFormat, EventRange, Interval, Ledger, LineSplitter, PartitionBits,
-    ReduceError, UNPACKED_BYTES_MAX, reduce,
+    BatchSequence, EventRange, Interval, Ledger, PartitionBits, ReduceError, UNPACKED_BYTES_MAX,
+    manifest::ContentHash,
+    reduce,
+    scan::{self, EventScanner},
 };
 use money::ControlTotals;
-use records::{ChunkSize, Header, Packing, Split, SplitPlan, Splitter, Unpacker};
+use records::{ChunkSize, Header, Packing, Split, SplitPlan, Unpacker};
 
 use crate::{
     error::{Failure, shown},
@@ -27,8 +29,6 @@ const RANGE_BYTES: u64 = 16 << 20;
 /// The longest range: its last record may be long.
 const RANGE_BYTES_MAX: u64 = 64 << 20;
 const BLOCK_BYTES: usize = 1 << 20;
-/// What files of gzip and Zstandard begin with.
-const PACKED: [&[u8]; 2] = [b"\x1F\x8B", b"\x28\xB5\x2F\xFD"];
 
 /// What is in a file of events.
 #[derive(Debug, Default)]
@@ -37,22 +37,16 @@ pub(crate) struct Counted {
     pub(crate) totals: ControlTotals,
     /// How many of them the ledger will reject, by rule.
     pub(crate) rejected_by_rule: BTreeMap<String, u64>,
+    /// SHA-256 of the file as it is, packed or not.
+    pub(crate) sha256: String,
 }
 
 /// Reads the file as the ledger's reducers will. Its own definition says what can be wrong with it.
 pub(crate) fn count(ledger: &Ledger, interval: Interval, path: &Path) -> Result<Counted, Failure> {
     let (mut file, bytes) = open(path)?;
     let bar = byte_bar("counting", bytes);
-    let packing = match ledger.definition().events.compression {
-        EventCompression::None => None,
-        EventCompression::Gzip => Some(Packing::Gzip),
-        EventCompression::Zstd => Some(Packing::Zstd),
-    };
     let mut counting = Counting { ledger, interval, path, bar, counted: Counted::default() };
-    let done = match packing {
-        None => counting.all(&mut file),
-        Some(packing) => counting.unpack(packing, file).and_then(|unpacked| counting.all(&mut Cursor::new(unpacked))),
-    };
+    let done = counting.once_and_again(&mut file);
     counting.bar.finish_and_clear();
     done.map(|()| counting.counted)
 }
@@ -66,66 +60,58 @@ struct Counting<'a> {
 }
 
 impl Counting<'_> {
-    fn unpack(&self, packing: Packing, mut file: File) -> Result<Vec<u8>, Failure> {
+    /// Once through the file to tell its records apart, and once to read them.
+    fn once_and_again(&mut self, file: &mut File) -> Result<(), Failure> {
+        let mut hashed = Hashed { file, hash: ContentHash::default() };
+        match self.ledger.definition().events.compression.packing() {
+            None => {
+                let split = self.split(&mut hashed)?;
+                self.counted.sha256 = hashed.hash.finish();
+                self.all(file, split)
+            }
+            Some(packing) => {
+                let mut unpacked = Cursor::new(self.unpack(packing, &mut hashed)?);
+                self.counted.sha256 = hashed.hash.finish();
+                let split = self.split(&mut unpacked)?;
+                self.all(&mut unpacked, split)
+            }
+        }
+    }
+
+    fn unpack(&self, packing: Packing, file: &mut impl Read) -> Result<Vec<u8>, Failure> {
         let mut unpacker = Unpacker::new(packing, UNPACKED_BYTES_MAX);
         let mut block = vec![0; BLOCK_BYTES];
-        while let piece @ [_, ..] = self.read(&mut file, &mut block)? {
+        while let piece @ [_, ..] = self.read(file, &mut block)? {
             unpacker.push(piece).map_err(|error| self.wrong(chain(&error)))?;
             self.bar.inc(piece.len() as u64);
         }
         unpacker.finish().map_err(|error| self.wrong(chain(&error)))
     }
 
-    /// Once through the file to tell its records apart, and once to read them.
-    fn all(&mut self, file: &mut (impl Read + Seek)) -> Result<(), Failure> {
-        let mut first = [0; 4];
-        let read = self.read(file, &mut first)?;
-        if PACKED.iter().any(|magic| read.starts_with(magic)) {
-            let says = "says nothing of it: unpack it first, or put a definition with events.compression in force";
-            return Err(self.wrong(format!("it is packed, and the ledger's definition {says}")));
+    fn split(&self, file: &mut impl Read) -> Result<Split, Failure> {
+        let chunk = ChunkSize::ByBytes(RANGE_BYTES);
+        let plan = SplitPlan { chunk, chunk_bytes_max: RANGE_BYTES_MAX, chunks_max: u64::MAX };
+        let mut scanner = EventScanner::new(self.ledger, plan);
+        let mut block = vec![0; BLOCK_BYTES];
+        while let piece @ [_, ..] = self.read(file, &mut block)? {
+            scanner.push(piece).map_err(|error| self.wrong(chain(&error)))?;
         }
-        let split = self.split(file).map_err(|error| self.wrong(error))?;
+        scanner.finish().map_err(|error| self.wrong(chain(&error)))
+    }
+
+    fn all(&mut self, file: &mut (impl Read + Seek), split: Split) -> Result<(), Failure> {
         let header = match split.header {
             Some(at) => {
                 let bytes = self.range(file, at.start, at.end)?;
-                Some(Header::parse(&bytes, self.ledger.format()).map_err(|error| self.wrong(chain(&error)))?)
+                Some(scan::header(self.ledger, &bytes).map_err(|error| self.wrong(chain(&error)))?)
             }
             None => None,
         };
-        if split.ranges.is_empty() {
-            // Nothing but a header, which has to be right all the same.
-            self.take(&[], 0, 0, header.as_ref())?;
-        }
         for range in split.ranges {
             let bytes = self.range(file, range.start, range.end)?;
             self.take(&bytes, range.start, range.first_row, header.as_ref())?;
         }
         Ok(())
-    }
-
-    fn split(&self, file: &mut (impl Read + Seek)) -> Result<Split, String> {
-        let chunk = ChunkSize::ByBytes(RANGE_BYTES);
-        let plan = SplitPlan { chunk, chunk_bytes_max: RANGE_BYTES_MAX, chunks_max: u64::MAX };
-        let format = self.ledger.definition().events.format;
-        let (mut records, mut lines) = (Splitter::new(self.ledger.format(), plan), LineSplitter::new(plan));
-        let mut block = vec![0; BLOCK_BYTES];
-        let io = |error: std::io::Error| error.to_string();
-        file.seek(SeekFrom::Start(0)).map_err(io)?;
-        loop {
-            let read = file.read(&mut block).map_err(io)?;
-            let piece = block.get(..read).unwrap_or_default();
-            let done = match format {
-                _ if piece.is_empty() => break,
-                EventFormat::Csv => records.push(piece),
-                EventFormat::JsonLines => lines.push(piece),
-            };
-            done.map_err(|error| chain(&error))?;
-        }
-        let split = match format {
-            EventFormat::Csv => records.finish(),
-            EventFormat::JsonLines => lines.finish(),
-        };
-        split.map_err(|error| chain(&error))
     }
 
     fn take(&mut self, bytes: &[u8], offset: u64, first_row: u64, header: Option<&Header>) -> Result<(), Failure> {
@@ -173,6 +159,20 @@ impl Counting<'_> {
     }
 }
 
+/// A file whose bytes are hashed as they are read.
+struct Hashed<'f> {
+    file: &'f mut File,
+    hash: ContentHash,
+}
+
+impl Read for Hashed<'_> {
+    fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(block)?;
+        self.hash.update(block.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -213,6 +213,8 @@ mod tests {
     fn every_record_counts_whatever_becomes_of_it() {
         let counted = counted(&ledger(json!({ "format": "csv" }), "continue"), CSV.as_bytes()).unwrap();
         assert_eq!(counted.totals.to_string(), TOTALS);
+        // By sha256sum.
+        assert_eq!(counted.sha256, "01630859b8f4d98c8ea0266a017e69c4c66bb6551ca9b44621148e02a4a72100");
         assert_eq!(counted.rejected_by_rule, BTreeMap::from([("required".to_owned(), 1), ("interval".to_owned(), 1)]));
     }
 
@@ -222,6 +224,8 @@ mod tests {
             let counted = counted(&ledger(json!({ "format": format }), "continue"), content.as_bytes()).unwrap();
             assert_eq!(counted.totals.records(), 0, "{format}");
         }
+        let told = counted(&ledger(json!({ "format": "csv" }), "continue"), b"").unwrap_err();
+        assert!(told.contains("events: it is empty, and a header is expected"), "{told}");
     }
 
     #[test]

@@ -193,10 +193,7 @@ mod tests {
 
     use ledger::BatchSequence;
     use serde_json::json;
-    use storage::{
-        Condition, Tables,
-        memory::{ManualClock, MemoryTables},
-    };
+    use storage::{Condition, Tables, memory::MemoryTables};
 
     use super::*;
 
@@ -232,7 +229,7 @@ mod tests {
         fn new() -> Self {
             let tables = Arc::new(MemoryTables::default());
             let book = Book::new(tables.clone(), "ledgers");
-            let steps = Steps::new(book.clone(), Arc::new(ManualClock::default()));
+            let steps = Steps::new(book.clone());
             Self { tables, book, steps, pace: ByPauses::default() }
         }
 

@@ -51,6 +51,7 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
     let object = |((name, _), counted): (&(String, PathBuf), &Counted)| BatchObject {
         key: name.clone(),
         records: counted.totals.records(),
+        sha256: Some(counted.sha256.clone()),
     };
     let manifest = BatchManifest {
         source,
@@ -197,8 +198,9 @@ async fn send(
     let (book, objects, digest) = (at.book(), at.objects(), manifest.digest());
     if book.batch(ledger, batch).await?.is_some_and(|known| known.digest != digest) {
         return Err(Failure::misuse(format!(
-            "batch {batch} was registered with other events or totals: give this one a name of its own with --batch; late \
-             events come as a --correction, and another in place of a refused or skipped one as --replaces"
+            "batch {batch} was registered with other content, and stays as it is; nothing was uploaded. Late or corrected \
+             events come as a --correction, a batch in place of a refused or skipped one with --replaces {batch}, and \
+             any other under a name of its own with --batch"
         )));
     }
     let fault_before = book.fault(ledger, batch).await?.map(|fault| fault.at);

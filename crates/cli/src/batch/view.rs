@@ -161,12 +161,24 @@ impl BatchView {
                 format!("\nlook at it: {show}\ntry again, once the cause is gone: {redrive}\n{others}")
             }
             "refused" | "skipped" if self.replaced_by.is_none() => {
-                let words = format!("batch submit {ledger} --replaces {batch} --from <time> --to <time> <files>");
-                format!("\nsend another in its place: {}\n", command(words))
+                format!("\nsend another in its place: {}\n", self.replacement())
             }
             "not_taken" => "\ncorrect it, and submit it again\n".to_owned(),
             _ => String::new(),
         }
+    }
+
+    /// The command that sends another batch in its place: it has to say what this one said of itself.
+    pub(crate) fn replacement(&self) -> String {
+        let Self { batch, ledger, tenant, .. } = self;
+        let source = self.source.as_ref().map(|source| format!(" --source {source}")).unwrap_or_default();
+        let why = if self.correction { " --correction <why>" } else { "" };
+        let (from, to) = match self.interval {
+            Some(interval) => (interval.from().to_string(), interval.to().to_string()),
+            None => ("<time>".to_owned(), "<time>".to_owned()),
+        };
+        let words = format!("batch submit {ledger} --replaces {batch}{source} --from {from} --to {to}{why} <files>");
+        text::command(tenant, &words)
     }
 
     fn row(&self) -> Vec<String> {
@@ -409,6 +421,20 @@ mod tests {
         assert!(!forward.contains("batch skip") && !forward.contains("--afresh"), "{forward}");
         let refused = record(json!({ "status": "refused", "reason": "totals", "number": null }));
         assert_eq!(status(&refused, &view(9, vec![])), "refused");
+    }
+
+    #[test]
+    fn what_takes_a_batch_s_place_says_what_that_said() {
+        let of = |more: Value| {
+            let record = record(more);
+            BatchView::of(&ledger(), &record, None, &view(9, vec![])).what_next()
+        };
+        let refused = of(json!({ "status": "refused", "reason": "totals", "number": null }));
+        let words =
+            "batch submit orders --replaces b1 --source shop --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z";
+        assert!(refused.contains(&format!("{words} <files>\n")), "{refused}");
+        let skipped = of(json!({ "status": "skipped", "reason": "late", "correction": true }));
+        assert!(skipped.contains(&format!("{words} --correction <why> <files>\n")), "{skipped}");
     }
 
     #[test]

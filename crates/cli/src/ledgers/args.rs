@@ -15,6 +15,9 @@ pub(crate) enum LedgerCommand {
     Put {
         /// A JSON file
         file: PathBuf,
+        /// Let sources that have batches begin at another time, or be left out: the watermark moves with them
+        #[arg(long)]
+        move_sources: bool,
     },
     /// List the ledgers
     List,

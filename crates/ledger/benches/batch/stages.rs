@@ -206,7 +206,7 @@ impl Functions {
         let fence = self.turn(run, Stage::Index).await;
         let plan = || IndexRequest::Plan { run: run.clone(), fence };
         while let IndexReply::Plan(plan) = self.index_coordinator.handle(plan()).await.unwrap() {
-            if plan.complete {
+            if plan.count == 0 {
                 break;
             }
             let tasks: Vec<IndexTask> = self.read(&plan.bucket, &plan.tasks).await;

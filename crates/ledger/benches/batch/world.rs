@@ -94,7 +94,7 @@ impl World {
             out.flush().unwrap();
             drop(out);
             writer.0.finish().await.unwrap();
-            objects.push(BatchObject { key: object, records: to - from });
+            objects.push(BatchObject { key: object, records: to - from, sha256: None });
         }
         let manifest = BatchManifest {
             source: "shop".to_owned(),

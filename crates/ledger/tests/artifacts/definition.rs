@@ -74,6 +74,11 @@ fn what_is_wrong_is_named_by_its_path() {
         ("/measures/net/column", json!("order"), "measures.net.column: column \"order\" must be a number"),
         ("/measures/net/measure", json!("average"), "measures.net.measure: unknown variant `average`"),
         ("/measures/net/where", json!({ "x": "1" }), "measures.net.where.x: there is no column \"x\""),
+        (
+            "/measures/net/where",
+            json!({ "amount": "1,5" }),
+            "measures.net.where.amount: \"1,5\" is no number such as -1250.5",
+        ),
         ("/measures/count/column", json!("order"), "measures.count.column: count counts events"),
         ("/measures/a\"b", json!({ "measure": "count" }), "is no name"),
         ("/status/balance/add", json!([]), "status.balance.add: names no measure"),

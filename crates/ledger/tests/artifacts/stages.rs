@@ -461,3 +461,26 @@ fn a_business_rule_says_what_the_document_cannot() {
         lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["status"].clone()).collect();
     assert_eq!(statuses, ["break", "open", "reconciled"]);
 }
+
+/// Numbers are compared and added as numbers, whatever they are written as; any other cell is its text.
+#[test]
+fn filters_on_numbers_take_numbers_and_sums_have_the_decimals_of_what_was_added() {
+    let count = |cells: Value| json!({ "measure": "count", "where": cells });
+    let ledger = ledger(json!({
+        "amounts": [{ "column": "amount" }],
+        "measures": {
+            "one": count(json!({ "amount": "1.00" })), "none": count(json!({ "amount": "" })),
+            "code": count(json!({ "currency": "1" })),
+            "rates": { "measure": "sum", "column": "amount" }, "least": { "measure": "min", "column": "amount" },
+        },
+    }));
+    let at = "2024-05-03T10:00:00Z";
+    let records =
+        format!("a,1,{at},1,1\na,2,{at},1.0,1.0\na,3,{at},01.000,1\na,4,{at},,\na,5,{at},0.10,2\na,6,{at},1.15,3\n");
+    let (parts, _) = apply(&ledger, &combined(&ledger, 3, &records), &prefetched(&[("a", None)]), &[]).unwrap();
+    let artifact: Value = serde_json::from_slice(&parts[0].lines).unwrap();
+    let measures = &artifact["measures"];
+    assert_eq!((&measures["one"], &measures["none"], &measures["code"]), (&json!(3), &json!(1), &json!(2)));
+    assert_eq!(measures["rates"], json!([{ "currency": null, "amount": "4.25" }]));
+    assert_eq!(measures["least"], json!([{ "currency": null, "amount": "0.1" }]));
+}

@@ -1,7 +1,13 @@
 //! Batches that are not what they say: refused with a reason, and in nobody's way.
 
 use error_class::{Classified, ErrorClass};
-use ledger::{LedgerError, book::BatchStatus, layout::split_key, manifest::PinnedBatch};
+use ledger::{
+    LedgerError,
+    book::BatchStatus,
+    layout::split_key,
+    manifest::{ContentHash, PinnedBatch},
+    messages::PartitionRequest,
+};
 use serde_json::{Value, json};
 use storage::{Location, Objects};
 
@@ -63,7 +69,15 @@ async fn objects_that_cannot_be_read_are_named_with_row_and_offset() {
     let cases = [
         ("fewer", &plain, three.clone().into_bytes(), 4, "it holds 3 records, and the manifest says 4".to_owned()),
         ("more", &plain, three.clone().into_bytes(), 2, "it holds 3 records, and the manifest says 2".to_owned()),
-        ("empty", &plain, vec![], 3, "it holds 0 records, and the manifest says 3".to_owned()),
+        ("empty", &plain, vec![], 0, "it is empty, and a header is expected".to_owned()),
+        ("blank", &plain, b"\r\n\n".to_vec(), 0, "it is empty, and a header is expected".to_owned()),
+        (
+            "empty when unpacked",
+            &with("compression", "gzip".into()),
+            gzip(b""),
+            0,
+            "it is empty, and a header is expected".to_owned(),
+        ),
         ("header only", &plain, HEADER.into(), 3, "it holds 0 records, and the manifest says 3".to_owned()),
         (
             "open quote",
@@ -87,7 +101,13 @@ async fn objects_that_cannot_be_read_are_named_with_row_and_offset() {
             3,
             "both named \"event\"".into(),
         ),
-        ("UTF-16", &plain, b"\xff\xfeo\0r\0".to_vec(), 3, "byte order mark of utf-16".to_owned()),
+        (
+            "UTF-16",
+            &plain,
+            b"\xff\xfeo\0r\0".to_vec(),
+            3,
+            "byte order mark of utf-16, but its declared encoding is utf-8".to_owned(),
+        ),
         (
             "packed",
             &plain,
@@ -137,6 +157,36 @@ async fn json_lines_of_another_encoding_are_refused() {
     assert!(reason.contains("utf-16"), "{reason}");
 }
 
+/// What the sender has hashed is what is read, packed or not; without a header none is expected.
+#[tokio::test]
+async fn content_that_the_manifest_does_not_say_is_refused() {
+    let three = day_two(&csv(2, 3));
+    for (name, bytes) in [("none", three.clone().into_bytes()), ("gzip", gzip(three.as_bytes()))] {
+        let mut definition = definition();
+        definition["events"]["compression"] = name.into();
+        let mut hash = ContentHash::default();
+        hash.update(&bytes);
+        for (sha256, says) in [(hash.finish(), None), ("0".repeat(64), Some("and the manifest says 0000"))] {
+            let world = World::new(&definition).await;
+            let mut said = manifest(1, &[("events", 3)], totals(3));
+            said["objects"][0]["sha256"] = sha256.into();
+            world.send("bad", &[("events", &bytes)], &said).await;
+            let run = world.run().await;
+            let done = world.do_stateless(&world.handlers(60), &run).await;
+            match (says, world.status("bad").await) {
+                (None, BatchStatus::Registered) => done.unwrap(),
+                (Some(says), BatchStatus::Refused { reason }) => assert!(reason.contains(says), "{name}: {reason}"),
+                (_, other) => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+    let mut definition = definition();
+    definition["events"]["dialect"] = json!({ "header": false });
+    let world = World::new(&definition).await;
+    world.send("quiet", &[("events", b"")], &manifest(0, &[("events", 0)], totals(0))).await;
+    world.do_stateless(&world.handlers(60), &world.run().await).await.unwrap();
+}
+
 #[tokio::test]
 async fn sums_that_differ_are_named() {
     let three = day_two(&csv(2, 3));
@@ -152,6 +202,31 @@ async fn sums_that_differ_are_named() {
     let huge = day_two(&csv(2, 2)).replace("0.25", &"9".repeat(38)).replace("1.25", &"9".repeat(38));
     let reason = refused("too large", &definition(), huge.as_bytes(), 2, totals(2)).await;
     assert!(reason.contains("cannot be") || reason.contains("too many digits"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_partition_that_the_memory_has_no_room_for_is_not_combined() {
+    let world = World::new(&definition()).await;
+    world.send_csv("b1", 7, 40).await;
+    let run = world.run().await;
+    let handlers = world.handlers(300);
+    world.reduce(&handlers, &run).await.unwrap();
+    let partition = world.list(&handlers.check_reduced(&run).await.unwrap()).await[0];
+    let request = PartitionRequest { run: run.clone(), partition };
+    let holding = |bytes_max| world.handlers(300).combiner.holding(bytes_max);
+    let LedgerError::PartitionTooLong { bytes, bytes_max: 0, .. } =
+        holding(0).combine(request.clone()).await.unwrap_err()
+    else {
+        panic!("there is no room for anything")
+    };
+    let error = holding(bytes - 1).combine(request.clone()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::InvalidInput);
+    let said =
+        format!("partition {partition} of job 1 takes {bytes} bytes of memory, and there is room for {}", bytes - 1);
+    assert!(error.to_string().starts_with(&said), "{error}");
+    let combined = |key: &String| key.contains("/combine");
+    assert_eq!(world.keys(WORK, "").await.iter().filter(|key| combined(key)).count(), 0, "it was not begun");
+    holding(bytes).combine(request).await.unwrap();
 }
 
 #[tokio::test]

@@ -5,24 +5,25 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use error_class::ErrorClass;
 use ledger::{
-    BatchSequence, Definition, LedgerError, Partition, Places, Rules,
-    backlog::{self, BacklogManager, StepFinished},
+    BatchSequence, Definition, LedgerError, Partition, Places, Rules, backlog,
     book::{BatchStatus, Book},
     combine_partition::Combiner,
     commits::StatelessManifest,
     coordinate::StageCoordinator,
     definitions::Definitions,
-    job::{Failure, Job},
+    job::Job,
+    manage::Manager,
     manifest::{LedgerId, ManifestKey},
     messages::{
-        EventChunk, JobSplit, PartitionRequest, Partitions, ReduceRequest, RunInput, SplitRequest, StageReply,
-        StageRequest,
+        EventChunk, JobSplit, ManageAction, ManageRequest, PartitionRequest, Partitions, ReduceRequest, RunInput,
+        SplitRequest, StageReply, StageRequest, StateFailure,
     },
     policy::Terms,
     reduce_range::Reducer,
     register::Registrar,
     split::{self, JobSplitter},
     stage::{Stage, TurnAnswer},
+    turns::Turns,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -202,9 +203,8 @@ impl World {
 
     /// The attempt fails, and the job is tried again at once. The input of the new one.
     pub(crate) async fn fail(&self, run: &RunInput) -> RunInput {
-        let failure = Failure { class: ErrorClass::WorkerLost, message: "lost".to_owned() };
-        let finished = StepFinished { who: run.who(), failure: Some(failure) };
-        self.manager().on_step_finished(&finished, &self.terms).await.unwrap();
+        let failure = StateFailure { error: ErrorClass::WorkerLost.to_string(), cause: "lost".to_owned() };
+        self.tell(ManageAction::Finished { run: run.clone(), failure: Some(failure) }).await;
         self.clock.advance(Duration::from_secs(600));
         self.run().await
     }
@@ -227,18 +227,23 @@ impl World {
         self.send(batch, &[("events.csv", csv(orders, events).as_bytes())], &manifest).await;
     }
 
-    pub(crate) fn manager(&self) -> BacklogManager {
+    pub(crate) fn turns(&self) -> Turns {
+        Turns::new(self.book(), self.clock.clone())
+    }
+
+    async fn tell(&self, action: ManageAction) {
         let config = backlog::Config {
             stateless_machine: "stateless".to_owned(),
             stateful_machine: "stateful".to_owned(),
             ledgers_table: LEDGERS.to_owned(),
         };
-        BacklogManager::new(self.tables.clone(), self.workflows.clone(), self.clock.clone(), config)
+        let manager = Manager::new(self.tables.clone(), self.workflows.clone(), self.clock.clone(), config);
+        manager.handle(ManageRequest::Told(action)).await.unwrap();
     }
 
     /// Makes a job of what waits, and gives the input of the last execution that was started.
     pub(crate) async fn run(&self) -> RunInput {
-        self.manager().tick(&self.terms).await.unwrap();
+        self.tell(ManageAction::Tick {}).await;
         serde_json::from_str(&self.workflows.executions().last().unwrap().input).unwrap()
     }
 
@@ -310,7 +315,7 @@ impl World {
     pub(crate) async fn turn(&self, run: &RunInput, stage: Stage) -> u64 {
         let token = format!("{}-{stage}", run.job);
         self.workflows.wait(&token);
-        self.manager().on_turn_asked(&run.who(), stage, &token, &self.terms).await.unwrap();
+        self.tell(ManageAction::Ask { run: run.clone(), stage, token: token.clone() }).await;
         let answers = self.workflows.answers();
         let answer = answers.iter().find(|answer| answer.token == token).unwrap();
         match serde_json::from_str(&answer.output).unwrap() {

@@ -115,10 +115,11 @@ async fn the_same_events_come_of_every_kind_of_file() {
 
 #[tokio::test]
 async fn jobs_without_events_pass_through() {
+    let marked = format!("\u{feff}\r\n{HEADER}");
     for (objects, said) in [
         (vec![], vec![]),
-        (vec![("a.csv", &b""[..])], vec![("a.csv", 0)]),
-        (vec![("a.csv", HEADER.as_bytes()), ("b.csv", b"\xef\xbb\xbf\r\n")], vec![("a.csv", 0), ("b.csv", 0)]),
+        (vec![("a.csv", HEADER.as_bytes())], vec![("a.csv", 0)]),
+        (vec![("a.csv", HEADER.as_bytes()), ("b.csv", marked.as_bytes())], vec![("a.csv", 0), ("b.csv", 0)]),
     ] {
         let world = World::new(&definition()).await;
         world.send("quiet", &objects, &manifest(0, &said, totals(0))).await;
@@ -176,8 +177,7 @@ async fn the_step_row_has_the_figures() {
     world.send_csv("b", 3, 9).await;
     let run = world.run().await;
     world.do_stateless(&world.handlers(100), &run).await.unwrap();
-    let steps =
-        ledger::steps::Steps::new(world.book(), world.clock.clone()).of_job(&run.ledger, run.job).await.unwrap();
+    let steps = ledger::steps::Steps::new(world.book()).of_job(&run.ledger, run.job).await.unwrap();
     let step = &steps[0];
     assert_eq!((step.step.as_str(), step.status), ("stateless", ledger::steps::StepStatus::Done));
     for (name, value) in [("batches", 1), ("records", 9), ("events", 9), ("artifacts", 3), ("duplicates", 0)] {

@@ -236,8 +236,7 @@ async fn stages_are_begun_and_committed_once_by_who_holds_the_fence() {
     handlers.begin(&run, Stage::Apply, fence).await.unwrap();
     assert_eq!(world.job(&run).await, committed);
 
-    let steps =
-        ledger::steps::Steps::new(world.book(), world.clock.clone()).of_job(&run.ledger, run.job).await.unwrap();
+    let steps = ledger::steps::Steps::new(world.book()).of_job(&run.ledger, run.job).await.unwrap();
     let figures = |name: &str| steps.iter().find(|step| step.step == name).unwrap().figures.clone();
     let (prefetch, apply) = (figures("prefetch"), figures("apply"));
     let partitions = world.stateless(&run).await.partitions.len() as u64;

@@ -119,7 +119,7 @@ async fn an_old_attempt_cannot_refuse_a_batch() {
     let run = world.run().await;
     let second = world.fail(&run).await;
     let reasons = [(run.batches.lo(), "said too late".to_owned())].into();
-    let refused = world.manager().turns().refuse(&run.who(), &reasons).await.unwrap_err();
+    let refused = world.turns().refuse(&run.who(), &reasons).await.unwrap_err();
     assert_eq!(refused.class(), ErrorClass::Conflict);
     assert_eq!(world.status("b").await, BatchStatus::Registered);
     let refused = world.do_stateless(&world.handlers(60), &second).await.unwrap_err();

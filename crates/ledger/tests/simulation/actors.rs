@@ -6,15 +6,16 @@ use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
 use ledger::{
     JobNumber,
-    backlog::{BacklogManager, StepFinished},
+    backlog::BacklogManager,
     book::NumberedBatch,
     job::Failure,
-    messages::RunInput,
+    manage::Manager,
+    messages::{ManageAction, ManageRequest, RunInput, StateFailure},
     policy::Terms,
     register::Registrar,
     stage::{Claim, Stage, TurnAnswer},
     steps::Figures,
-    turns::{Attempt, StageResult, TurnError},
+    turns::{Attempt, StageResult},
 };
 use money::ControlTotals;
 use serde_json::json;
@@ -31,7 +32,8 @@ use crate::reader::Reader;
 #[derive(Clone)]
 pub(crate) struct Scene {
     pub(crate) terms: Arc<Terms>,
-    pub(crate) manager: BacklogManager,
+    pub(crate) manager: Arc<Manager>,
+    pub(crate) backlog: BacklogManager,
     pub(crate) registrar: Arc<Registrar>,
     pub(crate) objects: Arc<MemoryObjects>,
     pub(crate) workflows: Arc<MemoryWorkflows>,
@@ -93,28 +95,31 @@ impl Scene {
             Pause::default().await;
         }
         // If this call is lost, the next tick makes up for it.
-        let _ = self.manager.on_registered(&self.terms).await;
+        let _ = self.backlog.tick(&self.terms).await;
     }
 
     /// One execution of a machine; dropped, it has died without a word.
     pub(crate) async fn execute(self, machine: String, input: RunInput) {
-        let who = Attempt { ledger: input.ledger.clone(), job: input.job, attempt: input.attempt };
         let done = match machine.as_str() {
-            "stateless" => self.stateless(&who, &input).await,
-            _ => self.stateful(&who).await,
+            "stateless" => self.stateless(&input).await,
+            _ => self.stateful(&input).await,
         };
         match done {
             Ok(()) => {}
             Err(failure) if failure.class == ErrorClass::Conflict => {}
             Err(failure) => {
-                let finished = StepFinished { who, failure: Some(failure) };
-                let _ = self.again(|| self.manager.on_step_finished(&finished, &self.terms)).await;
+                let failure = StateFailure { error: failure.class.to_string(), cause: failure.message };
+                let _ = self.tell(ManageAction::Finished { run: input, failure: Some(failure) }).await;
             }
         }
     }
 
-    async fn stateless(&self, who: &Attempt, input: &RunInput) -> Result<(), Failure> {
-        let turns = self.manager.turns();
+    async fn tell(&self, action: ManageAction) -> Result<(), Failure> {
+        self.again(|| self.manager.handle(ManageRequest::Told(action.clone()))).await.map(drop)
+    }
+
+    async fn stateless(&self, input: &RunInput) -> Result<(), Failure> {
+        let (turns, who) = (self.backlog.turns(), &input.who());
         self.again(|| turns.begin_stateless(who, &self.terms.policy)).await?;
         self.work().await;
         for batch in self.book.batches(input.batches) {
@@ -123,7 +128,7 @@ impl Scene {
             }
             if self.untrue.contains(&batch.batch) {
                 let reasons = [(batch.number, "it does not add up".to_owned())].into();
-                let _ = self.manager.turns().refuse(who, &reasons).await;
+                let _ = turns.refuse(who, &reasons).await;
                 return Ok(());
             }
         }
@@ -131,14 +136,14 @@ impl Scene {
         let _ = turns.renew(who, &self.terms.policy).await;
         let result = self.result(who, "stateless");
         self.again(|| turns.commit_stateless(who, &result, &self.terms.policy)).await?;
-        self.finished(who).await;
+        self.finished(input).await;
         Ok(())
     }
 
-    async fn stateful(&self, who: &Attempt) -> Result<(), Failure> {
-        let turns = self.manager.turns();
+    async fn stateful(&self, input: &RunInput) -> Result<(), Failure> {
+        let (turns, who) = (self.backlog.turns(), &input.who());
         for stage in Stage::ALL {
-            let (fence, snapshot) = match self.turn(who, stage).await? {
+            let (fence, snapshot) = match self.turn(input, stage).await? {
                 TurnAnswer::Void => return Ok(()),
                 TurnAnswer::Done { .. } => continue,
                 TurnAnswer::Granted { fence, snapshot, attempt } => {
@@ -154,18 +159,18 @@ impl Scene {
             self.perhaps_fail()?;
             let result = self.result(who, stage.as_str());
             self.again(|| turns.commit(who, stage, fence, &result, &self.terms.policy)).await?;
-            self.finished(who).await;
+            self.finished(input).await;
         }
         Ok(())
     }
 
     /// Asks for a turn and waits for it; sometimes the wait times out, and the machine asks with a new token.
-    async fn turn(&self, who: &Attempt, stage: Stage) -> Result<TurnAnswer, Failure> {
+    async fn turn(&self, input: &RunInput, stage: Stage) -> Result<TurnAnswer, Failure> {
         loop {
             let serial = with(&self.chance, |chance| chance.random.next());
-            let wait = Wait { token: format!("{}-{stage}-{serial}", who.job), workflows: &self.workflows };
+            let wait = Wait { token: format!("{}-{stage}-{serial}", input.job), workflows: &self.workflows };
             self.workflows.wait(&wait.token);
-            self.again(|| self.manager.on_turn_asked(who, stage, &wait.token, &self.terms)).await?;
+            self.tell(ManageAction::Ask { run: input.clone(), stage, token: wait.token.clone() }).await?;
             for _ in 0..with(&self.chance, |chance| 200 + chance.random.below(2000)) {
                 if let Some(answer) = self.workflows.answers().iter().find(|answer| answer.token == wait.token) {
                     return Ok(serde_json::from_str(&answer.output).unwrap());
@@ -175,10 +180,10 @@ impl Scene {
         }
     }
 
-    async fn finished(&self, who: &Attempt) {
+    async fn finished(&self, input: &RunInput) {
         // If this call is lost, the next tick makes up for it.
-        let finished = StepFinished { who: who.clone(), failure: None };
-        let _ = self.manager.on_step_finished(&finished, &self.terms).await;
+        let finished = ManageAction::Finished { run: input.clone(), failure: None };
+        let _ = self.manager.handle(ManageRequest::Told(finished)).await;
     }
 
     fn perhaps_fail(&self) -> Result<(), Failure> {
@@ -198,9 +203,10 @@ impl Scene {
     }
 
     /// A call as Step Functions makes it: what passes is tried again, twice.
-    async fn again<T, F>(&self, call: impl Fn() -> F) -> Result<T, Failure>
+    async fn again<T, E, F>(&self, call: impl Fn() -> F) -> Result<T, Failure>
     where
-        F: Future<Output = Result<T, TurnError>>,
+        E: Classified,
+        F: Future<Output = Result<T, E>>,
     {
         let mut tries = 3;
         loop {
@@ -221,8 +227,8 @@ impl Scene {
     pub(crate) async fn operate(self, job: JobNumber, batches: Vec<NumberedBatch>) {
         let poisonous = batches.iter().find(|batch| self.poison.contains(&batch.batch));
         let _ = match poisonous {
-            Some(batch) => self.manager.skip(&self.terms, &batch.batch, "poison").await,
-            None => self.manager.redrive(&self.terms, job).await,
+            Some(batch) => self.backlog.skip(&self.terms, &batch.batch, "poison").await,
+            None => self.backlog.redrive(&self.terms, job).await,
         };
     }
 }

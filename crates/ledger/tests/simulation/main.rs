@@ -20,15 +20,18 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use ledger::{
-    OnStuck, PartitionBits,
+    Definition, Rules,
     backlog::{BacklogManager, Config},
     book::{BatchRecord, BatchStatus},
+    definitions::Definitions,
     job::{Job, JobStatus},
+    manage::Manager,
     manifest::LedgerId,
-    policy::{Grouping, Policy, Terms},
+    messages::{ManageAction, ManageRequest},
     register::Registrar,
     stage::Stage,
 };
+use serde_json::json;
 use storage::memory::{ManualClock, MemoryObjects, MemoryTables, MemoryWorkflows};
 
 use self::{
@@ -89,6 +92,20 @@ struct Simulation {
     checked_at: u64,
 }
 
+/// What is read of a definition where nobody reads events: the terms of coordination.
+fn definition(on_stuck: &str) -> Definition {
+    let document = json!({
+        "name": "orders",
+        "sources": { "bank": opens_at(), "shop": opens_at() },
+        "events": { "format": "csv", "fields": [
+            { "name": "id" }, { "name": "event" }, { "name": "time", "type": "datetime" }] },
+        "artifactKey": ["id"], "eventId": "event", "eventTime": "time",
+        "onStuck": on_stuck,
+        "policy": { "grouping": { "eventsBase": 20, "eventsMax": 60, "liveJobsMax": 5 } },
+    });
+    Definition::from_json(&document.to_string()).unwrap()
+}
+
 fn opens_at() -> Timestamp {
     Timestamp::UNIX_EPOCH
 }
@@ -105,22 +122,17 @@ impl Simulation {
         for last in (1..to_send.len()).rev() {
             to_send.swap(last, random.below(last + 1));
         }
-        let on_stuck = if random.once_in(2) { OnStuck::Wait } else { OnStuck::Pass };
+        let on_stuck = if random.once_in(2) { "wait" } else { "pass" };
         let [faults_left, crashes_left, whims_left] = [60, 6, 3].map(|most| random.below(most) as u32);
         let chance = Arc::new(Mutex::new(Chance { random, faults_left, transactions: 0 }));
         let clock = Arc::new(ManualClock::default());
         let tables = Arc::new(MemoryTables::default());
         let workflows = Arc::new(MemoryWorkflows::default());
         let objects = Arc::new(MemoryObjects::new(clock.clone()));
-        let grouping = Grouping { events_base: 20, events_max: 60, live_jobs_max: 5, ..Grouping::default() };
-        let terms = Arc::new(Terms {
-            ledger: LedgerId::new("default", "orders").unwrap(),
-            definition: 1,
-            partition_bits: PartitionBits::ZERO,
-            sources: ["bank", "shop"].map(|name| (name.to_owned(), opens_at())).into(),
-            on_stuck,
-            policy: Policy { grouping, ..Policy::default() },
-        });
+        let definitions = Definitions::new(tables.clone(), "ledgers", Rules::default());
+        definitions.put("default", &definition(on_stuck)).now_or_never().unwrap().unwrap();
+        let ledger = LedgerId::new("default", "orders").unwrap();
+        let terms = Arc::new(definitions.terms(&ledger).now_or_never().unwrap().unwrap());
         let (poison, untrue) = (Arc::new(poison), Arc::new(untrue));
         let scene = || {
             let table_port = Arc::new(Stepped(faulty(tables.clone(), &chance)));
@@ -134,7 +146,13 @@ impl Simulation {
             let registrar = Registrar::new(object_port, table_port.clone(), clock.clone(), "ledgers", "data");
             Scene {
                 terms: terms.clone(),
-                manager: BacklogManager::new(table_port, workflow_port, clock.clone(), config),
+                manager: Arc::new(Manager::new(
+                    table_port.clone(),
+                    workflow_port.clone(),
+                    clock.clone(),
+                    config.clone(),
+                )),
+                backlog: BacklogManager::new(table_port, workflow_port, clock.clone(), config),
                 registrar: Arc::new(registrar),
                 objects: objects.clone(),
                 workflows: workflows.clone(),
@@ -203,8 +221,8 @@ impl Simulation {
         let scene = self.scenes[random(2)].clone();
         match random(1000) {
             0..4 => {
-                let manager = scene.manager.clone();
-                self.begin(async move { drop(manager.tick(&scene.terms).await) }.boxed(), None);
+                let tick = ManageRequest::Told(ManageAction::Tick {});
+                self.begin(async move { drop(scene.manager.handle(tick).await) }.boxed(), None);
             }
             4..6 if !self.to_send.is_empty() => {
                 let batch = self.to_send.remove(random(self.to_send.len()));
@@ -282,7 +300,7 @@ impl Simulation {
         if let Some(job) = all.jobs.iter().find(under_way) {
             self.whims_left -= 1;
             let batch = scene.book.batches(job.batches).remove(0).batch;
-            let skip = async move { drop(scene.manager.skip(&scene.terms, &batch, "a whim").await) };
+            let skip = async move { drop(scene.backlog.skip(&scene.terms, &batch, "a whim").await) };
             self.begin(skip.boxed(), None);
         }
     }

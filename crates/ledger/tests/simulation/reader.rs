@@ -51,6 +51,7 @@ impl Reader {
                 "source" => drop(all.sources.insert(name.to_owned(), read(item))),
                 "coverage" => drop(all.coverage.insert(name.to_owned(), read(item))),
                 "step" => all.steps.push(read(item)),
+                "definition" | "default" => {}
                 other => panic!("{other} is in no layout"),
             }
         }

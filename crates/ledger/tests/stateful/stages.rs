@@ -130,7 +130,7 @@ async fn void_jobs_are_not_overlaid_and_live_ones_must_be() {
     let early = world.engine(world.ports()).apply(request).await.unwrap_err();
     assert!(matches!(&early, LedgerError::StepMissing { what, .. } if what == "apply of job 2"), "{early}");
     assert_eq!(early.class(), ErrorClass::Bug);
-    world.manager.skip(&world.terms().await, "day-2", "poison").await.unwrap();
+    world.backlog.skip(&world.terms().await, "day-2", "poison").await.unwrap();
     let third = world.run(3).await;
     world.apply(&third).await;
     world.index(&runs[0]).await;
@@ -411,6 +411,44 @@ async fn a_partition_that_the_memory_has_no_room_for_is_not_read() {
     let error = world.engine(world.ports()).holding(1_000).apply(request.clone()).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::InvalidInput, "{error}");
     let said = error.to_string();
-    assert!(said.contains("partition 0 of job 2 takes ") && said.contains("raise partitionBits"), "{said}");
+    assert!(
+        said.contains("partition 0 of job 2 takes ") && said.contains("now 0, then `tieout batch redrive --afresh`")
+    );
     world.engine(world.ports()).apply(request).await.unwrap();
+}
+
+/// The store damages what is written: some file of the partition, as soon as it is first asked for.
+#[tokio::test]
+async fn what_does_not_stand_as_it_was_written_is_not_applied() {
+    let (world, run, request) = second_job().await;
+    world.prefetch(&run).await;
+    world.turn(&run, Stage::Apply).await;
+    let flip: fn(&mut Vec<u8>) = |bytes| *bytes.last_mut().unwrap() ^= 1;
+    let cut: fn(&mut Vec<u8>) = |bytes| bytes.truncate(bytes.len() - 1);
+    for (file, damage) in [(".jsonl", flip), (".jsonl", cut), (".idx", flip), (".idx", cut)] {
+        let objects = world.objects.clone();
+        let plan = move |call: &Operation| {
+            let key = call.what.strip_prefix("s3://data/").filter(|key| key.contains("/apply/") && key.ends_with(file));
+            if let Some(key) = key.filter(|_| call.name == "head") {
+                let at = Location::new("data", key);
+                let spoil = async {
+                    let whole = objects.read(&at, None, None).await.unwrap();
+                    let mut bytes = storage::objects::read_all(whole, &at, u64::MAX).await.unwrap().to_vec();
+                    damage(&mut bytes);
+                    objects.put(&at, bytes.into(), PutOptions::default()).await.unwrap();
+                };
+                futures::FutureExt::now_or_never(spoil).unwrap();
+            }
+            None
+        };
+        let objects = Arc::new(Faulty::new(world.objects.clone() as Arc<dyn Objects>, plan));
+        let engine = world.engine(Ports { objects, ..world.ports() });
+        let error = engine.apply(request.clone()).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::ControlTotalMismatch, "{file}: {error}");
+        let said = error.to_string();
+        assert!(said.starts_with("partition 0 of job 2, written against read back: s3://data/"), "{said}");
+    }
+    let committed = partition_key(&world.id, run.job, Stage::Apply, request.partition);
+    assert!(world.objects.head(&Location::new("data", committed), None).await.is_err(), "nothing is committed");
+    world.apply(&run).await;
 }

@@ -7,53 +7,23 @@ use crate::{
     cases::Case,
     error::PlanError,
     operations::{Documented, Operation, Reference, Results, criteria::Criteria},
-    parameters::{CaseRule, Condition, KeyPair, TableName},
+    parameters::TableName,
     plan::Aggregation,
     planner::StepPlan,
 };
 
 /// For each row of a table, an average over those rows of another that meet the criteria.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct AverageIfs {
-    /// The table whose rows get the result.
-    from: TableName,
-    /// The table whose rows count.
-    #[serde(rename = "in")]
-    table: TableName,
-    /// The criteria that differ from row to row: a column of `from` (`left`) and the one of `in` (`right`) that must equal it.
-    on: Vec<KeyPair>,
-    /// The criteria that are the same for all rows, about `in`.
-    #[serde(default, rename = "where")]
-    condition: Option<Condition>,
-    /// The column of `in` that is averaged.
-    column: String,
-    /// The new column.
-    #[serde(rename = "as")]
-    result: String,
-    /// Whether case counts in text.
-    #[serde(default = "CaseRule::ignore")]
-    case: CaseRule,
-}
+#[serde(transparent)]
+pub(crate) struct AverageIfs(Criteria<String>);
 
 impl Operation for AverageIfs {
     fn tables(&self) -> Vec<(&'static str, &TableName)> {
-        vec![("from", &self.from), ("in", &self.table)]
+        self.0.tables()
     }
 
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
-        let criteria = Criteria {
-            from: &self.from,
-            table: &self.table,
-            on: &self.on,
-            condition: self.condition.as_ref(),
-            case: self.case,
-            function: Aggregation::Average,
-            column: Some(&self.column),
-            none: None,
-            result: &self.result,
-        };
-        Ok(criteria.plan(step)?.into())
+        Ok(self.0.plan(step, Aggregation::Average, Some(self.0.column()), None)?.into())
     }
 }
 

@@ -7,54 +7,23 @@ use crate::{
     cases::Case,
     error::PlanError,
     operations::{Documented, Operation, Reference, Results, criteria::Criteria},
-    parameters::{CaseRule, Condition, KeyPair, TableName},
+    parameters::TableName,
     plan::Aggregation,
     planner::StepPlan,
 };
 
 /// For each row of a table, how many rows of another meet the criteria.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct CountIfs {
-    /// The table whose rows get the result.
-    from: TableName,
-    /// The table whose rows count.
-    #[serde(rename = "in")]
-    table: TableName,
-    /// The criteria that differ from row to row: a column of `from` (`left`) and the one of `in` (`right`) that must equal it.
-    on: Vec<KeyPair>,
-    /// The criteria that are the same for all rows, about `in`.
-    #[serde(default, rename = "where")]
-    condition: Option<Condition>,
-    /// Only rows count that have a cell in this column of `in`; all unless given.
-    #[serde(default)]
-    column: Option<String>,
-    /// The new column.
-    #[serde(rename = "as")]
-    result: String,
-    /// Whether case counts in text.
-    #[serde(default = "CaseRule::ignore")]
-    case: CaseRule,
-}
+#[serde(transparent)]
+pub(crate) struct CountIfs(Criteria<Option<String>>);
 
 impl Operation for CountIfs {
     fn tables(&self) -> Vec<(&'static str, &TableName)> {
-        vec![("from", &self.from), ("in", &self.table)]
+        self.0.tables()
     }
 
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
-        let criteria = Criteria {
-            from: &self.from,
-            table: &self.table,
-            on: &self.on,
-            condition: self.condition.as_ref(),
-            case: self.case,
-            function: Aggregation::Count,
-            column: self.column.as_deref(),
-            none: Some("0"),
-            result: &self.result,
-        };
-        Ok(criteria.plan(step)?.into())
+        Ok(self.0.plan(step, Aggregation::Count, self.0.column().as_deref(), Some("0"))?.into())
     }
 }
 

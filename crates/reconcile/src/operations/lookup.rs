@@ -47,24 +47,48 @@ pub(crate) enum Nearest {
     Larger,
 }
 
-/// A lookup, whatever it is called.
-#[derive(Debug)]
-pub(crate) struct Lookup<'a> {
-    pub(crate) from: &'a TableName,
-    pub(crate) table: &'a TableName,
-    pub(crate) on: &'a [KeyPair],
-    pub(crate) columns: &'a [TakenColumn],
-    pub(crate) nearest: Nearest,
-    pub(crate) take: Take,
-    pub(crate) not_found: NotFound,
-    pub(crate) if_not_found: Option<&'a Literal>,
-    pub(crate) found: Option<&'a str>,
-    pub(crate) case: CaseRule,
+/// Columns of the row that has a key. `M` says which keys are found, as the spreadsheet's function has it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct Lookup<M: Default> {
+    /// The table whose rows look something up.
+    from: TableName,
+    /// The table that is looked into.
+    #[serde(rename = "in")]
+    table: TableName,
+    /// The keys: a column of `from` (`left`) and the one of `in` (`right`) that must equal it.
+    on: Vec<KeyPair>,
+    /// The columns of `in` that are taken.
+    #[serde(default)]
+    columns: Vec<TakenColumn>,
+    /// Whether the last key must be equal.
+    #[serde(default, rename = "match")]
+    matching: M,
+    /// Which of several rows with one key is taken.
+    #[serde(default)]
+    take: Take,
+    /// What happens where nothing is found.
+    #[serde(default)]
+    not_found: NotFound,
+    /// What the cells are where nothing is found.
+    #[serde(default)]
+    if_not_found: Option<Literal>,
+    /// A further column that says whether something was found.
+    #[serde(default)]
+    found: Option<String>,
+    /// Whether case counts in text.
+    #[serde(default = "CaseRule::ignore")]
+    case: CaseRule,
 }
 
-impl Lookup<'_> {
+impl<M: Copy + Default + Into<Nearest>> Lookup<M> {
+    pub(crate) fn tables(&self) -> Vec<(&'static str, &TableName)> {
+        vec![("from", &self.from), ("in", &self.table)]
+    }
+
     pub(crate) fn plan(&self, step: &mut StepPlan<'_>) -> Result<Table, PlanError> {
-        let (left, right) = step.pair(self.from, self.table)?;
+        let (left, right) = step.pair(&self.from, &self.table)?;
         if self.on.is_empty() || (self.columns.is_empty() && self.found.is_none()) {
             return Err(step.fail("expected one key at least in `on`, and one column in `columns` or `found`"));
         }
@@ -75,15 +99,16 @@ impl Lookup<'_> {
         let taken = step.columns(&right, &taken)?;
         let pairs: Vec<_> = self.on.iter().map(|pair| (pair.left.clone(), pair.right.clone())).collect();
         let mut keyed = step.keys(&left, &right, &pairs, self.case)?;
-        if self.nearest != Nearest::Exact {
-            sortable(step, &left, self.on)?;
+        let which: Nearest = self.matching.into();
+        if which != Nearest::Exact {
+            sortable(step, &left, &self.on)?;
         }
         keyed.right = step.one_of_each(&keyed.right, keyed.right_keys.clone(), self.take == Take::Last);
-        let (keyed, pairs) = if self.nearest == Nearest::Exact {
+        let (keyed, pairs) = if which == Nearest::Exact {
             let pairs = keyed.pairs();
             (keyed, pairs)
         } else {
-            nearest(step, keyed, self.nearest)?
+            nearest(step, keyed, which)?
         };
         let (right, marker) = step.hidden(&keyed.right, vec![Expression::boolean(true)]);
         let joined = step.join(JoinKind::Left, &keyed.left, &right, pairs);
@@ -103,7 +128,7 @@ impl Lookup<'_> {
     ) -> Result<Table, PlanError> {
         if self.not_found == NotFound::Fail {
             let mut shown = Vec::new();
-            for pair in self.on {
+            for pair in &self.on {
                 shown.push(step.column(&table, &pair.left)?.expression());
             }
             table = step.require(&table, missing.clone().not(), format!("{} has no such key", self.table), shown);
@@ -118,7 +143,7 @@ impl Lookup<'_> {
             }
             new.push(self.cell(step, column, missing.clone())?);
         }
-        if let Some(found) = self.found {
+        if let Some(found) = &self.found {
             if table.find(found).is_some() {
                 return Err(step.fail_on(found, format!("{} has such a column already", table.name)));
             }
@@ -139,7 +164,7 @@ impl Lookup<'_> {
     /// The cell of a column that is taken.
     fn cell(&self, step: &StepPlan<'_>, column: &PlanColumn, missing: Expression) -> Result<Expression, PlanError> {
         let cell = column.expression();
-        let Some(value) = self.if_not_found else { return Ok(cell) };
+        let Some(value) = &self.if_not_found else { return Ok(cell) };
         let constant = value.expected(column.kind).map(Expression::from);
         let alike = constant.and_then(|value| value.alike(cell));
         let (value, cell) = alike.ok_or_else(|| {

@@ -8,45 +8,16 @@ use crate::{
     error::PlanError,
     operations::{
         Documented, Operation, Reference, Results,
-        lookup::{Lookup, Nearest, NotFound, Take},
+        lookup::{Lookup, Nearest},
     },
-    parameters::{CaseRule, KeyPair, Literal, TableName, TakenColumn},
+    parameters::TableName,
     planner::StepPlan,
 };
 
 /// Columns of the row that has a key.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct VLookup {
-    /// The table whose rows look something up.
-    from: TableName,
-    /// The table that is looked into.
-    #[serde(rename = "in")]
-    table: TableName,
-    /// The keys: a column of `from` (`left`) and the one of `in` (`right`) that must equal it.
-    on: Vec<KeyPair>,
-    /// The columns of `in` that are taken.
-    #[serde(default)]
-    columns: Vec<TakenColumn>,
-    /// Whether the last key must be equal.
-    #[serde(default, rename = "match")]
-    matching: VLookupMatch,
-    /// Which of several rows with one key is taken.
-    #[serde(default)]
-    take: Take,
-    /// What happens where nothing is found.
-    #[serde(default)]
-    not_found: NotFound,
-    /// What the cells are where nothing is found.
-    #[serde(default)]
-    if_not_found: Option<Literal>,
-    /// A further column that says whether something was found.
-    #[serde(default)]
-    found: Option<String>,
-    /// Whether case counts in text.
-    #[serde(default = "CaseRule::ignore")]
-    case: CaseRule,
-}
+#[serde(transparent)]
+pub(crate) struct VLookup(Lookup<VLookupMatch>);
 
 /// Whether the last key must be equal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -59,29 +30,22 @@ enum VLookupMatch {
     Approximate,
 }
 
+impl From<VLookupMatch> for Nearest {
+    fn from(matching: VLookupMatch) -> Self {
+        match matching {
+            VLookupMatch::Exact => Self::Exact,
+            VLookupMatch::Approximate => Self::Smaller,
+        }
+    }
+}
+
 impl Operation for VLookup {
     fn tables(&self) -> Vec<(&'static str, &TableName)> {
-        vec![("from", &self.from), ("in", &self.table)]
+        self.0.tables()
     }
 
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
-        let nearest = match self.matching {
-            VLookupMatch::Exact => Nearest::Exact,
-            VLookupMatch::Approximate => Nearest::Smaller,
-        };
-        let lookup = Lookup {
-            from: &self.from,
-            table: &self.table,
-            on: &self.on,
-            columns: &self.columns,
-            nearest,
-            take: self.take,
-            not_found: self.not_found,
-            if_not_found: self.if_not_found.as_ref(),
-            found: self.found.as_deref(),
-            case: self.case,
-        };
-        Ok(lookup.plan(step)?.into())
+        Ok(self.0.plan(step)?.into())
     }
 }
 

@@ -5,9 +5,10 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use crate::{
-    ByteRange, Cache, Condition, Item, Key, Link, Links, Location, Mail, Mailer, ObjectInfo, Objects, StorageError,
-    Tables, Workflows,
+    ByteRange, Cache, Condition, Item, Key, Link, Links, Location, Mail, Mailer, ObjectInfo, Objects, Queues,
+    StorageError, Tables, Workflows,
     objects::{ByteStream, Listed, ObjectWriter, Piece, Put, PutOptions, VersionCursor, VersionPage},
+    queues::Message,
     tables::{Outcome, Page, Query, Transaction, Update, Write},
     workflows::{Answer, Start},
 };
@@ -238,5 +239,16 @@ impl<P: Workflows + ?Sized> Workflows for Faulty<P> {
 
     async fn answer(&self, token: &str, output: &str) -> Result<Answer, StorageError> {
         self.run("answer", token, self.inner.answer(token, output)).await
+    }
+}
+
+#[async_trait]
+impl<P: Queues + ?Sized> Queues for Faulty<P> {
+    async fn send(&self, queue: &str, message: &Message) -> Result<(), StorageError> {
+        self.run("send", queue, self.inner.send(queue, message)).await
+    }
+
+    async fn hide(&self, queue: &str, receipt: &str, time: Duration) -> Result<(), StorageError> {
+        self.run("hide", queue, self.inner.hide(queue, receipt, time)).await
     }
 }

@@ -98,6 +98,7 @@ pub(crate) fn arithmetic(
 /// A column, and the one that is made of it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct OneColumn {
     /// The table.
     pub(crate) from: TableName,
@@ -118,6 +119,44 @@ impl OneColumn {
     pub(crate) fn text(&self, step: &StepPlan<'_>, table: &Table) -> Result<Box<Expression>, PlanError> {
         as_text(step, table, &self.column)
     }
+}
+
+/// A text column, and the one that is made of some characters of it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct SomeCharacters {
+    /// The table.
+    pub(crate) from: TableName,
+    /// The column.
+    pub(crate) column: String,
+    /// How many characters are taken, as far as there are.
+    #[serde(default = "one")]
+    pub(crate) length: u32,
+    /// The new column.
+    #[serde(rename = "as")]
+    pub(crate) result: String,
+}
+
+/// One, where nothing is said.
+const fn one() -> u32 {
+    1
+}
+
+/// A number column, and the one that is made of it by rounding.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(inline)]
+pub(crate) struct FewerDecimals {
+    /// The table.
+    pub(crate) from: TableName,
+    /// The column.
+    pub(crate) column: String,
+    /// The decimals; -1, -2, … for tens, hundreds, …
+    pub(crate) decimals: i8,
+    /// The new column.
+    #[serde(rename = "as")]
+    pub(crate) result: String,
 }
 
 /// A column's cells, as text.

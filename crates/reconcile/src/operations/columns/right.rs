@@ -9,7 +9,7 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, as_text},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROW_BY_ROW, SomeCharacters, as_text},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
@@ -17,36 +17,20 @@ use crate::{
 
 /// The end of a text.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Right {
-    /// The table.
-    from: TableName,
-    /// The column.
-    column: String,
-    /// How many characters are taken, as far as there are.
-    #[serde(default = "one")]
-    length: u32,
-    /// The new column.
-    #[serde(rename = "as")]
-    result: String,
-}
-
-/// One, where nothing is said.
-const fn one() -> u32 {
-    1
-}
+#[serde(transparent)]
+pub(crate) struct Right(SomeCharacters);
 
 impl ColumnOperation for Right {
     fn from(&self) -> &TableName {
-        &self.from
+        &self.0.from
     }
 
     fn result(&self) -> &str {
-        &self.result
+        &self.0.result
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        Ok(Expression::Last { of: as_text(step, table, &self.column)?, length: self.length })
+        Ok(Expression::Last { of: as_text(step, table, &self.0.column)?, length: self.0.length })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     expression::Expression,
     operations::{
         Documented, Reference,
-        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, ROUNDED, ROW_BY_ROW, rounded},
+        columns::{BLANK_IN_BLANK_OUT, ColumnOperation, FewerDecimals, ROUNDED, ROW_BY_ROW, rounded},
     },
     parameters::TableName,
     planner::{StepPlan, Table},
@@ -18,31 +18,21 @@ use crate::{
 
 /// A number with fewer decimals, away from zero.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct RoundUp {
-    /// The table.
-    from: TableName,
-    /// The column.
-    column: String,
-    /// The decimals; -1, -2, … for tens, hundreds, …
-    decimals: i8,
-    /// The new column.
-    #[serde(rename = "as")]
-    result: String,
-}
+#[serde(transparent)]
+pub(crate) struct RoundUp(FewerDecimals);
 
 impl ColumnOperation for RoundUp {
     fn from(&self) -> &TableName {
-        &self.from
+        &self.0.from
     }
 
     fn result(&self) -> &str {
-        &self.result
+        &self.0.result
     }
 
     fn expression(&self, step: &StepPlan<'_>, table: &Table) -> Result<Expression, PlanError> {
-        let of = step.number(table, &self.column)?.expression();
-        rounded(step, of, self.decimals, Rounding::Up)
+        let of = step.number(table, &self.0.column)?.expression();
+        rounded(step, of, self.0.decimals, Rounding::Up)
     }
 }
 

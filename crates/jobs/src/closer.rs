@@ -1,0 +1,266 @@
+//! job-closer: how an attempt ended → its row, its mail, its slot, and a dead letter if it failed.
+
+use std::{sync::Arc, time::Duration};
+
+use environment::{ConfigError, optional_text, parsed, text};
+use error_class::{Classified, ErrorClass};
+use reconcile::{Job, task::TaskJob};
+use report::{JobFigures, JobOutcome, OutputFigures};
+use serde::Deserialize;
+use serde_json::{json, value::RawValue};
+use storage::{Clock, Location, Mail, Mailer, Objects, Queues, Tables, documents};
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use crate::{
+    book::{JobRecord, JobStatus, Jobs, MailStatus, Reason},
+    error::JobError,
+    layout::{document_key, execution, is_attempt, manifest_key},
+    letters::{Letter, dead_letter},
+    manifest::{End, Unpublished},
+    messages::{Caught, CloseRequest, Closed, EndedExecution, ExecutionEnded, Notice, StepRequest, Submission},
+    prices::Resources,
+    publisher,
+    slots::Slots,
+};
+
+/// What job-closer is configured by.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The bucket of documents and ends.
+    pub data_bucket: String,
+    /// The table of jobs and slots.
+    pub jobs_table: String,
+    /// The URL of the queue of jobs that cannot be done.
+    pub dead_letters: String,
+    /// How many slots there are.
+    pub slots: u32,
+    /// The sender of mails; without one, none are sent.
+    pub mail_from: Option<String>,
+    /// What the engines have.
+    pub resources: Resources,
+}
+
+impl Config {
+    /// Reads `DATA_BUCKET`, `JOBS_TABLE`, `DEAD_LETTERS_URL`, `JOB_SLOTS`, `MAIL_FROM` and what [`Resources::from_env`]
+    /// reads.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            data_bucket: text("DATA_BUCKET")?,
+            jobs_table: text("JOBS_TABLE")?,
+            dead_letters: text("DEAD_LETTERS_URL")?,
+            slots: parsed("JOB_SLOTS")?,
+            mail_from: optional_text("MAIL_FROM"),
+            resources: Resources::from_env()?,
+        })
+    }
+}
+
+/// Decides that an attempt failed or was cancelled, if nobody has decided otherwise, and puts everything in order.
+///
+/// Running it again, late or twice at once is harmless: the first [`End`] that stands is the attempt's, so what is published
+/// never becomes failed, nor the other way round; the row of an attempt that another has replaced is left alone; giving a slot
+/// back twice gives it back once; and the mail is sent by the worker that has claimed it. A worker that dies between sending
+/// and writing that down is the one case in which a mail, or a dead letter, comes twice.
+pub struct JobCloser {
+    objects: Arc<dyn Objects>,
+    queues: Arc<dyn Queues>,
+    mailer: Arc<dyn Mailer>,
+    jobs: Jobs,
+    slots: Slots,
+    config: Config,
+}
+
+impl JobCloser {
+    /// A closer that follows the ends in `objects`.
+    pub fn new(
+        objects: Arc<dyn Objects>,
+        tables: Arc<dyn Tables>,
+        queues: Arc<dyn Queues>,
+        mailer: Arc<dyn Mailer>,
+        clock: Arc<dyn Clock>,
+        config: Config,
+    ) -> Self {
+        let jobs = Jobs::new(tables.clone(), &config.jobs_table, clock.clone());
+        // It takes no slots, so the length of a lease says nothing here.
+        let slots = Slots::new(tables, &config.jobs_table, clock, config.slots, Duration::ZERO);
+        Self { objects, queues, mailer, jobs, slots, config }
+    }
+
+    /// Handles the end of one attempt.
+    pub async fn close(&self, notice: Notice) -> Result<Closed, JobError> {
+        let CloseRequest { job, failure } = notice.try_into()?;
+        let record = self.jobs.get(&job.tenant, &job.job).await?;
+        let record =
+            record.ok_or_else(|| JobError::StepMissing { what: "its row".to_owned(), job: execution(&job) })?;
+        let end = self.end(&job, &record, failure.as_ref()).await?;
+        let status = self.record(&job, &end).await?;
+        self.slots.release(&execution(&job)).await?;
+        let current = self.jobs.get(&job.tenant, &job.job).await?.filter(|record| record.attempt == job.attempt);
+        let Some(record) = current else {
+            return Ok(Closed { status, mail: MailStatus::NotWanted, dead_letters: 0, mails_failed: 0 });
+        };
+        let dead_letters = self.bury(&record, &end).await?;
+        let mail = self.mail(&record, &end).await?;
+        info!(job = execution(&job), status = status.as_str(), mail = ?mail, "job closed");
+        let mails_failed = u8::from(matches!(mail, MailStatus::Failed { .. }));
+        Ok(Closed { status, mail, dead_letters, mails_failed })
+    }
+
+    /// How the attempt ended: as it stands, or else as the failure says, from now on.
+    async fn end(&self, job: &TaskJob, record: &JobRecord, failure: Option<&Caught>) -> Result<End, JobError> {
+        let at = Location::new(&self.config.data_bucket, manifest_key(job));
+        match (documents::read(&*self.objects, &at).await?, failure) {
+            (Some(end), _) => Ok(end),
+            (None, Some(failure)) => {
+                let cancelled = record.cancel_asked && record.attempt == job.attempt;
+                let reason = if cancelled {
+                    Reason { class: "Cancelled".to_owned(), message: "somebody has cancelled it".to_owned() }
+                } else {
+                    told(failure)
+                };
+                let unpublished = Unpublished { job: job.clone(), reason, ended_at: self.jobs.now() };
+                let end = if cancelled { End::Cancelled(unpublished) } else { End::Failed(unpublished) };
+                Ok(documents::commit(&*self.objects, &at, end).await?)
+            }
+            (None, None) => Err(JobError::StepMissing { what: at.to_string(), job: execution(job) }),
+        }
+    }
+
+    /// Writes the end down in the job's row.
+    async fn record(&self, job: &TaskJob, end: &End) -> Result<JobStatus, JobError> {
+        let (status, set) = match end {
+            End::Published(publication) => {
+                let set = publisher::published(publication, &manifest_key(job), self.config.resources);
+                (JobStatus::Published, set.into())
+            }
+            End::Failed(Unpublished { reason, ended_at, .. }) => {
+                warn!(job = execution(job), class = reason.class, message = reason.message, "job failed");
+                let status = JobStatus::Failed;
+                (status, json!({ "status": status, "ended_at": ended_at, "failure": reason }))
+            }
+            End::Cancelled(Unpublished { ended_at, .. }) => {
+                let status = JobStatus::Cancelled;
+                (status, json!({ "status": status, "ended_at": ended_at }))
+            }
+        };
+        self.jobs.set_always(job, set).await?;
+        Ok(status)
+    }
+
+    /// Sends what failed to the dead-letter queue, with the reason, once.
+    async fn bury(&self, record: &JobRecord, end: &End) -> Result<u32, JobError> {
+        let End::Failed(Unpublished { job, reason, .. }) = end else { return Ok(0) };
+        if record.dead_letter {
+            return Ok(0);
+        }
+        let document = self.document(job).await?;
+        let document =
+            document.ok_or_else(|| JobError::StepMissing { what: "its document".to_owned(), job: execution(job) })?;
+        let TaskJob { tenant, job: id, attempt } = job.clone();
+        let submission = Submission { tenant, job: id, attempt, document };
+        let message = crate::starter::message_of(&submission)?;
+        let letter = Letter {
+            body: &message.body,
+            job: Some(job.clone()),
+            class: &reason.class,
+            reason: reason.message.clone(),
+        };
+        self.queues.send(&self.config.dead_letters, &dead_letter(&letter)).await?;
+        self.jobs.set_always(job, json!({ "dead_letter": true })).await?;
+        Ok(1)
+    }
+
+    async fn document(&self, job: &TaskJob) -> Result<Option<Box<RawValue>>, JobError> {
+        let at = Location::new(&self.config.data_bucket, document_key(&job.tenant, &job.job));
+        Ok(documents::read(&*self.objects, &at).await?)
+    }
+
+    /// Sends the attempt's mail, unless it was sent. What cannot be sent is an error while it is worth trying again.
+    async fn mail(&self, record: &JobRecord, end: &End) -> Result<MailStatus, JobError> {
+        let job = record.current();
+        let document = self.document(&job).await?.and_then(|document| Job::from_json(document.get()).ok());
+        let to = document.map(|document| document.options.mail).unwrap_or_default();
+        let (Some(from), false) = (&self.config.mail_from, to.is_empty()) else {
+            self.jobs.set_always(&job, json!({ "mail": MailStatus::NotWanted })).await?;
+            return Ok(MailStatus::NotWanted);
+        };
+        let claim = Uuid::new_v4().to_string();
+        if !self.jobs.claim_mail(&job, &claim).await? {
+            let known = self.jobs.get(&job.tenant, &job.job).await?.and_then(|record| record.mail);
+            return known.filter(|mail| matches!(mail, MailStatus::Sent { .. })).ok_or(JobError::MailClaimed);
+        }
+        let report::Mail { subject, text, html } = report::job_mail(&figures(record, end));
+        let sent = self.mailer.send(&Mail { from: from.clone(), to, subject, text, html }).await;
+        let mail = match &sent {
+            Ok(id) => MailStatus::Sent { id: id.clone() },
+            Err(error) => MailStatus::Failed { reason: error_class::chain(error) },
+        };
+        self.jobs.mail_ended(&job, &claim, &mail).await?;
+        match sent {
+            Err(error) if matches!(error.class(), ErrorClass::Throttled | ErrorClass::Unavailable) => Err(error.into()),
+            Ok(_) | Err(_) => Ok(mail),
+        }
+    }
+}
+
+impl TryFrom<Notice> for CloseRequest {
+    type Error = JobError;
+
+    fn try_from(notice: Notice) -> Result<Self, JobError> {
+        let malformed = |reason: String| JobError::Malformed { what: "the input of an execution".to_owned(), reason };
+        let request = match notice {
+            Notice::State(request) => request,
+            Notice::Ended(ExecutionEnded { detail: EndedExecution { status, input, error, cause } }) => {
+                let StepRequest { job } = serde_json::from_str(&input).map_err(|error| malformed(error.to_string()))?;
+                let cause = cause.unwrap_or_else(|| format!("the execution ended as {status}"));
+                Self { job, failure: Some(Caught { error: error.unwrap_or(status), cause }) }
+            }
+        };
+        if is_attempt(&request.job) { Ok(request) } else { Err(malformed("it is no attempt at a job".to_owned())) }
+    }
+}
+
+/// The failure as Step Functions tells it.
+fn told(failure: &Caught) -> Reason {
+    /// What a Lambda's error looks like in a `Cause`.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Cause {
+        error_message: String,
+    }
+    let message = serde_json::from_str::<Cause>(&failure.cause)
+        .map_or_else(|_| failure.cause.clone(), |cause| cause.error_message);
+    let class = match failure.error.as_str() {
+        "Sandbox.Timedout" | "Runtime.ExitError" | "States.Timeout" | "TIMED_OUT" => ErrorClass::WorkerLost.as_str(),
+        lambda if lambda.starts_with("Lambda.") => ErrorClass::Unavailable.as_str(),
+        named => named,
+    };
+    Reason { class: class.to_owned(), message }
+}
+
+/// What is told of an attempt that has ended.
+fn figures(record: &JobRecord, end: &End) -> JobFigures {
+    let (ended_at, outcome) = match end {
+        End::Published(publication) => {
+            let outputs = publication.outputs.iter().map(|output| OutputFigures {
+                name: output.name.clone(),
+                rows: output.rows,
+                totals: output.totals.clone().into_iter().collect(),
+            });
+            (publication.published_at, JobOutcome::Published { outputs: outputs.collect() })
+        }
+        End::Failed(Unpublished { reason: Reason { class, message }, ended_at, .. }) => {
+            (*ended_at, JobOutcome::Failed { class: class.clone(), message: message.clone() })
+        }
+        End::Cancelled(Unpublished { ended_at, .. }) => (*ended_at, JobOutcome::Cancelled),
+    };
+    JobFigures {
+        job: record.job.clone(),
+        tenant: record.tenant.clone(),
+        attempt: record.attempt,
+        submitted_at: record.submitted_at,
+        ended_at,
+        outcome,
+    }
+}

@@ -1,0 +1,53 @@
+//! The footer of a Parquet file: what columns it has.
+//!
+//! [The format](https://parquet.apache.org/docs/file-format/): the metadata, its length in four bytes, little-endian, and
+//! `PAR1`.
+
+use parquet::{
+    basic::{ConvertedType, LogicalType, Type as Physical},
+    file::metadata::ParquetMetaDataReader,
+    schema::types::ColumnDescriptor,
+};
+use reconcile::{InputColumn, SCALE_MAX, Type};
+
+/// The bytes behind the metadata.
+pub(crate) const TAIL_BYTES: u64 = 8;
+
+/// The length of the metadata, from the file's last bytes; `None` where they are not a Parquet file's.
+pub(crate) fn length(tail: &[u8]) -> Option<u64> {
+    let (length, magic) = tail.split_first_chunk::<4>()?;
+    (magic == b"PAR1").then(|| u64::from(u32::from_le_bytes(*length)))
+}
+
+/// The columns that the metadata tells of, as far as jobs can read them: not those of floating point, of bytes, or nested.
+pub(crate) fn columns(metadata: &[u8]) -> Result<Vec<InputColumn>, String> {
+    let metadata = ParquetMetaDataReader::decode_metadata(metadata).map_err(|error| error.to_string())?;
+    let schema = metadata.file_metadata().schema_descr();
+    let columns =
+        schema.columns().iter().filter(|column| column.path().parts().len() == 1 && column.max_rep_level() == 0);
+    let columns =
+        columns.filter_map(|column| Some(InputColumn { name: column.name().to_owned(), kind: kind(column)? }));
+    Ok(columns.collect())
+}
+
+fn kind(column: &ColumnDescriptor) -> Option<Type> {
+    let decimal = || u8::try_from(column.type_scale()).ok().filter(|scale| *scale <= SCALE_MAX).map(Type::Decimal);
+    match (column.logical_type_ref(), column.converted_type()) {
+        (Some(LogicalType::Decimal { .. }), _) | (None, ConvertedType::DECIMAL) => decimal(),
+        (Some(LogicalType::String), _) | (None, ConvertedType::UTF8) => Some(Type::Text),
+        (Some(LogicalType::Date), _) | (None, ConvertedType::DATE) => Some(Type::Date),
+        (Some(LogicalType::Timestamp { .. }), _)
+        | (None, ConvertedType::TIMESTAMP_MILLIS | ConvertedType::TIMESTAMP_MICROS) => Some(Type::Timestamp),
+        (Some(LogicalType::Integer(int)), _) => (int.is_signed || int.bit_width < 64).then_some(Type::Integer),
+        (None, ConvertedType::INT_8 | ConvertedType::INT_16 | ConvertedType::INT_32 | ConvertedType::INT_64) => {
+            Some(Type::Integer)
+        }
+        (None, ConvertedType::UINT_8 | ConvertedType::UINT_16 | ConvertedType::UINT_32) => Some(Type::Integer),
+        (None, ConvertedType::NONE) => match column.physical_type() {
+            Physical::BOOLEAN => Some(Type::Boolean),
+            Physical::INT32 | Physical::INT64 => Some(Type::Integer),
+            _ => None,
+        },
+        _ => None,
+    }
+}

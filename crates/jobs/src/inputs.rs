@@ -1,0 +1,236 @@
+//! What a job's inputs are: which versions of which objects, how they are read, and what columns they have.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use reconcile::{
+    Input, InputColumn, InputFormat, Job, PlanError, Type, columns_of,
+    task::{Csv, CsvColumn, TaskFormat, TaskInput, TaskObject},
+};
+use records::{Field, FieldType, FieldsMatch, Resource};
+use storage::{ByteRange, Key, Location, Objects, StorageError, Tables, objects::read_range};
+
+use crate::{error::JobError, footer, layout};
+
+/// The most objects of a job, over all its inputs.
+pub const OBJECTS_MAX: usize = 10_000;
+/// Objects looked at side by side.
+const LOOKS_AT_ONCE: usize = 32;
+
+/// The inputs of a job, pinned.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// The columns that feeds and files are found to have, where the job does not say them itself.
+    pub found: BTreeMap<String, Vec<InputColumn>>,
+    /// What an engine reads.
+    pub pinned: BTreeMap<String, TaskInput>,
+}
+
+/// Finds the inputs of a tenant's jobs.
+pub struct Finder<'a> {
+    /// Where objects are.
+    pub objects: &'a Arc<dyn Objects>,
+    /// Where feeds are.
+    pub tables: &'a Arc<dyn Tables>,
+    /// The table of feeds.
+    pub feeds_table: &'a str,
+    /// The bucket that jobs read.
+    pub bucket: &'a str,
+    /// Whose job it is.
+    pub tenant: &'a str,
+}
+
+impl Finder<'_> {
+    /// Finds all of them. What is not there, or cannot be read as it says, is an error that names the input.
+    pub async fn find(&self, job: &Job) -> Result<Inputs, JobError> {
+        let mut inputs = Inputs::default();
+        let mut objects = 0;
+        for (name, input) in &job.inputs {
+            let one = self.one(name, input, &mut inputs.found).await?;
+            objects += one.objects.len();
+            if objects > OBJECTS_MAX {
+                return Err(wrong(name, format!("the job has more than {OBJECTS_MAX} objects")));
+            }
+            inputs.pinned.insert(name.clone(), one);
+        }
+        Ok(inputs)
+    }
+
+    async fn one(
+        &self,
+        name: &str,
+        input: &Input,
+        found: &mut BTreeMap<String, Vec<InputColumn>>,
+    ) -> Result<TaskInput, JobError> {
+        let format = match input.format {
+            InputFormat::Csv => TaskFormat::Csv,
+            InputFormat::JsonLines => TaskFormat::JsonLines,
+            InputFormat::Parquet => TaskFormat::Parquet,
+            InputFormat::Ledger => {
+                return Err(wrong(
+                    name,
+                    "ledgers cannot be read by jobs yet: read what an earlier job or a run has published",
+                ));
+            }
+        };
+        let feed = match &input.feed {
+            Some(feed) => Some(self.feed(name, feed).await?),
+            None => None,
+        };
+        if let Some(feed) = &feed {
+            found.insert(name.to_owned(), columns_of(name, feed)?);
+        }
+        // What the document itself has wrong is said before anything is looked for.
+        if format != TaskFormat::Parquet {
+            input.schema(name, found.get(name).map(Vec::as_slice))?;
+        }
+        let objects = self.objects(name, input).await?;
+        if format == TaskFormat::Parquet {
+            found.insert(name.to_owned(), self.parquet_columns(name, &objects).await?);
+        }
+        let csv = match format {
+            TaskFormat::Csv => {
+                let descriptor = feed.or_else(|| input.descriptor.clone());
+                let columns = input.schema(name, found.get(name).map(Vec::as_slice))?;
+                Some(csv(name, descriptor.unwrap_or_default(), columns)?)
+            }
+            TaskFormat::JsonLines | TaskFormat::Parquet => None,
+        };
+        Ok(TaskInput { format, csv, objects })
+    }
+
+    /// A feed's descriptor: of the files that are sent to it.
+    async fn feed(&self, input: &str, feed: &str) -> Result<Resource, JobError> {
+        let key = Key::sorted(layout::feeds_partition(self.tenant), feed);
+        let item = self.tables.get(self.feeds_table, &key).await?;
+        let item = item.ok_or_else(|| {
+            wrong(input, format!("there is no feed {feed:?}: describe it with `tieout feed put <descriptor.json>`"))
+        })?;
+        let descriptor = item.get("descriptor").and_then(|text| text.as_str()).unwrap_or_default();
+        serde_json::from_str(descriptor).map_err(|error| wrong(input, format!("feed {feed:?} cannot be read: {error}")))
+    }
+
+    /// The objects that an input names, in their order, each in the version that is now the latest.
+    async fn objects(&self, name: &str, input: &Input) -> Result<Vec<TaskObject>, JobError> {
+        let keys = match &input.prefix {
+            Some(prefix) => self.under(name, prefix).await?,
+            None => input.objects.iter().map(|key| layout::input_key(self.tenant, key)).collect(),
+        };
+        stream::iter(keys).map(|key| self.pin(name, key)).buffered(LOOKS_AT_ONCE).try_collect().await
+    }
+
+    async fn under(&self, name: &str, prefix: &str) -> Result<Vec<String>, JobError> {
+        let whole = layout::input_key(self.tenant, prefix);
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let page = self.objects.list(self.bucket, &whole, after.as_deref()).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            // A folder that was made by hand is an object without bytes.
+            keys.extend(page.into_iter().map(|listed| listed.key).filter(|key| !key.ends_with('/')));
+            if keys.len() > OBJECTS_MAX {
+                return Err(wrong(name, format!("more than {OBJECTS_MAX} objects lie under {prefix:?}")));
+            }
+        }
+        if keys.is_empty() {
+            return Err(wrong(name, format!("no object's key begins with {prefix:?}")));
+        }
+        Ok(keys)
+    }
+
+    async fn pin(&self, name: &str, key: String) -> Result<TaskObject, JobError> {
+        let at = Location::new(self.bucket, key);
+        let info = self.objects.head(&at, None).await.map_err(|error| match error {
+            StorageError::NotFound { what } => wrong(name, format!("{what} does not exist")),
+            other => other.into(),
+        })?;
+        let Location { bucket, key } = at;
+        Ok(TaskObject { bucket, key, version: info.version, etag: info.etag, bytes: info.bytes })
+    }
+
+    /// The columns that all of an input's files have, by the first; one with others is an error.
+    async fn parquet_columns(&self, name: &str, objects: &[TaskObject]) -> Result<Vec<InputColumn>, JobError> {
+        let read = stream::iter(objects)
+            .map(|object| async move { Ok::<_, JobError>((object, self.footer(name, object).await?)) });
+        let read: Vec<(&TaskObject, Vec<InputColumn>)> = read.buffered(LOOKS_AT_ONCE).try_collect::<Vec<_>>().await?;
+        let mut read = read.into_iter();
+        let (first, columns) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
+        match read.find(|(_, others)| *others != columns) {
+            Some((other, _)) => Err(wrong(name, format!("{} has other columns than {}", other.key, first.key))),
+            None => Ok(columns),
+        }
+    }
+
+    async fn footer(&self, name: &str, object: &TaskObject) -> Result<Vec<InputColumn>, JobError> {
+        let no_parquet = |reason: &str| wrong(name, format!("{} is no Parquet file: {reason}", object.key));
+        let at = Location::new(&object.bucket, &object.key);
+        let read = async |range: ByteRange| {
+            read_range(&**self.objects, &at, object.version.as_deref(), range).await.map_err(JobError::from)
+        };
+        let end = object.bytes;
+        if end < footer::TAIL_BYTES {
+            return Err(no_parquet("it is too short"));
+        }
+        let tail = read(ByteRange::new(end - footer::TAIL_BYTES, end)).await?;
+        let length = footer::length(&tail).ok_or_else(|| no_parquet("it does not end as one"))?;
+        let start = (end - footer::TAIL_BYTES).checked_sub(length);
+        let start = start.ok_or_else(|| no_parquet("its footer is longer than the file"))?;
+        let bytes = read(ByteRange::new(start, start + length)).await?;
+        footer::columns(&bytes).map_err(|reason| no_parquet(&reason))
+    }
+}
+
+fn wrong(input: &str, problem: impl Into<String>) -> JobError {
+    JobError::Input { input: input.to_owned(), problem: problem.into() }
+}
+
+/// How CSV is read as a descriptor says, its columns being of these types.
+fn csv(name: &str, descriptor: Resource, columns: Vec<(String, Type)>) -> Result<Csv, JobError> {
+    let bad = |problem: String| -> JobError { PlanError::Input { input: name.to_owned(), problem }.into() };
+    descriptor.format().map_err(|error| bad(error.to_string()))?;
+    let Resource { encoding, dialect, schema, .. } = descriptor;
+    if let Some(schema) = &schema {
+        schema.compile().map_err(|error| bad(error.to_string()))?;
+    } else if !dialect.header {
+        return Err(bad("its descriptor needs a schema, which names the columns: its files have no header".to_owned()));
+    }
+    let fields: &[Field] = schema.as_ref().map(|schema| schema.fields.as_slice()).unwrap_or_default();
+    let field = |name: &str| fields.iter().find(|field| field.name == name);
+    let columns = columns.into_iter().map(|(name, kind)| column(field(&name), name, kind)).collect();
+    Ok(Csv {
+        delimiter: dialect.delimiter,
+        quote_char: dialect.quote_char,
+        double_quote: dialect.double_quote,
+        skip_initial_space: dialect.skip_initial_space,
+        encoding,
+        header: dialect.header,
+        case_sensitive_header: dialect.case_sensitive_header,
+        // Without a schema the job names the columns that it wants, and files may have others.
+        fields_match: schema.as_ref().map_or(FieldsMatch::Subset, |schema| schema.fields_match),
+        missing_values: schema.map_or_else(Vec::new, |schema| schema.missing_values),
+        columns,
+    })
+}
+
+/// A column of that type; how its cells are written is as its field says, where that is about such a type.
+fn column(field: Option<&Field>, name: String, kind: Type) -> CsvColumn {
+    let like = |kinds: &[FieldType]| field.filter(|field| kinds.contains(&field.kind));
+    let number = like(&[FieldType::Integer, FieldType::Number]).filter(|_| kind.is_number());
+    let boolean = like(&[FieldType::Boolean]).filter(|_| kind == Type::Boolean);
+    let temporal = match kind {
+        Type::Date => like(&[FieldType::Date]),
+        Type::Timestamp => like(&[FieldType::DateTime]),
+        _ => None,
+    };
+    let character = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+    CsvColumn {
+        name,
+        kind,
+        decimal_char: number.and_then(|field| character(&field.decimal_char)).filter(|char| char != "."),
+        group_char: number.and_then(|field| character(&field.group_char)),
+        bare_number: number.and_then(|field| field.bare_number).unwrap_or(true),
+        format: temporal.and_then(|field| field.format.clone()).filter(|format| format != "default"),
+        true_values: boolean.and_then(|field| field.true_values.clone()),
+        false_values: boolean.and_then(|field| field.false_values.clone()),
+    }
+}

@@ -1,0 +1,26 @@
+//! The life of a reconcile job: handed in, started when a slot is free, planned, run by an engine, checked, published, closed.
+//!
+//! One module a function, in the order of the pipeline: [`starter`], [`planner`], [`transform`],
+//! [`checker`], [`publisher`], [`closer`]. They speak through [`messages`], commit by [`manifest`], and tell people how far
+//! they are in [`book`].
+
+pub mod book;
+pub mod checker;
+pub mod closer;
+mod error;
+pub mod estimate;
+mod footer;
+pub mod inputs;
+pub mod layout;
+mod letters;
+pub mod manifest;
+pub mod messages;
+mod parts;
+pub mod planner;
+pub mod prices;
+pub mod publisher;
+pub mod slots;
+pub mod starter;
+pub mod transform;
+
+pub use error::{JobError, Refused};

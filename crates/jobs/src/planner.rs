@@ -1,0 +1,134 @@
+//! job-planner: an attempt at a job → its task, and the engine that runs it.
+
+use std::sync::Arc;
+
+use environment::{ConfigError, parsed, text};
+use reconcile::{
+    Job,
+    task::{Output, Task, TaskJob},
+};
+use serde_json::{json, value::RawValue};
+use storage::{Clock, Location, Objects, Tables, documents};
+use tracing::info;
+
+use crate::{
+    book::Jobs,
+    error::JobError,
+    estimate::{self, Bounds},
+    inputs::Finder,
+    layout::{document_key, engine_prefix, execution, task_key},
+    messages::{Chosen, StepRequest},
+};
+
+/// What job-planner is configured by.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The bucket of documents and inputs.
+    pub data_bucket: String,
+    /// The bucket of tasks and of what engines write.
+    pub work_bucket: String,
+    /// The table of jobs.
+    pub jobs_table: String,
+    /// The table of feeds.
+    pub feeds_table: String,
+    /// What the embedded engine has.
+    pub bounds: Bounds,
+    /// Whether there is a distributed engine.
+    pub spark: bool,
+}
+
+impl Config {
+    /// Reads `DATA_BUCKET`, `WORK_BUCKET`, `JOBS_TABLE`, `FEEDS_TABLE`, `TRANSFORM_MEMORY_MIB`, `TRANSFORM_DISK_MIB`,
+    /// `TRANSFORM_SECONDS` and `SPARK_ENGINE` (`on` or `off`).
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mebibytes = |name| parsed::<u64>(name).map(|number| number.saturating_mul(1 << 20));
+        Ok(Self {
+            data_bucket: text("DATA_BUCKET")?,
+            work_bucket: text("WORK_BUCKET")?,
+            jobs_table: text("JOBS_TABLE")?,
+            feeds_table: text("FEEDS_TABLE")?,
+            bounds: Bounds {
+                memory_bytes: mebibytes("TRANSFORM_MEMORY_MIB")?,
+                disk_bytes: mebibytes("TRANSFORM_DISK_MIB")?,
+                seconds: parsed("TRANSFORM_SECONDS")?,
+            },
+            spark: text("SPARK_ENGINE")? == "on",
+        })
+    }
+}
+
+/// Plans an attempt: everything that can be wrong with the job is said here, before any data is read.
+///
+/// Running it again, late or twice at once is harmless: the first task that stands is the attempt's, with the versions of
+/// the inputs that it pinned; the others follow it.
+pub struct JobPlanner {
+    objects: Arc<dyn Objects>,
+    tables: Arc<dyn Tables>,
+    jobs: Jobs,
+    config: Config,
+}
+
+impl JobPlanner {
+    /// A planner of the documents in `objects` and the feeds in `tables`.
+    pub fn new(objects: Arc<dyn Objects>, tables: Arc<dyn Tables>, clock: Arc<dyn Clock>, config: Config) -> Self {
+        let jobs = Jobs::new(tables.clone(), &config.jobs_table, clock);
+        Self { objects, tables, jobs, config }
+    }
+
+    /// Handles one attempt.
+    pub async fn plan(&self, request: StepRequest) -> Result<Chosen, JobError> {
+        let attempt = &request.job;
+        self.jobs.live(attempt).await?;
+        let job = self.document(attempt).await?;
+        let at = Location::new(&self.config.work_bucket, task_key(attempt));
+        let (task, warnings) = match documents::read::<Task>(&*self.objects, &at).await? {
+            Some(standing) => (standing, None),
+            None => {
+                let (task, warnings) = self.task(&job, attempt).await?;
+                (documents::commit(&*self.objects, &at, task).await?, Some(warnings))
+            }
+        };
+        task.check()?;
+        let estimate = estimate::estimate(&task.plan, &task.inputs);
+        let (engine, why) = estimate::choose(job.options.engine, estimate, self.config.bounds, self.config.spark)?;
+        let mut known = json!({ "engine": engine, "engine_why": why });
+        if let (Some(warnings), Some(known)) = (warnings, known.as_object_mut()) {
+            known.insert("warnings".to_owned(), json!(warnings));
+        }
+        self.jobs.set_while_running(attempt, known).await?;
+        let objects = task.inputs.values().flat_map(|input| &input.objects);
+        let (bytes, count) = objects.fold((0, 0), |(bytes, count), object| (bytes + object.bytes, count + 1));
+        info!(job = execution(attempt), engine = engine.as_str(), why, bytes, objects = count, "job planned");
+        Ok(Chosen {
+            engine,
+            task_uri: at.to_string(),
+            task: at,
+            report: Location::new(&task.output.bucket, task.output.report_key()),
+            bytes,
+            objects: count,
+        })
+    }
+
+    async fn document(&self, job: &TaskJob) -> Result<Job, JobError> {
+        let at = Location::new(&self.config.data_bucket, document_key(&job.tenant, &job.job));
+        let document: Option<Box<RawValue>> = documents::read(&*self.objects, &at).await?;
+        let missing = || JobError::StepMissing { what: at.to_string(), job: execution(job) };
+        Ok(Job::from_json(document.ok_or_else(missing)?.get())?)
+    }
+
+    async fn task(&self, job: &Job, attempt: &TaskJob) -> Result<(Task, Vec<String>), JobError> {
+        let finder = Finder {
+            objects: &self.objects,
+            tables: &self.tables,
+            feeds_table: &self.config.feeds_table,
+            bucket: &self.config.data_bucket,
+            tenant: &attempt.tenant,
+        };
+        let inputs = finder.find(job).await?;
+        let planned = job.plan(&inputs.found)?;
+        let output = Output { bucket: self.config.work_bucket.clone(), prefix: engine_prefix(attempt) };
+        let task =
+            Task { version: Task::VERSION, job: attempt.clone(), plan: planned.plan, inputs: inputs.pinned, output };
+        Ok((task, planned.warnings))
+    }
+}

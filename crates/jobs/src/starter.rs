@@ -1,0 +1,360 @@
+//! job-starter: a job that is handed in → one execution of the `reconcile` machine, once a slot is free.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use environment::{ConfigError, parsed, text};
+use reconcile::{Job, task::TaskJob};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use storage::{
+    Clock, Location, Objects, Queues, Tables, Workflows,
+    objects::{Put, PutOptions},
+    queues::Message,
+    workflows::Start,
+};
+use tracing::{info, warn};
+
+use crate::{
+    book::{JobRecord, JobStatus, Jobs},
+    error::{JobError, Refused},
+    layout::{ATTEMPT_MAX, JOB_CHARS_MAX, document_key, execution, is_job},
+    letters::{Letter, dead_letter},
+    messages::{
+        ApiRequest, ApiResponse, ItemFailure, SqsEvent, SqsMessage, StartRequest, Started, StepRequest, Submission,
+        Taken,
+    },
+    slots::Slots,
+};
+
+/// What job-starter is configured by.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The URL of the queue of jobs.
+    pub queue: String,
+    /// The URL of the queue of those that cannot be done.
+    pub dead_letters: String,
+    /// The table of jobs and slots.
+    pub jobs_table: String,
+    /// The bucket of documents.
+    pub data_bucket: String,
+    /// The `reconcile` machine's ARN.
+    pub machine: String,
+    /// How many jobs run at once.
+    pub slots: u32,
+    /// How long an execution may last; a slot's lease is a little longer.
+    pub execution: Duration,
+}
+
+/// How much longer than an execution the lease of its slot is.
+const LEASE_MARGIN: Duration = Duration::from_secs(600);
+
+impl Config {
+    /// Reads `JOBS_QUEUE_URL`, `DEAD_LETTERS_URL`, `JOBS_TABLE`, `DATA_BUCKET`, `RECONCILE_MACHINE_ARN`, `JOB_SLOTS` and
+    /// `JOB_SECONDS_MAX`.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Ok(Self {
+            queue: text("JOBS_QUEUE_URL")?,
+            dead_letters: text("DEAD_LETTERS_URL")?,
+            jobs_table: text("JOBS_TABLE")?,
+            data_bucket: text("DATA_BUCKET")?,
+            machine: text("RECONCILE_MACHINE_ARN")?,
+            slots: parsed("JOB_SLOTS")?,
+            execution: Duration::from_secs(parsed("JOB_SECONDS_MAX")?),
+        })
+    }
+}
+
+/// Takes jobs in and starts them, as many at once as there are slots.
+///
+/// Running it again, late or twice at once is harmless: a job is registered by a put that only the first wins, its
+/// document is written once, its slot goes by the attempt's name, and its execution is started under that name, which Step
+/// Functions takes once. A message about a job that is over does nothing. A dead letter may come twice.
+pub struct JobStarter {
+    objects: Arc<dyn Objects>,
+    workflows: Arc<dyn Workflows>,
+    queues: Arc<dyn Queues>,
+    jobs: Jobs,
+    slots: Slots,
+    config: Config,
+}
+
+/// So many receipts beyond those of waiting make a message poisonous.
+pub const RECEIPTS_MAX: u32 = 20;
+/// What waits is tried again after so long, then after twice that, and so on.
+const WAIT_FIRST: Duration = Duration::from_secs(5);
+/// And at the latest after so long.
+const WAIT_MOST: Duration = Duration::from_secs(60);
+/// The longest document: with the rest of its message it fits a queue, and a dead letter with its reason.
+pub const DOCUMENT_BYTES_MAX: usize = 200 * 1024;
+
+/// What became of a submission.
+enum Fate {
+    Started,
+    Repeated,
+    Waiting,
+}
+
+impl JobStarter {
+    /// A starter that keeps documents in `objects` and its record in `tables`.
+    pub fn new(
+        objects: Arc<dyn Objects>,
+        tables: Arc<dyn Tables>,
+        queues: Arc<dyn Queues>,
+        workflows: Arc<dyn Workflows>,
+        clock: Arc<dyn Clock>,
+        config: Config,
+    ) -> Self {
+        let jobs = Jobs::new(tables.clone(), &config.jobs_table, clock.clone());
+        let slots = Slots::new(tables, &config.jobs_table, clock, config.slots, config.execution + LEASE_MARGIN);
+        Self { objects, workflows, queues, jobs, slots, config }
+    }
+
+    /// Handles messages, or a request.
+    pub async fn start(&self, request: StartRequest) -> Result<Started, JobError> {
+        match request {
+            StartRequest::Messages(event) => Ok(Started::Messages(self.receive(event).await)),
+            StartRequest::Posted(request) => self.post(request).await.map(Started::Posted),
+        }
+    }
+
+    /// Takes messages one by one: what one of them meets does not touch the others.
+    async fn receive(&self, event: SqsEvent) -> Taken {
+        let mut taken = Taken::default();
+        for message in event.records {
+            match self.message(&message).await {
+                Ok(Fate::Started) => taken.started += 1,
+                Ok(Fate::Repeated) => taken.repeated += 1,
+                Ok(Fate::Waiting) => {
+                    taken.waiting += 1;
+                    taken.failures.push(ItemFailure { id: message.message_id });
+                }
+                Err(JobError::Refused(refused)) => match self.bury(&message, &refused).await {
+                    Ok(()) => taken.dead_letters += 1,
+                    Err(error) => {
+                        warn!(error = error_class::chain(&error), "dead letter not sent");
+                        taken.failures.push(ItemFailure { id: message.message_id });
+                    }
+                },
+                Err(error) => {
+                    warn!(message = message.message_id, error = error_class::chain(&error), "message not handled");
+                    taken.failures.push(ItemFailure { id: message.message_id });
+                }
+            }
+        }
+        info!(
+            started = taken.started,
+            repeated = taken.repeated,
+            waiting = taken.waiting,
+            dead_letters = taken.dead_letters,
+            "messages handled"
+        );
+        taken
+    }
+
+    async fn message(&self, message: &SqsMessage) -> Result<Fate, JobError> {
+        let received = message.attributes.approximate_receive_count.parse().unwrap_or(1);
+        let poisonous = |waits: u32| match received > RECEIPTS_MAX.saturating_add(waits) {
+            true => Err(Refused::Poisonous { received }),
+            false => Ok(()),
+        };
+        let submission = read(&message.body)?;
+        let known = self.jobs.get(&submission.tenant, &submission.job).await?;
+        poisonous(known.as_ref().map_or(0, |known| known.waits))?;
+        let record = self.register(&submission).await?;
+        let fate = self.go(&submission, record).await?;
+        if matches!(fate, Fate::Waiting) {
+            // Without it the message comes back when the queue's own time is up: later, but no worse.
+            if let Err(error) = self.queues.hide(&self.config.queue, &message.receipt_handle, pause(received)).await {
+                warn!(error = error_class::chain(&error), "wait not set");
+            }
+        }
+        Ok(fate)
+    }
+
+    /// Writes the job down, if it is new, and keeps its document.
+    async fn register(&self, submission: &Submission) -> Result<JobRecord, JobError> {
+        let Submission { tenant, job, document, .. } = submission;
+        check(submission)?;
+        let digest = digest(document.get());
+        let record = self.jobs.register(tenant, job, &digest).await?;
+        if record.digest != digest {
+            return Err(Refused::OtherDocument { job: job.clone() }.into());
+        }
+        let at = Location::new(&self.config.data_bucket, document_key(tenant, job));
+        let content_type = Some("application/json".to_owned());
+        let options = PutOptions { if_absent: true, content_type, ..PutOptions::default() };
+        match self.objects.put(&at, document.get().to_owned().into(), options).await? {
+            // Whoever has registered the job has written these very bytes.
+            Put::Written(_) | Put::Exists => Ok(record),
+        }
+    }
+
+    /// Brings the attempt that is meant to where it runs, waits or is over.
+    async fn go(&self, submission: &Submission, mut record: JobRecord) -> Result<Fate, JobError> {
+        let meant = submission.attempt();
+        if meant.attempt == record.attempt + 1 {
+            self.jobs.next_attempt(&record.current()).await?;
+            record = self.jobs.get(&meant.tenant, &meant.job).await?.unwrap_or(record);
+        }
+        if meant.attempt > record.attempt {
+            let why = format!("attempt {} is {}", record.attempt, record.status.as_str());
+            return Err(Refused::Attempt { job: meant.job, attempt: meant.attempt, why }.into());
+        }
+        if meant.attempt < record.attempt || record.status.is_final() {
+            return Ok(Fate::Repeated);
+        }
+        if record.cancel_asked && record.status == JobStatus::Queued {
+            let ended = json!({ "status": JobStatus::Cancelled, "ended_at": self.jobs.now() });
+            self.jobs.set_always(&meant, ended).await?;
+            return Ok(Fate::Repeated);
+        }
+        let holder = execution(&meant);
+        if !self.slots.acquire(&holder).await? {
+            self.jobs.waited(&meant).await?;
+            return Ok(Fate::Waiting);
+        }
+        let fate = self.execute(&meant, &holder).await?;
+        // A message that comes late may have taken a slot for what has ended meanwhile.
+        let now = self.jobs.get(&meant.tenant, &meant.job).await?;
+        if now.is_none_or(|now| now.attempt != meant.attempt || now.status.is_final()) {
+            self.slots.release(&holder).await?;
+        }
+        Ok(fate)
+    }
+
+    async fn execute(&self, job: &TaskJob, name: &str) -> Result<Fate, JobError> {
+        self.jobs.begin(job).await?;
+        let input = serde_json::to_string(&StepRequest { job: job.clone() });
+        let input = input.map_err(|error| JobError::Malformed { what: name.to_owned(), reason: error.to_string() })?;
+        Ok(match self.workflows.start(&self.config.machine, name, &input).await? {
+            Start::Started => Fate::Started,
+            Start::Exists => Fate::Repeated,
+        })
+    }
+
+    /// Sends a message to the dead-letter queue, with the reason; where it names a job that waits, that has failed.
+    async fn bury(&self, message: &SqsMessage, refused: &Refused) -> Result<(), JobError> {
+        let submission = serde_json::from_str::<Submission>(&message.body).ok();
+        let letter = Letter {
+            body: &message.body,
+            job: submission.as_ref().map(Submission::attempt),
+            class: refused.kind(),
+            reason: error_class::chain(refused),
+        };
+        self.queues.send(&self.config.dead_letters, &dead_letter(&letter)).await?;
+        if let (Some(submission), Refused::Poisonous { .. }) = (submission, refused) {
+            let failure = crate::book::Reason { class: refused.kind().to_owned(), message: refused.to_string() };
+            let ended = json!({ "status": JobStatus::Failed, "ended_at": self.jobs.now(), "failure": failure });
+            self.jobs.set_always(&submission.attempt(), ended).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes a request: what is well-formed goes into the queue, by which everything else goes.
+    async fn post(&self, request: ApiRequest) -> Result<ApiResponse, JobError> {
+        let submission = match posted(&request).and_then(|body| read(&body)) {
+            Ok(submission) => submission,
+            Err(refused) => return Ok(respond(400, &json!({ "error": refused.to_string() }))),
+        };
+        let record = match self.register(&submission).await {
+            Ok(record) => record,
+            Err(JobError::Refused(refused)) => {
+                let status = if matches!(refused, Refused::OtherDocument { .. }) { 409 } else { 400 };
+                return Ok(respond(status, &json!({ "error": error_class::chain(&refused) })));
+            }
+            Err(error) => return Err(error),
+        };
+        self.queues.send(&self.config.queue, &message_of(&submission)?).await?;
+        let Submission { tenant, job, .. } = &submission;
+        Ok(respond(202, &json!({ "tenant": tenant, "job": job, "status": record.status })))
+    }
+}
+
+/// The message by which a submission is handed in.
+pub fn message_of(submission: &Submission) -> Result<Message, JobError> {
+    let body = serde_json::to_string(submission);
+    let body = body.map_err(|error| JobError::Malformed { what: submission.job.clone(), reason: error.to_string() })?;
+    Ok(Message { body, attributes: BTreeMap::new() })
+}
+
+/// The SHA-256 of a document, in hexadecimal digits: of what it says, however its spaces and line breaks stand.
+pub fn digest(document: &str) -> String {
+    let (mut in_text, mut escaped) = (false, false);
+    let said = document.bytes().filter(|byte| {
+        let counts = in_text || !byte.is_ascii_whitespace();
+        match byte {
+            b'"' if !escaped => in_text = !in_text,
+            _ => {}
+        }
+        escaped = in_text && *byte == b'\\' && !escaped;
+        counts
+    });
+    Sha256::digest(said.collect::<Vec<u8>>()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Checks all that can be said of a submission without looking at anything else.
+pub fn check(submission: &Submission) -> Result<Job, Refused> {
+    let malformed = |problem: String| Err(Refused::Malformed(problem));
+    let Submission { tenant, job, attempt, document } = submission;
+    if !storage::names::is_tenant(tenant) {
+        return malformed(format!("{tenant:?} is no tenant"));
+    }
+    if !is_job(job) {
+        let name = "lower-case letters, digits, -, _ and ., at most";
+        return malformed(format!("{job:?} is no id of a job: expected {name} {JOB_CHARS_MAX} of them"));
+    }
+    if !(1..=ATTEMPT_MAX).contains(attempt) {
+        return malformed(format!("there is no attempt {attempt}"));
+    }
+    if document.get().len() > DOCUMENT_BYTES_MAX {
+        let bytes = document.get().len();
+        return malformed(format!("the document has {bytes} bytes, more than {DOCUMENT_BYTES_MAX}"));
+    }
+    Ok(Job::from_json(document.get())?)
+}
+
+fn read(body: &str) -> Result<Submission, Refused> {
+    serde_json::from_str(body).map_err(|error| Refused::Malformed(error.to_string()))
+}
+
+fn posted(request: &ApiRequest) -> Result<String, Refused> {
+    if !request.is_base64_encoded {
+        return Ok(request.body.clone());
+    }
+    Err(Refused::Malformed("the body is not text: send it as application/json".to_owned()))
+}
+
+fn respond(status_code: u16, body: &serde_json::Value) -> ApiResponse {
+    let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
+    ApiResponse { status_code, headers, body: body.to_string() }
+}
+
+/// How long a message that was received so many times waits.
+fn pause(received: u32) -> Duration {
+    WAIT_FIRST.saturating_mul(2_u32.saturating_pow(received.saturating_sub(1))).min(WAIT_MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waiting_grows_to_a_minute() {
+        let seconds: Vec<u64> = [1, 2, 3, 4, 5, 1000].map(|received| pause(received).as_secs()).to_vec();
+        assert_eq!(seconds, [5, 10, 20, 40, 60, 60]);
+    }
+
+    #[test]
+    fn a_document_is_the_same_however_it_is_laid_out() {
+        assert_eq!(digest(r#"{"a": 1, "b": [2]}"#), digest("{\"a\":1,\n\"b\":[2]}"));
+        for (one, other) in [
+            (r#"{"a": 1}"#, r#"{"a": 2}"#),
+            (r#"{"a": "b c"}"#, r#"{"a": "bc"}"#),
+            (r#"{"a": "\" c"}"#, r#"{"a": "\"c"}"#),
+            (r#"{"a": 0.1}"#, r#"{"a": 0.10000000000000000001}"#),
+        ] {
+            assert_ne!(digest(one), digest(other), "{one}");
+        }
+        assert_eq!(digest(r#"{"a": "\\" , "b": 1}"#), digest(r#"{"a":"\\","b":1}"#));
+    }
+}

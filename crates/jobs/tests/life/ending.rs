@@ -1,0 +1,139 @@
+//! How jobs end when they do not end well, and how they begin again.
+
+use error_class::{Classified, ErrorClass};
+use jobs::{
+    book::{JobStatus, MailStatus},
+    manifest::End,
+    messages::{CheckRequest, CloseRequest, EndedExecution, ExecutionEnded, Notice, StepRequest},
+};
+use serde_json::{Value as Json, json};
+
+use crate::kit::{ORDERS, World, again, attempt, body, document, lost};
+
+fn with_mail() -> Json {
+    let mut job = document();
+    job["options"] = json!({"mail": ["reader@example.com"]});
+    job
+}
+
+async fn started(world: &World, job: &Json) {
+    world.put("acme/orders.csv", ORDERS).await;
+    assert_eq!(world.deliver(&world.handlers(), &body("close", job)).await.started, 1);
+}
+
+fn failed(number: u32) -> Notice {
+    Notice::State(CloseRequest { job: attempt("close", number), failure: Some(lost()) })
+}
+
+fn ended(status: &str) -> Notice {
+    let input = serde_json::to_string(&StepRequest { job: attempt("close", 1) }).unwrap();
+    Notice::Ended(ExecutionEnded {
+        detail: EndedExecution { status: status.to_owned(), input, error: None, cause: None },
+    })
+}
+
+#[tokio::test]
+async fn a_failure_is_told_once_everywhere() {
+    let world = World::new();
+    started(&world, &with_mail()).await;
+    let handlers = world.handlers();
+    let closed = handlers.closer.close(failed(1)).await.unwrap();
+    assert_eq!((closed.status, closed.dead_letters), (JobStatus::Failed, 1));
+    assert!(matches!(closed.mail, MailStatus::Sent { .. }));
+    // The rule tells of the failed execution too.
+    let closed = handlers.closer.close(ended("FAILED")).await.unwrap();
+    assert_eq!((closed.status, closed.dead_letters), (JobStatus::Failed, 0));
+    assert_eq!((world.dead_letters().len(), world.mailer.sent().len()), (1, 1));
+    let letter = &world.dead_letters()[0];
+    assert_eq!(letter.attributes["class"], "WorkerLost");
+    assert_eq!(letter.attributes["reason"], "it took too long");
+    let submission: Json = serde_json::from_str(&letter.body).unwrap();
+    assert_eq!((&submission["job"], &submission["document"]), (&json!("close"), &with_mail()));
+    let record = world.record("close").await;
+    assert_eq!((record.status, record.failure.unwrap().class.as_str()), (JobStatus::Failed, "WorkerLost"));
+    assert!(world.mailer.sent()[0].subject.contains("close failed"));
+}
+
+/// What is published stays published, and what failed stays failed, whoever comes late.
+#[tokio::test]
+async fn the_first_end_is_the_end() {
+    let world = World::new();
+    started(&world, &with_mail()).await;
+    let handlers = world.handlers();
+    let job = attempt("close", 1);
+    world.execute(&handlers, &job).await.unwrap();
+    assert_eq!(handlers.closer.close(ended("TIMED_OUT")).await.unwrap().status, JobStatus::Published);
+    assert_eq!(world.mailer.sent().len(), 1);
+    assert!(world.dead_letters().is_empty());
+
+    let world = World::new();
+    started(&world, &document()).await;
+    let handlers = world.handlers();
+    let chosen = world.to_engine(&handlers, &job).await.unwrap();
+    handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap();
+    handlers.closer.close(failed(1)).await.unwrap();
+    let error = handlers.publisher.publish(StepRequest { job: job.clone() }).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Conflict, "{error}");
+    assert!(matches!(world.end(&job).await, Some(End::Failed(_))));
+    assert_eq!(world.record("close").await.status, JobStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_cancelled_job_is_no_failure() {
+    let world = World::new();
+    started(&world, &with_mail()).await;
+    let handlers = world.handlers();
+    let job = attempt("close", 1);
+    let chosen = world.to_engine(&handlers, &job).await.unwrap();
+    assert!(world.jobs().ask_cancel(&job).await.unwrap());
+    let error = handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Conflict, "{error}");
+    let closed = handlers.closer.close(ended("ABORTED")).await.unwrap();
+    assert_eq!((closed.status, closed.dead_letters), (JobStatus::Cancelled, 0));
+    assert!(matches!(world.end(&job).await, Some(End::Cancelled(_))));
+    assert!(world.mailer.sent()[0].subject.contains("was cancelled"));
+    assert!(world.dead_letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_new_attempt_takes_the_inputs_as_they_are_then() {
+    let world = World::new();
+    world.put("acme/orders.csv", "id,region,net\nx,north,1.00\n").await;
+    let handlers = world.handlers();
+    world.deliver(&handlers, &body("close", &document())).await;
+    handlers.closer.close(failed(1)).await.unwrap();
+
+    world.put("acme/orders.csv", ORDERS).await;
+    let redrive = again("close", &document(), 2);
+    assert_eq!(world.deliver(&handlers, &redrive).await.started, 1);
+    assert_eq!(world.deliver(&handlers, &redrive).await.repeated, 1);
+    let record = world.record("close").await;
+    assert_eq!((record.attempt, record.status, record.failure), (2, JobStatus::Running, None));
+    // The old attempt has nothing to say any more.
+    handlers.closer.close(failed(1)).await.unwrap();
+    let error = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Conflict);
+    assert_eq!(world.record("close").await.status, JobStatus::Running);
+    let closed = world.execute(&handlers, &attempt("close", 2)).await.unwrap();
+    assert_eq!(closed.status, JobStatus::Published);
+    assert!(world.end(&attempt("close", 2)).await.is_some());
+    // What is published is not begun again.
+    assert_eq!(world.deliver(&handlers, &again("close", &document(), 3)).await.dead_letters, 1);
+}
+
+#[tokio::test]
+async fn a_mail_that_cannot_be_sent_is_visible() {
+    let world = World::new();
+    started(&world, &with_mail()).await;
+    let handlers = world.handlers();
+    world.mailer.set_down(true);
+    let error = handlers.closer.close(failed(1)).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Unavailable, "{error}");
+    let record = world.record("close").await;
+    assert_eq!(record.status, JobStatus::Failed, "the job stands, whatever becomes of its mail");
+    assert!(matches!(record.mail, Some(MailStatus::Failed { .. })));
+    world.mailer.set_down(false);
+    let closed = handlers.closer.close(failed(1)).await.unwrap();
+    assert!(matches!(closed.mail, MailStatus::Sent { .. }));
+    assert_eq!((world.mailer.sent().len(), world.dead_letters().len()), (1, 1));
+}

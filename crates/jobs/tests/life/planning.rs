@@ -1,0 +1,170 @@
+//! What is said before any data is read.
+
+use jobs::{JobError, messages::StepRequest};
+use reconcile::{
+    report::Engine,
+    task::{Task, TaskFormat},
+};
+use serde_json::{Value as Json, json};
+use storage::documents;
+
+use crate::kit::{ORDERS, World, attempt, body, document};
+
+async fn planned(world: &World, document: &Json) -> Result<Task, JobError> {
+    let handlers = world.handlers();
+    assert_eq!(world.deliver(&handlers, &body("close", document)).await.started, 1);
+    let chosen = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await?;
+    Ok(documents::read(&*world.objects, &chosen.task).await?.expect("there is a task"))
+}
+
+#[tokio::test]
+async fn inputs_are_pinned_as_they_are_now() {
+    let world = World::new();
+    world.put("acme/orders.csv", ORDERS).await;
+    let task = planned(&world, &document()).await.unwrap();
+    let input = &task.inputs["orders"];
+    assert_eq!(input.format, TaskFormat::Csv);
+    assert_eq!(input.objects[0].key, "acme/orders.csv");
+    assert_eq!(input.objects[0].bytes, ORDERS.len() as u64);
+    assert!(input.objects[0].version.is_some());
+    assert_eq!(task.output.prefix, "acme/jobs/close/attempt=1/output");
+
+    // What comes later changes nothing: a second plan follows the first.
+    world.put("acme/orders.csv", "id,region,net\n").await;
+    let handlers = world.handlers();
+    let chosen = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await.unwrap();
+    assert_eq!((chosen.engine, chosen.bytes, chosen.objects), (Engine::Embedded, ORDERS.len() as u64, 1));
+    assert_eq!(chosen.task_uri, "s3://work/acme/jobs/close/attempt=1/task.json");
+    assert_eq!(chosen.report.key, "acme/jobs/close/attempt=1/output/report.json");
+    let again: Task = documents::read(&*world.objects, &chosen.task).await.unwrap().unwrap();
+    assert_eq!(again, task);
+    let record = world.record("close").await;
+    assert_eq!(record.engine, Some(Engine::Embedded));
+    assert!(record.engine_why.unwrap().contains("MiB on disk"));
+}
+
+#[tokio::test]
+async fn a_prefix_is_its_objects_in_the_order_of_their_keys() {
+    let world = World::new();
+    for key in ["acme/bank/2.csv", "acme/bank/10.csv", "acme/bank/", "other/bank/3.csv", "acme/banks.csv"] {
+        world.put(key, ORDERS).await;
+    }
+    let mut job = document();
+    job["inputs"]["orders"]["objects"] = json!([]);
+    job["inputs"]["orders"]["prefix"] = json!("bank/");
+    let task = planned(&world, &job).await.unwrap();
+    let keys: Vec<&str> = task.inputs["orders"].objects.iter().map(|object| object.key.as_str()).collect();
+    assert_eq!(keys, ["acme/bank/10.csv", "acme/bank/2.csv"]);
+}
+
+#[tokio::test]
+async fn a_feed_says_how_its_files_are_read() {
+    let world = World::new();
+    world.put("acme/orders.csv", "id;net\n1;1.234,50\n").await;
+    let fields = json!([
+        {"name": "id", "type": "integer"},
+        {"name": "region", "constraints": {"required": true}},
+        {"name": "net", "type": "number", "decimalChar": ",", "groupChar": ".", "bareNumber": false},
+        {"name": "day", "type": "date", "format": "%d.%m.%Y"},
+        {"name": "paid", "type": "boolean", "trueValues": ["ja"], "falseValues": ["nein"]},
+    ]);
+    let schema = json!({"fields": fields, "missingValues": ["", "-"], "fieldsMatch": "equal"});
+    let feed = json!({"name": "orders", "encoding": "cp1252", "dialect": {"delimiter": ";"}, "schema": schema,
+        "tieout": {"formula_guard": false}});
+    world.feed("orders", feed).await;
+    let mut job = document();
+    let input = job["inputs"]["orders"].as_object_mut().unwrap();
+    input.insert("feed".to_owned(), json!("orders"));
+    input.insert("columns".to_owned(), json!([{"name": "net", "type": "decimal(4)"}, {"name": "day", "type": "text"}]));
+    let task = planned(&world, &job).await.unwrap();
+    let csv = serde_json::to_value(task.inputs["orders"].csv.as_ref().unwrap()).unwrap();
+    let expected = json!({
+        "delimiter": ";", "quoteChar": "\"", "doubleQuote": true, "skipInitialSpace": false, "encoding": "windows-1252",
+        "header": true, "caseSensitiveHeader": false, "fieldsMatch": "equal", "missingValues": ["", "-"],
+        "columns": [
+            {"name": "id", "type": "integer"},
+            {"name": "region", "type": "text"},
+            {"name": "net", "type": "decimal(4)", "decimalChar": ",", "groupChar": ".", "bareNumber": false},
+            // It is read as text: how its days are written does not matter.
+            {"name": "day", "type": "text"},
+            {"name": "paid", "type": "boolean", "trueValues": ["ja"], "falseValues": ["nein"]},
+        ],
+    });
+    assert_eq!(csv, expected);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_before_data_is_read() {
+    let change = |path: &str, to: Json| {
+        let mut job = document();
+        *job.pointer_mut(path).unwrap() = to;
+        job
+    };
+    let with = |key: &str, value: Json| {
+        let mut job = document();
+        job["inputs"]["orders"].as_object_mut().unwrap().insert(key.to_owned(), value);
+        job
+    };
+    for (job, words) in [
+        (
+            change("/inputs/orders/objects", json!(["none.csv"])),
+            r#"input "orders": s3://data/acme/none.csv does not exist"#,
+        ),
+        // Jobs see nothing but their tenant's.
+        (change("/inputs/orders/objects", json!(["../other/orders.csv"])), "does not exist"),
+        (change("/steps/0/where/column", json!("gross")), r#"step "dear" (filter), column "gross""#),
+        (change("/steps/1/measures/0/column", json!("region")), r#"step "sums" (groupBy), column "region""#),
+        (with("feed", json!("unknown")), r#"there is no feed "unknown""#),
+        (with("descriptor", json!({"dialect": {"delimiter": "||"}})), "delimiter"),
+        (with("descriptor", json!({"dialect": {"header": false}})), "needs a schema"),
+        (with("descriptor", json!({"schema": {"fields": [{"name": "id", "type": "geopoint"}]}})), "geopoint"),
+        (change("/inputs/orders/format", json!("parquet")), "is no Parquet file"),
+    ] {
+        let world = World::new();
+        world.put("acme/orders.csv", ORDERS).await;
+        world.put("other/orders.csv", ORDERS).await;
+        let error = planned(&world, &job).await.unwrap_err();
+        assert!(error_class::chain(&error).contains(words), "{words}: {error}");
+        assert_eq!(error_class::Classified::class(&error), error_class::ErrorClass::InvalidInput, "{error}");
+    }
+    let world = World::new();
+    let mut job = document();
+    job["inputs"]["orders"]["objects"] = json!([]);
+    job["inputs"]["orders"]["prefix"] = json!("bank/");
+    let error = planned(&world, &job).await.unwrap_err().to_string();
+    assert!(error.contains(r#"no object's key begins with "bank/""#), "{error}");
+}
+
+#[tokio::test]
+async fn the_job_may_choose_its_engine_if_there_is_one() {
+    for (choice, spark, engine) in [
+        ("embedded", true, Some(Engine::Embedded)),
+        ("spark", true, Some(Engine::Spark)),
+        ("spark", false, None),
+        ("auto", true, Some(Engine::Embedded)),
+    ] {
+        let mut world = World::new();
+        world.spark = spark;
+        world.put("acme/orders.csv", ORDERS).await;
+        let mut job = document();
+        job["options"] = json!({"engine": choice});
+        let handlers = world.handlers();
+        world.deliver(&handlers, &body("close", &job)).await;
+        let chosen = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await;
+        assert_eq!(chosen.as_ref().ok().map(|chosen| chosen.engine), engine, "{choice}: {chosen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_is_over_or_to_be_is_not_planned() {
+    let world = World::new();
+    world.put("acme/orders.csv", ORDERS).await;
+    let handlers = world.handlers();
+    world.deliver(&handlers, &body("close", &document())).await;
+    let plan = async |number| handlers.planner.plan(StepRequest { job: attempt("close", number) }).await;
+    let error = plan(2).await.unwrap_err();
+    assert_eq!(error_class::Classified::class(&error), error_class::ErrorClass::Conflict, "{error}");
+    world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap();
+    let error = plan(1).await.unwrap_err();
+    assert!(error.to_string().contains("to be cancelled"), "{error}");
+}

@@ -1,0 +1,216 @@
+//! How jobs come in.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use jobs::{
+    book::JobStatus,
+    messages::{CloseRequest, Notice, StartRequest, Started},
+};
+use serde_json::json;
+use storage::{StorageError, memory::Fault};
+
+use crate::kit::{DEAD, QUEUE, World, again, attempt, body, caught, document, lost};
+
+#[tokio::test]
+async fn a_job_is_started_once_however_often_it_is_handed_in() {
+    let world = World::new();
+    let handlers = world.handlers();
+    let body = body("close", &document());
+    for started in [1, 0, 0] {
+        let taken = world.deliver(&handlers, &body).await;
+        assert_eq!((taken.started, taken.repeated, taken.failures.len()), (started, 1 - started, 0));
+    }
+    let executions = world.workflows.executions();
+    assert_eq!(executions.len(), 1);
+    assert_eq!(executions[0].name, "acme-close-1");
+    assert_eq!(executions[0].input, r#"{"tenant":"acme","job":"close","attempt":1}"#);
+    assert_eq!(world.record("close").await.status, JobStatus::Running);
+}
+
+#[tokio::test]
+async fn of_two_at_once_one_starts() {
+    let world = World::new();
+    let handlers = world.handlers();
+    let body = body("close", &document());
+    let (one, other) = tokio::join!(world.deliver(&handlers, &body), world.deliver(&handlers, &body));
+    assert_eq!(one.started + other.started, 1);
+    assert_eq!(world.workflows.executions().len(), 1);
+}
+
+#[tokio::test]
+async fn another_document_under_the_same_id_is_refused() {
+    let world = World::new();
+    let handlers = world.handlers();
+    world.deliver(&handlers, &body("close", &document())).await;
+    let mut other = document();
+    other["outputs"][0]["name"] = json!("dearest");
+    assert_eq!(world.deliver(&handlers, &body("close", &other)).await.dead_letters, 1);
+    let letter = &world.dead_letters()[0];
+    assert!(letter.attributes["reason"].contains("another document"), "{letter:?}");
+    assert_eq!((letter.attributes["class"].as_str(), letter.attributes["job"].as_str()), ("conflict", "close"));
+    assert_eq!(world.record("close").await.status, JobStatus::Running, "the job that stands goes on");
+    assert_eq!(world.post(&handlers, &body("close", &other)).await.status_code, 409);
+}
+
+#[tokio::test]
+async fn what_is_malformed_ends_in_the_dead_letter_queue_with_its_reason() {
+    let world = World::new();
+    let handlers = world.handlers();
+    let mut unknown = document();
+    unknown["steps"][0]["operation"] = json!("filtre");
+    for (body, reason) in [
+        ("no JSON".to_owned(), "malformed"),
+        (String::new(), "malformed"),
+        (json!({"job": "a"}).to_string(), "document"),
+        (body("A b", &document()), "is no id of a job"),
+        (json!({"tenant": "A", "job": "a", "document": document()}).to_string(), "is no tenant"),
+        (again("a", &document(), 0), "there is no attempt 0"),
+        (body("a", &unknown), r#"no operation "filtre""#),
+        (body("a", &json!({"version": 1})), "inputs"),
+        (body("a", &json!({"version": 1, "padding": "x".repeat(210 * 1024)})), "bytes, more than"),
+        (again("a", &document(), 2), "attempt 2 at job a cannot begin: attempt 1 is queued"),
+    ] {
+        let taken = world.deliver(&handlers, &body).await;
+        assert_eq!((taken.dead_letters, taken.failures.len()), (1, 0), "{body}");
+        let letter = world.queues.take(DEAD).pop().expect("there is a letter");
+        assert!(letter.attributes["reason"].contains(reason), "{body}: {letter:?}");
+        let posted = world.post(&handlers, &body).await;
+        assert!([400, 202].contains(&posted.status_code), "{posted:?}");
+    }
+    assert!(world.workflows.executions().is_empty());
+}
+
+/// Good neighbours of a bad message are not received again.
+#[tokio::test]
+async fn each_message_of_a_batch_has_its_own_fate() {
+    let world = World::new();
+    let down = |operation: &storage::memory::Operation| {
+        let failing = operation.what.contains("acme#second");
+        failing.then(|| Fault::Refused(StorageError::Unavailable { what: "table".into(), source: "down".into() }))
+    };
+    let handlers = world.faulty_handlers(down);
+    let bodies =
+        [body("first", &document()), body("second", &document()), "bad".to_owned(), body("third", &document())];
+    let records: Vec<_> = bodies
+        .iter()
+        .enumerate()
+        .map(|(index, body)| {
+            json!({"messageId": format!("m{index}"), "receiptHandle": "r", "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"}, "eventSource": "aws:sqs"})
+        })
+        .collect();
+    let event: StartRequest = serde_json::from_value(json!({ "Records": records })).unwrap();
+    let Started::Messages(taken) = handlers.starter.start(event).await.unwrap() else { panic!("messages") };
+    assert_eq!((taken.started, taken.dead_letters), (2, 1));
+    let failures: Vec<&str> = taken.failures.iter().map(|failure| failure.id.as_str()).collect();
+    assert_eq!(failures, ["m1"]);
+    assert_eq!(serde_json::to_value(&taken).unwrap()["batchItemFailures"][0]["itemIdentifier"], "m1");
+}
+
+#[tokio::test]
+async fn the_eleventh_waits_and_is_never_lost() {
+    let world = World::new();
+    let handlers = world.handlers();
+    for number in 0..10 {
+        assert_eq!(world.deliver(&handlers, &body(&format!("job-{number}"), &document())).await.started, 1);
+    }
+    let eleventh = body("eleventh", &document());
+    for _ in 0..50 {
+        let taken = world.deliver(&handlers, &eleventh).await;
+        assert_eq!((taken.started, taken.waiting, taken.failures.len()), (0, 1, 1), "it stays in the queue");
+    }
+    assert!(world.dead_letters().is_empty(), "to wait is not to be poisonous");
+    assert_eq!(world.record("eleventh").await.status, JobStatus::Queued);
+    assert_eq!(world.queues.hidden().first().map(|(_, time)| time.as_secs()), Some(5));
+    assert_eq!(world.queues.hidden().last().map(|(_, time)| time.as_secs()), Some(60));
+    let close = CloseRequest { job: attempt("job-3", 1), failure: Some(lost()) };
+    handlers.closer.close(Notice::State(close)).await.unwrap();
+    assert_eq!(world.deliver(&handlers, &eleventh).await.started, 1);
+    assert_eq!(world.workflows.executions().len(), 11);
+}
+
+#[tokio::test]
+async fn a_message_that_is_never_handled_to_its_end_is_poisonous() {
+    let world = World::new();
+    let down = |operation: &storage::memory::Operation| {
+        let failing = operation.name == "start";
+        failing.then(|| Fault::Refused(StorageError::Unavailable { what: "machine".into(), source: "down".into() }))
+    };
+    let handlers = world.faulty_handlers(down);
+    let body = body("close", &document());
+    for _ in 0..jobs::starter::RECEIPTS_MAX {
+        assert_eq!(world.deliver(&handlers, &body).await.failures.len(), 1);
+    }
+    assert_eq!(world.deliver(&handlers, &body).await.dead_letters, 1);
+    assert_eq!(world.dead_letters()[0].attributes["class"], "poisonous");
+    let record = world.record("close").await;
+    assert_eq!(record.status, JobStatus::Failed);
+    assert!(record.failure.unwrap().message.contains("21 times"));
+}
+
+/// Whatever call fails, with or without its effect: the next delivery goes on, and one execution comes of it.
+#[tokio::test]
+async fn every_call_can_fail() {
+    for lost_reply in [false, true] {
+        for failing in 0..20 {
+            let world = World::new();
+            let count = Arc::new(AtomicU32::new(0));
+            let plan = move |_: &storage::memory::Operation| {
+                let error = || StorageError::Unavailable { what: "port".into(), source: "down".into() };
+                let now = count.fetch_add(1, Ordering::Relaxed) == failing;
+                now.then(|| if lost_reply { Fault::ReplyLost(error()) } else { Fault::Refused(error()) })
+            };
+            let handlers = world.faulty_handlers(plan);
+            let body = body("close", &document());
+            for _ in 0..2 {
+                world.deliver(&handlers, &body).await;
+            }
+            assert_eq!(world.workflows.executions().len(), 1, "call {failing}");
+            assert_eq!(world.record("close").await.status, JobStatus::Running, "call {failing}");
+            assert!(world.dead_letters().is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_posted_goes_by_the_queue() {
+    let world = World::new();
+    let handlers = world.handlers();
+    let response = world.post(&handlers, &body("close", &document())).await;
+    assert_eq!((response.status_code, response.headers["content-type"].as_str()), (202, "application/json"));
+    assert_eq!(response.body, r#"{"tenant":"acme","job":"close","status":"queued"}"#);
+    assert!(world.workflows.executions().is_empty());
+    let message = world.queues.take(QUEUE).pop().expect("it is in the queue");
+    assert_eq!(world.deliver(&handlers, &message.body).await.started, 1);
+}
+
+#[tokio::test]
+async fn a_job_that_is_cancelled_while_it_waits_never_runs() {
+    let world = World::new();
+    let handlers = world.handlers();
+    world.post(&handlers, &body("close", &document())).await;
+    assert!(world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap());
+    let message = world.queues.take(QUEUE).pop().unwrap();
+    assert_eq!(world.deliver(&handlers, &message.body).await.repeated, 1);
+    assert_eq!(world.record("close").await.status, JobStatus::Cancelled);
+    assert!(world.workflows.executions().is_empty());
+    assert!(!world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap(), "it is over");
+}
+
+#[tokio::test]
+async fn a_late_message_takes_no_slot_for_what_is_over() {
+    let world = World::new();
+    let handlers = world.handlers();
+    let body = body("close", &document());
+    world.deliver(&handlers, &body).await;
+    let error = jobs::JobError::MailClaimed;
+    let close = CloseRequest { job: attempt("close", 1), failure: Some(caught(&error)) };
+    handlers.closer.close(Notice::State(close)).await.unwrap();
+    assert_eq!(world.deliver(&handlers, &body).await.repeated, 1);
+    for number in 0..10 {
+        assert_eq!(world.deliver(&handlers, &crate::kit::body(&format!("job-{number}"), &document())).await.started, 1);
+    }
+}

@@ -1,0 +1,253 @@
+"""Records and their cells: CSV and JSON lines as tieout reads them, from lines that Spark has cut at line feeds.
+
+A piece of an object begins behind a line feed. Where that stands in a quoted cell, the record that it is of is read by whoever has
+its beginning; who has the piece passes over the rest of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+
+from tieout_spark import dates, numbers
+
+RECORD_BYTES_MAX = 1 << 20
+
+
+class Unreadable(Exception):
+    """Data that cannot be read: in which row, and which column where it is one."""
+
+    def __init__(self, message: str, row: Optional[int] = None, column: Optional[str] = None) -> None:
+        super().__init__(message)
+        self.message, self.row, self.column = message, row, column
+
+
+@dataclass
+class Dialect:
+    """How CSV is cut into records and cells. All that matters to it are ASCII characters: text is taken apart as Latin-1, a
+    character a byte, and its cells are decoded afterwards."""
+
+    delimiter: str
+    quote: Optional[str]
+    double_quote: bool
+    skip_initial_space: bool
+    encoding: str
+    end: re.Pattern[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.end = re.compile(f"[\r\n{re.escape(self.delimiter)}]")
+
+    def decoded(self, cell: str) -> str:
+        """A cell whose characters were bytes."""
+        if cell.isascii() or self.encoding == "iso-8859-1":
+            return cell
+        if self.encoding == "windows-1252":
+            return cell.translate(_WINDOWS_1252)
+        return cell.encode("latin-1").decode("utf-8")
+
+
+# The five bytes that the code page leaves free are control characters, as on the web.
+_WINDOWS_1252 = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
+
+Record = Union[List[str], Unreadable]
+
+
+class OpenQuoteError(Exception):
+    """A record ends in a quoted cell."""
+
+
+def take(text: str, position: int, dialect: Dialect) -> Tuple[Record, int]:
+    """The record that begins at a position, and where it ends."""
+    cells: List[str] = []
+    fault: Optional[Unreadable] = None
+    while True:
+        while dialect.skip_initial_space and text.startswith(" ", position):
+            position += 1
+        quoted = dialect.quote is not None and text.startswith(dialect.quote, position)
+        cell = ""
+        if quoted:
+            cell, position = take_quoted(text, position + 1, dialect)
+        found = dialect.end.search(text, position)
+        end = found.start() if found else len(text)
+        if quoted and end > position:
+            problem = f"expected a delimiter or the record's end behind the closing quote of field {len(cells) + 1}"
+            fault = fault or Unreadable(problem)
+        cells.append(cell if quoted else text[position:end])
+        if found is None or found.group() in "\r\n":
+            return fault or cells, end
+        position = end + 1
+
+
+def take_quoted(text: str, position: int, dialect: Dialect) -> Tuple[str, int]:
+    """A quoted cell whose first character stands at a position, and what stands behind its quote."""
+    quote = dialect.quote or ""
+    parts: List[str] = []
+    while True:
+        end = text.find(quote, position)
+        if end < 0:
+            raise OpenQuoteError
+        parts.append(text[position:end])
+        if not (dialect.double_quote and text.startswith(quote, end + 1)):
+            return "".join(parts), end + 1
+        parts.append(quote)
+        position = end + 2
+
+
+class Cutter:
+    """Cuts lines into records; what is left of a record that goes on behind the lines waits."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.waiting: List[str] = []
+        self.quote = None if dialect.quote is None else dialect.quote.encode()
+
+    def cut(self, lines: Iterable[bytes]) -> Iterator[Record]:
+        """The records that end in these lines."""
+        for line in lines:
+            quoted = self.quote is not None and self.quote in line
+            if self.waiting or quoted or self.dialect.skip_initial_space or b"\r" in line[:-1]:
+                self.waiting.append(line.decode("latin-1"))
+                # Without a quote it cannot close the cell that is open.
+                if quoted or len(self.waiting) == 1:
+                    yield from self.closed()
+                continue
+            if line.endswith(b"\r"):
+                line = line[:-1]
+            if line:
+                yield self.checked(line.decode("latin-1").split(self.dialect.delimiter), len(line))
+
+    def closed(self) -> Iterator[Record]:
+        """The records of the lines that wait, but for one that is still open."""
+        text, position = "\n".join(self.waiting), 0
+        while position < len(text):
+            if text[position] in "\r\n":
+                position += 1
+                continue
+            try:
+                record, end = take(text, position, self.dialect)
+            except OpenQuoteError:
+                if len(text) - position > RECORD_BYTES_MAX:
+                    yield _too_long()
+                    break
+                self.waiting = [text[position:]]
+                return
+            yield self.checked(record, end - position)
+            position = end
+        self.waiting = []
+
+    def checked(self, record: Record, length: int) -> Record:
+        """The record with its cells decoded."""
+        if isinstance(record, Unreadable):
+            return record
+        if length > RECORD_BYTES_MAX:
+            return _too_long()
+        if any("\0" in cell for cell in record):
+            return Unreadable("expected text: there is a NUL byte")
+        try:
+            return [self.dialect.decoded(cell) for cell in record]
+        except UnicodeDecodeError:
+            return Unreadable(f"expected text in {self.dialect.encoding}: there are bytes that are none")
+
+    def end(self) -> Iterator[Record]:
+        """What stands behind the last line: nothing, unless a quote is open."""
+        if self.waiting:
+            yield Unreadable("a quote is opened that is not closed before the end of the file")
+
+
+def _too_long() -> Unreadable:
+    problem = f"the record is longer than {RECORD_BYTES_MAX} bytes: a quote may be open that is never closed"
+    return Unreadable(problem)
+
+
+# A cell's text becomes the text of a value of its type, or nothing where it is none.
+Parse = Callable[[str], Optional[str]]
+
+
+def parser(kind: str, column: Dict[str, Any]) -> Parse:
+    """How the cells of a column are read: `column` says what is not as in plain text."""
+    if kind == "text":
+        return str
+    if kind == "date":
+        pattern = column.get("format") or "default"
+        return lambda text: dates.date(pattern, text)
+    if kind == "timestamp":
+        pattern = column.get("format") or "default"
+        return lambda text: dates.moment(pattern, text)
+    if kind == "boolean":
+        words = dict.fromkeys(column.get("falseValues") or ["false", "False", "FALSE"], "false")
+        words.update(dict.fromkeys(column.get("trueValues") or ["true", "True", "TRUE"], "true"))
+        return words.get
+    if column.get("decimalChar") or column.get("groupChar") or not column.get("bareNumber", True):
+        return formatted(kind, column)
+    return lambda text: numbers.plain(text, kind)
+
+
+def formatted(kind: str, column: Dict[str, Any]) -> Parse:
+    """How numbers are read that are not plain."""
+    decimal, group, bare = column.get("decimalChar") or ".", column.get("groupChar"), column.get("bareNumber", True)
+    # Greedy: the digits are all from the first digit or decimal sign to the last.
+    form = re.compile(f"([^0-9{re.escape(decimal)}]*)([0-9{re.escape(decimal)}](?:.*[0-9{re.escape(decimal)}])?)(.*)", re.S)
+
+    def parse(text: str) -> Optional[str]:
+        found = form.fullmatch(text)
+        negative = None if found is None else _sign(found[1], found[3], bare)
+        if found is None or negative is None:
+            return None
+        whole, point, decimals = found[2].partition(decimal)
+        digits = _ungrouped(whole, group)
+        if digits is None or (kind == "integer" and point):
+            return None
+        return numbers.plain(f"{'-' if negative else ''}{digits}{'.' if decimals else ''}{decimals}", kind)
+
+    return parse
+
+
+def _sign(before: str, behind: str, bare: bool) -> Optional[bool]:
+    """Whether there is a minus; nothing where what stands around the digits is no part of a number."""
+    if bare:
+        return before == "-" if not behind and before in ("", "-", "+") else None
+    unit = before.strip(numbers.WHITE_SPACE)
+    negative = False
+    if unit[:1] in ("-", "+") and unit:
+        negative, unit = unit[0] == "-", unit[1:]
+    elif unit[-1:] in ("-", "+") and unit:
+        negative, unit = unit[-1] == "-", unit[:-1]
+    return None if any(sign in unit + behind for sign in "-+()") else negative
+
+
+def _ungrouped(digits: str, group: Optional[str]) -> Optional[str]:
+    groups = [digits] if group is None else digits.split(group)
+    if len(groups) > 1:
+        sound = 1 <= len(groups[0]) <= 3 and all(len(one) in (2, 3) for one in groups[1:-1]) and len(groups[-1]) == 3
+        return "".join(groups) if sound else None
+    return digits
+
+
+class Digits(str):
+    """A number of JSON, as it is written."""
+
+
+def json_cells(line: bytes, columns: List[Tuple[str, str]]) -> Union[List[Any], Unreadable]:
+    """The values of those columns in a line of JSON."""
+    try:
+        found = json.loads(line, parse_float=Digits, parse_int=Digits, parse_constant=_no_number)
+    except ValueError as error:
+        return Unreadable(f"expected an object of JSON: {error}")
+    if not isinstance(found, dict):
+        return Unreadable("expected an object of JSON")
+    return [found.get(name) for name, _ in columns]
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no number")
+
+
+def json_text(value: Any, kind: str) -> Optional[str]:
+    """The text of a value of JSON, where one of that type can stand so."""
+    if isinstance(value, bool):
+        return str(value).lower() if kind == "boolean" else None
+    if isinstance(value, Digits):
+        return str(value) if kind == "integer" or kind.startswith("decimal") else None
+    return value if isinstance(value, str) else None
