@@ -36,6 +36,7 @@ pub mod planner;
 mod planning;
 mod pruning;
 pub mod reference;
+pub mod scalar;
 pub mod report;
 pub mod task;
 mod types;
