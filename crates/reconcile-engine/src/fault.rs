@@ -140,8 +140,6 @@ fn same(error: &StorageError) -> StorageError {
         StorageError::Unavailable { what, source: from } => {
             StorageError::Unavailable { what: what.clone(), source: source(from) }
         }
-        StorageError::Invalid { what, reason } => {
-            StorageError::Invalid { what: what.clone(), reason: reason.clone() }
-        }
+        StorageError::Invalid { what, reason } => StorageError::Invalid { what: what.clone(), reason: reason.clone() },
     }
 }

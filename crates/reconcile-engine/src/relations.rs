@@ -50,9 +50,8 @@ pub(crate) fn shared(plan: &Plan) -> Vec<RelationId> {
             again.insert(source);
         }
     }
-    let is_read = |id: &RelationId| {
-        plan.relations.get(id.0 as usize).is_some_and(|one| matches!(one.body, Body::Read { .. }))
-    };
+    let is_read =
+        |id: &RelationId| plan.relations.get(id.0 as usize).is_some_and(|one| matches!(one.body, Body::Read { .. }));
     again.into_iter().filter(|id| !is_read(id)).collect()
 }
 
@@ -152,9 +151,8 @@ impl Relations<'_> {
 
     fn union(&self, relation: &Relation, sources: &[UnionSource]) -> Result<Ordered> {
         let schema = columns::schema_of(&relation.columns);
-        let source = |source: &UnionSource| {
-            Ok(compute::renamed(self.plan(source.from)?.plan, &source.columns, &schema))
-        };
+        let source =
+            |source: &UnionSource| Ok(compute::renamed(self.plan(source.from)?.plan, &source.columns, &schema));
         let sources = sources.iter().map(source).collect::<Result<Vec<_>>>()?;
         Ok(Ordered::without(compute::all(sources, schema)))
     }
@@ -180,9 +178,9 @@ impl Relations<'_> {
         let mut sizes: Vec<u64> = Vec::with_capacity(self.task.plan.relations.len());
         for relation in &self.task.plan.relations {
             let size = match &relation.body {
-                Body::Read { input } => self.task.inputs.get(input).map_or(0, |input| {
-                    input.objects.iter().map(|object| object.bytes).sum()
-                }),
+                Body::Read { input } => {
+                    self.task.inputs.get(input).map_or(0, |input| input.objects.iter().map(|object| object.bytes).sum())
+                }
                 body => {
                     let of = |id: RelationId| sizes.get(id.0 as usize).copied().unwrap_or(0);
                     body.sources().into_iter().map(of).fold(0, u64::saturating_add)
@@ -202,7 +200,8 @@ fn kind_of(known: &[PlanColumn], id: ColumnId) -> Option<Type> {
 fn through(order: Vec<OrderKey>, body: &Body) -> Vec<OrderKey> {
     let Body::Project { keep, compute, .. } = body else { return order };
     let number = |old: ColumnId| {
-        let copy = |one: &&reconcile::plan::Computed| matches!(&one.expression, Expression::Column { id, .. } if *id == old);
+        let copy =
+            |one: &&reconcile::plan::Computed| matches!(&one.expression, Expression::Column { id, .. } if *id == old);
         if keep.contains(&old) { Some(old) } else { compute.iter().find(copy).map(|one| one.column) }
     };
     order.into_iter().map_while(|key| Some(OrderKey { column: number(key.column)?, ..key })).collect()

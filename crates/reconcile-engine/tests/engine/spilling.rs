@@ -20,7 +20,8 @@ fn data() -> BTreeMap<String, Data> {
     let row = |number: i64, shift: i64| {
         let key = scattered(number + shift, ROWS);
         let text = Value::text(format!("text that no view holds within itself {}", scattered(key, 5000)));
-        let net = if number % 97 == 0 { Value::Blank } else { Value::Decimal(i128::from(scattered(number, 1_000_000))) };
+        let net =
+            if number % 97 == 0 { Value::Blank } else { Value::Decimal(i128::from(scattered(number, 1_000_000))) };
         vec![Value::Integer(key), text, net]
     };
     let table = |shift: i64| (0..ROWS).map(|number| row(number, shift)).collect::<Vec<_>>();
@@ -34,8 +35,7 @@ fn data() -> BTreeMap<String, Data> {
 fn plan(steps: &Json, outputs: &[&str]) -> Plan {
     let columns = json!([{"name": "id", "type": "integer"}, {"name": "name", "type": "text"}, {"name": "net", "type": "decimal(2)"}]);
     let input = json!({"format": "jsonLines", "objects": ["x"], "columns": columns});
-    let outputs: Vec<Json> =
-        outputs.iter().map(|from| json!({"name": from, "from": from, "format": "csv"})).collect();
+    let outputs: Vec<Json> = outputs.iter().map(|from| json!({"name": from, "from": from, "format": "csv"})).collect();
     let job = json!({"version": 1, "inputs": {"a": input, "b": input}, "steps": steps, "outputs": outputs});
     Job::from_json(&job.to_string()).unwrap().plan(&BTreeMap::new()).unwrap().plan
 }
@@ -48,16 +48,40 @@ async fn the_cells_are_the_same_in_little_room() {
         world.fill(name, data, Lies::Csv).await;
     }
     for (steps, output, goes_to_disk) in [
-        (json!([{"name": "o", "operation": "vlookup", "from": "a", "in": "b", "on": on, "columns": [{"column": "net", "as": "n"}]}]), "o", true),
-        (json!([{"name": "o", "operation": "join", "left": "a", "right": "b", "on": on, "join": "full",
-            "columns": [{"column": "name", "as": "other"}]}]), "o", true),
-        (json!([{"name": "o", "operation": "sort", "from": "a", "by": [{"column": "name", "order": "descending"}]}]), "o", true),
-        (json!([{"name": "o", "operation": "groupBy", "from": "a", "by": ["id", "name"], "measures": [
+        (
+            json!([{"name": "o", "operation": "vlookup", "from": "a", "in": "b", "on": on, "columns": [{"column": "net", "as": "n"}]}]),
+            "o",
+            true,
+        ),
+        (
+            json!([{"name": "o", "operation": "join", "left": "a", "right": "b", "on": on, "join": "full",
+            "columns": [{"column": "name", "as": "other"}]}]),
+            "o",
+            true,
+        ),
+        (
+            json!([{"name": "o", "operation": "sort", "from": "a", "by": [{"column": "name", "order": "descending"}]}]),
+            "o",
+            true,
+        ),
+        (
+            json!([{"name": "o", "operation": "groupBy", "from": "a", "by": ["id", "name"], "measures": [
             {"function": "sum", "column": "net", "as": "s"}, {"function": "average", "column": "net", "as": "v"},
-            {"function": "min", "column": "name", "as": "m"}, {"function": "count", "as": "c"}]}]), "o", true),
-        (json!([{"name": "o", "operation": "match", "left": "a", "right": "b", "on": on,
-            "amount": {"left": "net", "right": "net"}, "tolerance": {"absolute": 100}}]), "o.matched", true),
-        (json!([{"name": "o", "operation": "runningTotal", "from": "a", "column": "net", "by": ["name"], "as": "t"}]), "o", true),
+            {"function": "min", "column": "name", "as": "m"}, {"function": "count", "as": "c"}]}]),
+            "o",
+            true,
+        ),
+        (
+            json!([{"name": "o", "operation": "match", "left": "a", "right": "b", "on": on,
+            "amount": {"left": "net", "right": "net"}, "tolerance": {"absolute": 100}}]),
+            "o.matched",
+            true,
+        ),
+        (
+            json!([{"name": "o", "operation": "runningTotal", "from": "a", "column": "net", "by": ["name"], "as": "t"}]),
+            "o",
+            true,
+        ),
     ] {
         let plan = plan(&steps, &[output]);
         let mut texts = Vec::new();
