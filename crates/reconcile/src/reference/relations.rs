@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ethnum::I256;
-
 use crate::{
     decimal,
     error::{Fault, InputRow},
@@ -167,20 +165,10 @@ fn aggregate(of: &Rows, keys: &[ColumnId], measures: &[Measure]) -> Result<Vec<V
 
 fn measure(measure: &Measure, of: Type, filled: &[&Value]) -> Result<Value, Fault> {
     let count = |count: usize| i64::try_from(count).map(Value::Integer).map_err(|_| Fault::Overflow(Type::Integer));
-    // 256 bits hold the sum of more cells than there can be: only what comes out must fit a decimal.
     let sum = || -> Result<i128, Fault> {
-<<<<<<< HEAD
-        let mut sum = I256::ZERO;
-        for value in filled {
-            sum = sum.wrapping_add(I256::new(units(value)?.unwrap_or(0)));
-        }
-        let sum = i128::try_from(sum).ok().and_then(|sum| decimal::rescale(sum, 0, 0, Rounding::Down));
-        sum.ok_or(Fault::Overflow(Type::Decimal(of.scale())))
-=======
         let units: Vec<i128> =
             filled.iter().map(|value| Ok(units(value)?.unwrap_or(0))).collect::<Result<_, Fault>>()?;
         decimal::sum(units).ok_or(Fault::Overflow(Type::Decimal(of.scale())))
->>>>>>> main
     };
     match measure.function {
         Aggregation::Count => count(filled.len()),
