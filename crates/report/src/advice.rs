@@ -23,15 +23,11 @@ pub(crate) fn advice(figures: &RunFigures, class: &str) -> String {
             "Two independent counts or sums of the same records differ, so nothing was published. This is never the \
              sender's fault. Tell the people who run tieout: {show_run} is what they need."
         ),
-        Some(ErrorClass::TooLarge) => format!(
-            "The file is more than what is there to process it can hold. Send it in smaller pieces, or tell the people who run \
-             tieout: {show_run} is what they need."
-        ),
         Some(ErrorClass::Conflict) => format!(
             "Another run took the same file, or something was in the way of this one. {list} shows whether it \
              was published; if it was not, {again}."
         ),
-        Some(ErrorClass::Bug) | None => format!(
+        Some(ErrorClass::TooLarge | ErrorClass::Bug) | None => format!(
             "This is a fault of tieout or of its set-up, not of the file. Tell the people who run tieout: \
              {show_run} is what they need."
         ),

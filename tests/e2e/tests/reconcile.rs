@@ -63,9 +63,12 @@ async fn the_example_is_published_to_the_cent() {
     let job = tieout(&submit).well().json();
     assert_eq!((&job["status"], &job["engine"]), (&json!("published"), &json!("embedded")), "{job}");
     let totals = &job["outputs"][0]["totals"];
-    for (column, sum) in
-        [("totalRevenue", "2574886623.94"), ("totalProfit", "752701681.68"), ("Margin", "752701681.68"), ("Variance", "0.00")]
-    {
+    for (column, sum) in [
+        ("totalRevenue", "2574886623.94"),
+        ("totalProfit", "752701681.68"),
+        ("Margin", "752701681.68"),
+        ("Variance", "0.00"),
+    ] {
         assert_eq!(totals[column], sum, "{column}");
     }
     assert!(job["steps"].as_array().is_some_and(|steps| !steps.is_empty()) && job["cost_microdollars"].is_u64());
@@ -114,7 +117,8 @@ async fn a_job_that_makes_no_sense_is_refused_before_any_data_is_read() {
     let refused = tieout(&["job", "submit", document.path().to_str().unwrap(), "--wait"]);
     assert_eq!(refused.status, 1, "{refused:?}");
     assert!(refused.stdout.contains("does not exist") || refused.stdout.contains("gross"), "{refused:?}");
-    let unknown = write(&json!({"version": 1, "inputs": {}, "steps": [{"name": "a", "operation": "filtre"}], "outputs": []}));
+    let unknown =
+        write(&json!({"version": 1, "inputs": {}, "steps": [{"name": "a", "operation": "filtre"}], "outputs": []}));
     let refused = tieout(&["job", "submit", unknown.path().to_str().unwrap()]);
     assert_eq!(refused.status, 2, "{refused:?}");
     assert!(refused.stderr.contains("no operation"), "{refused:?}");
