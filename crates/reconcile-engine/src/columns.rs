@@ -13,7 +13,7 @@ use reconcile::{
     Type, Value,
     decimal::DIGITS_MAX,
     expression::ColumnId,
-    plan::{PlanColumn, Place},
+    plan::{Place, PlanColumn},
 };
 
 /// The digits of every decimal column.

@@ -43,7 +43,12 @@ impl Site {
     }
 
     /// The error of a fault; `at` is a row of a batch that has the columns of the place.
-    pub(crate) fn error(&self, fault: Fault, column: Option<ColumnId>, at: Option<(&RecordBatch, usize)>) -> DataFusionError {
+    pub(crate) fn error(
+        &self,
+        fault: Fault,
+        column: Option<ColumnId>,
+        at: Option<(&RecordBatch, usize)>,
+    ) -> DataFusionError {
         let named = |id: ColumnId| self.relation.columns.iter().find(|column| column.id == id);
         let column = column.and_then(named).map(|column| column.name.clone());
         let row = self.relation.place.as_ref().zip(at).and_then(|(place, (batch, row))| {
@@ -183,9 +188,8 @@ impl Work for Chain {
         let whole = context.session_config().batch_size();
         let coalescer = (thins && !schema.fields().is_empty()).then(|| BatchCoalescer::new(Arc::clone(&schema), whole));
         let links = Links { input, stages: Arc::clone(&self.0), coalescer, whole, ended: false };
-        let made = stream::try_unfold(links, |mut links| async move {
-            Ok(links.next().await?.map(|batch| (batch, links)))
-        });
+        let made =
+            stream::try_unfold(links, |mut links| async move { Ok(links.next().await?.map(|batch| (batch, links))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, made)))
     }
 }

@@ -56,7 +56,8 @@ impl Work for Gather {
             lanes.push(Lane { receiver, waiting: VecDeque::new(), ended: false });
         }
         let merge = Merge { lanes, order: self.0.clone(), _tasks: tasks };
-        let runs = stream::try_unfold(merge, |mut merge| async move { Ok(merge.next().await?.map(|run| (run, merge))) });
+        let runs =
+            stream::try_unfold(merge, |mut merge| async move { Ok(merge.next().await?.map(|run| (run, merge))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(input.schema(), runs)))
     }
 }
@@ -90,7 +91,9 @@ impl Merge {
             let Some(batch) = lane.waiting.front() else { continue };
             let key = key(batch, &self.order, 0)?;
             match &first {
-                Some((least, _)) if *least <= key => second = Some(second.map_or(key.clone(), |second| second.min(key))),
+                Some((least, _)) if *least <= key => {
+                    second = Some(second.map_or(key.clone(), |second| second.min(key)))
+                }
                 _ => second = first.replace((key, at)).map(|(key, _)| key).or(second),
             }
         }

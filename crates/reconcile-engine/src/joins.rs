@@ -124,15 +124,8 @@ impl Join {
         let (left, right) = (side(&self.left, &ones)?, side(&self.right, &twos)?);
         let on = self.pairs(&left, &right, false)?;
         let sorted = vec![options(false); on.len()];
-        let join = SortMergeJoinExec::try_new(
-            left.plan,
-            right.plan,
-            on,
-            None,
-            kind,
-            sorted,
-            NullEquality::NullEqualsNothing,
-        )?;
+        let join =
+            SortMergeJoinExec::try_new(left.plan, right.plan, on, None, kind, sorted, NullEquality::NullEqualsNothing)?;
         Ok(Ordered::without(Arc::new(join)))
     }
 }

@@ -74,9 +74,8 @@ impl Work for Arc<Match> {
     ) -> Result<SendableRecordBatchStream> {
         let [left, right] = inputs else { return Err(DataFusionError::Internal("a match has two sides".to_owned())) };
         let fields = self.schema.fields().iter().take(self.left.keys.len());
-        let converter = Arc::new(RowConverter::new(
-            fields.map(|field| SortField::new(field.data_type().clone())).collect(),
-        )?);
+        let converter =
+            Arc::new(RowConverter::new(fields.map(|field| SortField::new(field.data_type().clone())).collect())?);
         let side = |plan: &Arc<dyn ExecutionPlan>, side: &MatchSide| -> Result<Side> {
             let rows = plan.execute(partition, Arc::clone(context))?;
             Ok(Side { rows, side: side.clone(), converter: Arc::clone(&converter), batch: None, at: 0 })
@@ -85,9 +84,8 @@ impl Work for Arc<Match> {
         let whole = context.session_config().batch_size();
         let (work, keys, cells) = (Arc::clone(self), Vec::new(), Vec::new());
         let table = Table { work, left, right, keys, cells, whole, ended: false };
-        let made = stream::try_unfold(table, |mut table| async move {
-            Ok(table.next().await?.map(|batch| (batch, table)))
-        });
+        let made =
+            stream::try_unfold(table, |mut table| async move { Ok(table.next().await?.map(|batch| (batch, table))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), made)))
     }
 }
@@ -213,8 +211,7 @@ impl Table {
         let values = if of_left { self.left.values().await? } else { self.right.values().await? };
         let group = Group { left: self.left.take(&key).await?, right: self.right.take(&key).await? };
         let (tolerance, scale) = (self.work.tolerance.as_ref(), self.work.scale);
-        let rows =
-            group.rows(&values, tolerance, scale).map_err(|fault| self.work.site.error(fault, None, None))?;
+        let rows = group.rows(&values, tolerance, scale).map_err(|fault| self.work.site.error(fault, None, None))?;
         self.keys.extend(std::iter::repeat_n(key, rows.len()));
         self.cells.extend(rows);
         Ok(())

@@ -56,7 +56,12 @@ pub(crate) fn in_order(input: Arc<dyn ExecutionPlan>, order: LexOrdering) -> Arc
     known.add_ordering(order);
     let partitioning = Partitioning::UnknownPartitioning(input.output_partitioning().partition_count());
     let properties = PlanProperties::new(known, partitioning, EmissionType::Incremental, Boundedness::Bounded);
-    Arc::new(Operator { name: "InOrder", work: Arc::new(InOrder), inputs: vec![input], properties: Arc::new(properties) })
+    Arc::new(Operator {
+        name: "InOrder",
+        work: Arc::new(InOrder),
+        inputs: vec![input],
+        properties: Arc::new(properties),
+    })
 }
 
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use std::{
 use datafusion_common::{DataFusionError, Result};
 use reconcile::{
     Type,
-    expression::{ColumnId, Expression},
-    plan::{Body, JoinKind, OrderKey, Plan, PlanColumn, Relation, RelationId, UnionSource},
+    expression::{ColumnId, Comparison, Expression},
+    plan::{Body, JoinKind, OrderKey, Plan, PlanColumn, Relation, RelationId, UnionSource, WindowFunction},
     task::Task,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     aggregate, columns,
     compute::{self, Stage},
     figures::{Counter, counted},
+    firsts,
     joins::{Join, Method},
     matching,
     scan::{self, Source},
@@ -50,9 +51,8 @@ pub(crate) fn shared(plan: &Plan) -> Vec<RelationId> {
             again.insert(source);
         }
     }
-    let is_read = |id: &RelationId| {
-        plan.relations.get(id.0 as usize).is_some_and(|one| matches!(one.body, Body::Read { .. }))
-    };
+    let is_read =
+        |id: &RelationId| plan.relations.get(id.0 as usize).is_some_and(|one| matches!(one.body, Body::Read { .. }));
     again.into_iter().filter(|id| !is_read(id)).collect()
 }
 
@@ -144,17 +144,40 @@ impl Relations<'_> {
             below = from;
         }
         stages.reverse();
-        let input = self.plan(below)?;
+        let input = match self.firsts(below, links.last().copied())? {
+            Some(firsts) => firsts,
+            None => self.plan(below)?,
+        };
         let order = links.into_iter().rev().fold(input.order, through);
         let scanned = input.scanned && !order.is_empty();
         Ok(Ordered { plan: compute::chain(input.plan, stages), order, scanned })
     }
 
+    /// A window of which only the rows are kept that it numbers 1, where its input comes in its order.
+    fn firsts(&self, id: RelationId, above: Option<&Body>) -> Result<Option<Ordered>> {
+        let relation = self.relation(id)?;
+        let (Body::Window { from, function: WindowFunction::RowNumber, partition, order, column }, Some(above)) =
+            (&relation.body, above)
+        else {
+            return Ok(None);
+        };
+        let is_kept = self.spools.contains_key(&id) || partition.is_empty();
+        let fits = self.sizes().get(from.0 as usize).is_some_and(|size| *size <= self.held_bytes_max);
+        if is_kept || !fits || !keeps_firsts(above, *column) {
+            return Ok(None);
+        }
+        let input = self.plan(*from)?;
+        if !input.scanned || !input.is_in(order) {
+            return Ok(None);
+        }
+        let made = firsts::firsts(relation, input, (partition, order), *column)?;
+        Ok(Some(Ordered { plan: counted(made.plan, self.counter(id)?), ..made }))
+    }
+
     fn union(&self, relation: &Relation, sources: &[UnionSource]) -> Result<Ordered> {
         let schema = columns::schema_of(&relation.columns);
-        let source = |source: &UnionSource| {
-            Ok(compute::renamed(self.plan(source.from)?.plan, &source.columns, &schema))
-        };
+        let source =
+            |source: &UnionSource| Ok(compute::renamed(self.plan(source.from)?.plan, &source.columns, &schema));
         let sources = sources.iter().map(source).collect::<Result<Vec<_>>>()?;
         Ok(Ordered::without(compute::all(sources, schema)))
     }
@@ -180,9 +203,9 @@ impl Relations<'_> {
         let mut sizes: Vec<u64> = Vec::with_capacity(self.task.plan.relations.len());
         for relation in &self.task.plan.relations {
             let size = match &relation.body {
-                Body::Read { input } => self.task.inputs.get(input).map_or(0, |input| {
-                    input.objects.iter().map(|object| object.bytes).sum()
-                }),
+                Body::Read { input } => {
+                    self.task.inputs.get(input).map_or(0, |input| input.objects.iter().map(|object| object.bytes).sum())
+                }
                 body => {
                     let of = |id: RelationId| sizes.get(id.0 as usize).copied().unwrap_or(0);
                     body.sources().into_iter().map(of).fold(0, u64::saturating_add)
@@ -194,6 +217,15 @@ impl Relations<'_> {
     }
 }
 
+/// Whether it is a filter that keeps what has the number 1.
+fn keeps_firsts(body: &Body, number: ColumnId) -> bool {
+    let Body::Filter { condition: Expression::Compare { comparison: Comparison::Equal, left, right }, .. } = body
+    else {
+        return false;
+    };
+    matches!(left.as_ref(), Expression::Column { id, .. } if *id == number) && **right == Expression::integer(1)
+}
+
 fn kind_of(known: &[PlanColumn], id: ColumnId) -> Option<Type> {
     known.iter().find(|column| column.id == id).map(|column| column.kind)
 }
@@ -202,7 +234,8 @@ fn kind_of(known: &[PlanColumn], id: ColumnId) -> Option<Type> {
 fn through(order: Vec<OrderKey>, body: &Body) -> Vec<OrderKey> {
     let Body::Project { keep, compute, .. } = body else { return order };
     let number = |old: ColumnId| {
-        let copy = |one: &&reconcile::plan::Computed| matches!(&one.expression, Expression::Column { id, .. } if *id == old);
+        let copy =
+            |one: &&reconcile::plan::Computed| matches!(&one.expression, Expression::Column { id, .. } if *id == old);
         if keep.contains(&old) { Some(old) } else { compute.iter().find(copy).map(|one| one.column) }
     };
     order.into_iter().map_while(|key| Some(OrderKey { column: number(key.column)?, ..key })).collect()

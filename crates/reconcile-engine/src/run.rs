@@ -156,7 +156,13 @@ async fn attempt(
     let pool = Arc::new(Pool::new(limits.pool_bytes()));
     let context = context(limits, &pool)?;
     let block_bytes = limits.block_bytes();
-    let source = Source { objects: Arc::clone(objects), block_bytes, chunk_bytes: block_bytes.min(1 << 20), batch_rows: limits.batch_rows(), threads };
+    let source = Source {
+        objects: Arc::clone(objects),
+        block_bytes,
+        chunk_bytes: block_bytes.min(1 << 20),
+        batch_rows: limits.batch_rows(),
+        threads,
+    };
     let held_bytes_max = match joins {
         // What is held takes about as much memory as it takes bytes as text, and half of that for its table.
         Joins::ByHash => limits.pool_bytes() as u64 / 3,
@@ -187,7 +193,8 @@ fn context(limits: &Limits, pool: &Arc<Pool>) -> Result<Arc<TaskContext>> {
     let disk = DiskManager::builder().with_mode(mode).with_max_temp_directory_size(limits.disk_bytes);
     let pool: Arc<dyn datafusion_execution::memory_pool::MemoryPool> = Arc::<Pool>::clone(pool);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disk).build_arc()?;
-    let mut config = SessionConfig::new().with_batch_size(limits.batch_rows()).with_target_partitions(limits.threads.max(1));
+    let mut config =
+        SessionConfig::new().with_batch_size(limits.batch_rows()).with_target_partitions(limits.threads.max(1));
     // What a sort keeps back for its merge: as much as usual, but a part of the memory where that is small.
     let reserved = (10 << 20).min(limits.pool_bytes() / 16);
     config.options_mut().execution.sort_spill_reservation_bytes = reserved;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use arrow::datatypes::SchemaRef;
 use datafusion_common::{DataFusionError, Result};
-use datafusion_execution::{SendableRecordBatchStream, TaskContext, SpillFile};
+use datafusion_execution::{SendableRecordBatchStream, SpillFile, TaskContext};
 use datafusion_physical_plan::{
     EmptyRecordBatchStream, ExecutionPlan, ExecutionPlanProperties, SpillManager,
     metrics::{ExecutionPlanMetricsSet, SpillMetrics},
@@ -36,10 +36,13 @@ impl fmt::Debug for Spool {
 
 impl Spool {
     /// Makes all rows of a plan and keeps them. What it writes is counted in `metrics`.
-    pub(crate) async fn of(made: Ordered, context: &Arc<TaskContext>, metrics: &ExecutionPlanMetricsSet) -> Result<Self> {
+    pub(crate) async fn of(
+        made: Ordered,
+        context: &Arc<TaskContext>,
+        metrics: &ExecutionPlanMetricsSet,
+    ) -> Result<Self> {
         let schema = made.plan.schema();
-        let manager =
-            SpillManager::new(context.runtime_env(), SpillMetrics::new(metrics, 0), Arc::clone(&schema));
+        let manager = SpillManager::new(context.runtime_env(), SpillMetrics::new(metrics, 0), Arc::clone(&schema));
         let mut tasks = JoinSet::new();
         let partitions = made.plan.output_partitioning().partition_count();
         for partition in 0..partitions {

@@ -36,8 +36,8 @@ pub mod planner;
 mod planning;
 mod pruning;
 pub mod reference;
-pub mod scalar;
 pub mod report;
+pub mod scalar;
 pub mod task;
 mod types;
 

@@ -106,8 +106,14 @@ mod tests {
     #[test]
     fn parts_of_texts_are_counted_in_characters() {
         for (text, start, length, part, end) in [
-            ("abc", 1, 2, "ab", "bc"), ("abc", 3, 9, "c", "abc"), ("abc", 4, 1, "", "c"), ("aéßc", 2, 2, "éß", "ßc"),
-            ("é", 1, 0, "", ""), ("€uro", 2, u32::MAX, "uro", "€uro"), ("", 1, 1, "", ""), ("é", 0, 1, "é", "é"),
+            ("abc", 1, 2, "ab", "bc"),
+            ("abc", 3, 9, "c", "abc"),
+            ("abc", 4, 1, "", "c"),
+            ("aéßc", 2, 2, "éß", "ßc"),
+            ("é", 1, 0, "", ""),
+            ("€uro", 2, u32::MAX, "uro", "€uro"),
+            ("", 1, 1, "", ""),
+            ("é", 0, 1, "é", "é"),
         ] {
             assert_eq!((substring(text, start, length), last(text, length)), (part, end), "{text} {start} {length}");
         }

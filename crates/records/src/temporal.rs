@@ -36,7 +36,11 @@ impl MomentPattern {
             return Ok(Self(TemporalFormat::iso_date_time()));
         }
         let format = TemporalFormat::compile(pattern)?;
-        if format.has_date() && format.has_time() { Ok(Self(format)) } else { Err("it does not say day and time".to_owned()) }
+        if format.has_date() && format.has_time() {
+            Ok(Self(format))
+        } else {
+            Err("it does not say day and time".to_owned())
+        }
     }
 
     /// The moment that the text stands for, in UTC; without an offset it is taken to be in UTC. `None` when it is not

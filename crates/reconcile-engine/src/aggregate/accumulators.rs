@@ -39,13 +39,9 @@ pub(super) fn of(measure: &Measure, of: Type, site: &Site) -> Result<Box<dyn Gro
             groups: Vec::new(),
             bytes: 0,
         }),
-        Aggregation::Sum | Aggregation::Average => Box::new(Sums {
-            measure: measure.clone(),
-            of,
-            site: site.clone(),
-            sums: Vec::new(),
-            counts: Vec::new(),
-        }),
+        Aggregation::Sum | Aggregation::Average => {
+            Box::new(Sums { measure: measure.clone(), of, site: site.clone(), sums: Vec::new(), counts: Vec::new() })
+        }
     })
 }
 

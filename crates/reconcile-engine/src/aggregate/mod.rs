@@ -116,7 +116,8 @@ impl AggregateUDFImpl for Function {
 
     fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
         let types = accumulators::state_types(&self.measure, self.of);
-        let field = |(at, kind): (usize, DataType)| Arc::new(Field::new(format!("{}[{at}]", arguments.name), kind, true));
+        let field =
+            |(at, kind): (usize, DataType)| Arc::new(Field::new(format!("{}[{at}]", arguments.name), kind, true));
         Ok(types.into_iter().enumerate().map(field).collect())
     }
 

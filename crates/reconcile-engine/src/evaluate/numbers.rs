@@ -142,14 +142,16 @@ pub(super) fn evaluate(expression: &Expression, batch: &RecordBatch) -> Result<C
             };
             let of = cells(of, batch)?;
             let (days, nulls) = parsed(&of.array, read, *on_error)?;
-            let failed: Vec<usize> = days.iter().enumerate().filter(|(_, day)| day.is_none()).map(|(row, _)| row).collect();
+            let failed: Vec<usize> =
+                days.iter().enumerate().filter(|(_, day)| day.is_none()).map(|(row, _)| row).collect();
             let bad = bad_rows(&failed, nulls.as_ref(), days.len());
             let days: Vec<i32> = days.into_iter().map(Option::unwrap_or_default).collect();
             Ok(Cells { array: Arc::new(Date32Array::try_new(days.into(), nulls)?), bad: either(of.bad, bad) })
         }
         Expression::DateDifference { from, to, unit } => {
             let (from, to) = (cells(from, batch)?, cells(to, batch)?);
-            let days = |cells: &Cells| cells.array.as_primitive_opt::<Date32Type>().cloned().ok_or_else(|| unsound("no date"));
+            let days =
+                |cells: &Cells| cells.array.as_primitive_opt::<Date32Type>().cloned().ok_or_else(|| unsound("no date"));
             let (ones, twos) = (days(&from)?, days(&to)?);
             let nulls = NullBuffer::union(ones.nulls(), twos.nulls());
             let pairs = ones.values().iter().zip(twos.values()).enumerate();
@@ -202,15 +204,18 @@ fn arithmetic(
         Operator::Multiply => match (one + two).checked_sub(scale).and_then(ten_to) {
             // Nearly all numbers have a short way: their product fits 64 bits.
             Some(ten) => column(
-                pairs.map(|(l, r)| short_product(*l, *r, ten, rounding).or_else(|| {
-                    units::multiply((*l, one), (*r, two), scale, rounding)
-                })),
+                pairs.map(|(l, r)| {
+                    short_product(*l, *r, ten, rounding)
+                        .or_else(|| units::multiply((*l, one), (*r, two), scale, rounding))
+                }),
                 nulls,
                 kind,
             ),
             None => column(pairs.map(|(l, r)| units::multiply((*l, one), (*r, two), scale, rounding)), nulls, kind),
         },
-        Operator::Divide => column(pairs.map(|(l, r)| units::divide((*l, one), (*r, two), scale, rounding)), nulls, kind),
+        Operator::Divide => {
+            column(pairs.map(|(l, r)| units::divide((*l, one), (*r, two), scale, rounding)), nulls, kind)
+        }
     }?;
     Ok(Cells { bad: either(either(left.bad, right.bad), made.bad), ..made })
 }

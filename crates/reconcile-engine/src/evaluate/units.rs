@@ -24,9 +24,7 @@ pub(crate) fn divide_rounded(dividend: i128, divisor: i128, rounding: Rounding) 
     let negative = (dividend < 0) != (divisor < 0);
     let (above, below) = (dividend.unsigned_abs(), divisor.unsigned_abs());
     let (quotient, rest) = match (u64::try_from(above), u64::try_from(below)) {
-        (Ok(above), Ok(below)) => {
-            (u128::from(above.checked_div(below)?), u128::from(above.checked_rem(below)?))
-        }
+        (Ok(above), Ok(below)) => (u128::from(above.checked_div(below)?), u128::from(above.checked_rem(below)?)),
         _ => (above.checked_div(below)?, above.checked_rem(below)?),
     };
     let away = rest > 0
@@ -80,9 +78,8 @@ pub(crate) fn subtract(left: Number, right: Number, scale: u8) -> Option<i128> {
 #[inline]
 pub(crate) fn multiply(left: Number, right: Number, scale: u8, rounding: Rounding) -> Option<i128> {
     match left.0.checked_mul(right.0) {
-        Some(exact) => {
-            rescale(exact, left.1 + right.1, scale, rounding).or_else(|| decimal::multiply(left, right, scale, rounding))
-        }
+        Some(exact) => rescale(exact, left.1 + right.1, scale, rounding)
+            .or_else(|| decimal::multiply(left, right, scale, rounding)),
         None => decimal::multiply(left, right, scale, rounding),
     }
 }

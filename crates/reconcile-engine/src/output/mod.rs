@@ -18,7 +18,10 @@ use reconcile::{
 };
 use storage::Objects;
 
-use self::{parts::{ParquetParts, Parts}, rows::Rows};
+use self::{
+    parts::{ParquetParts, Parts},
+    rows::Rows,
+};
 use crate::{columns, evaluate::numbers::units_of, sorting::Ordered};
 
 /// Where outputs go.
@@ -138,7 +141,8 @@ impl Outputs<'_> {
 
     fn key(&self, output: &PlanOutput, part: usize) -> Result<String> {
         let number = u32::try_from(part).ok().filter(|number| *number <= PART_NUMBER_MAX);
-        let number = number.ok_or_else(|| DataFusionError::ResourcesExhausted("an output has too many parts".to_owned()))?;
+        let number =
+            number.ok_or_else(|| DataFusionError::ResourcesExhausted("an output has too many parts".to_owned()))?;
         Ok(self.task.output.part_key(&format!("{}/{}", output.name, self.run), number, output.format))
     }
 }

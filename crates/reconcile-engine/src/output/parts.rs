@@ -99,9 +99,8 @@ fn broken(error: parquet::errors::ParquetError) -> DataFusionError {
 
 impl<'o> ParquetParts<'o> {
     pub(super) fn of(outputs: &'o Outputs<'o>, output: &'o PlanOutput) -> Self {
-        let field = |column: &reconcile::plan::PlanColumn| {
-            Field::new(&column.name, columns::data_type(column.kind), true)
-        };
+        let field =
+            |column: &reconcile::plan::PlanColumn| Field::new(&column.name, columns::data_type(column.kind), true);
         let schema = Arc::new(Schema::new(output.columns.iter().map(field).collect::<Vec<_>>()));
         Self { outputs, output, schema, open: None, written: Vec::new() }
     }

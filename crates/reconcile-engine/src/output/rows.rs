@@ -1,7 +1,10 @@
 //! Rows as CSV and as JSON lines.
 
 use arrow::{array::RecordBatch, error::ArrowError};
-use reconcile::{Format, Type, plan::{PlanColumn, PlanOutput}};
+use reconcile::{
+    Format, Type,
+    plan::{PlanColumn, PlanOutput},
+};
 
 use crate::{columns, text::Formatter};
 

@@ -20,7 +20,10 @@ pub(super) enum Spelling {
     Number(NumberPattern),
     Date(DatePattern, String),
     Moment(MomentPattern, String),
-    Boolean { yes: Vec<String>, no: Vec<String> },
+    Boolean {
+        yes: Vec<String>,
+        no: Vec<String>,
+    },
 }
 
 impl Spelling {
@@ -255,7 +258,9 @@ const EPOCH: Date = jiff::civil::date(1970, 1, 1);
 fn iso_day(text: &[u8]) -> Option<i32> {
     let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = text else { return None };
     let number = |digits: &[&u8]| {
-        digits.iter().try_fold(0_i16, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i16::from(*digit - b'0')))
+        digits
+            .iter()
+            .try_fold(0_i16, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i16::from(*digit - b'0')))
     };
     let (year, month, day) = (number(&[y1, y2, y3, y4])?, number(&[m1, m2])?, number(&[d1, d2])?);
     let date = Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()?;

@@ -9,9 +9,7 @@ use reconcile::{
     plan::PlanColumn,
     task::{Csv, TaskObject},
 };
-use records::{
-    ByteRange, ChunkSize, Format, Header, RecordRange, RecordReader, SplitPlan, Splitter, StructureError,
-};
+use records::{ByteRange, ChunkSize, Format, Header, RecordRange, RecordReader, SplitPlan, Splitter, StructureError};
 use storage::Location;
 use tokio::sync::mpsc;
 

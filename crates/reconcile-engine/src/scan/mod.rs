@@ -81,19 +81,9 @@ enum Chunk {
 type Chunks = mpsc::Receiver<Result<Chunk>>;
 
 /// The rows of an input.
-pub(crate) fn scan(
-    relation: &Relation,
-    name: &str,
-    input: &TaskInput,
-    source: &Source,
-) -> Arc<dyn ExecutionPlan> {
+pub(crate) fn scan(relation: &Relation, name: &str, input: &TaskInput, source: &Source) -> Arc<dyn ExecutionPlan> {
     let read = relation.columns.iter().filter(|column| !is_place(column)).cloned().collect();
-    let reading = Reading {
-        source: source.clone(),
-        name: name.to_owned(),
-        input: input.clone(),
-        columns: read,
-    };
+    let reading = Reading { source: source.clone(), name: name.to_owned(), input: input.clone(), columns: read };
     let schema = columns::schema_of(&relation.columns);
     let scan = Scan {
         reading: Arc::new(reading),
@@ -242,7 +232,9 @@ impl Reading {
     /// An error of the store about an input: one that has gone or changed is the sender's.
     fn lost(&self, object: &TaskObject, error: StorageError) -> DataFusionError {
         match error {
-            StorageError::NotFound { .. } | StorageError::Changed { .. } => self.failure(object, None, None, error.to_string()),
+            StorageError::NotFound { .. } | StorageError::Changed { .. } => {
+                self.failure(object, None, None, error.to_string())
+            }
             error => stored(error),
         }
     }

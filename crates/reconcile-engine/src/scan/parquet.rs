@@ -67,7 +67,8 @@ pub(super) async fn send(
             let problem = "the file has no such column".to_owned();
             return Err(reading.failure(object, None, Some(&column.name), problem));
         }
-        let builder = builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(reading.source.batch_rows);
+        let builder =
+            builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(reading.source.batch_rows);
         let batches = builder.build().map_err(broken)?;
         let rows = Rows { object: index, batches, next };
         next += about.num_rows();
@@ -120,9 +121,11 @@ impl Reading {
     /// A column in the plan's type, exactly.
     fn typed(&self, batch: &RecordBatch, column: &PlanColumn) -> Result<ArrayRef, Misfit> {
         let general = |problem: String| Misfit { row: None, problem };
-        let found = batch.column_by_name(&column.name).ok_or_else(|| general("the file has no such column".to_owned()))?;
+        let found =
+            batch.column_by_name(&column.name).ok_or_else(|| general("the file has no such column".to_owned()))?;
         let typed = converted(found, column.kind).map_err(|error| general(error.to_string()))?;
-        let typed = typed.ok_or_else(|| general(format!("expected {}, the file has {}", column.kind, found.data_type())))?;
+        let typed =
+            typed.ok_or_else(|| general(format!("expected {}, the file has {}", column.kind, found.data_type())))?;
         let lost = (0..found.len()).find(|row| found.is_valid(*row) && typed.is_null(*row) && !is_empty(found, *row));
         match lost {
             None => Ok(typed),
@@ -155,7 +158,9 @@ fn converted(array: &ArrayRef, kind: Type) -> Result<Option<ArrayRef>, arrow::er
             rescaled(whole.as_primitive::<Decimal128Type>(), 0, kind)
         }
         (
-            DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) | DataType::Decimal128(_, scale)
+            DataType::Decimal32(_, scale)
+            | DataType::Decimal64(_, scale)
+            | DataType::Decimal128(_, scale)
             | DataType::Decimal256(_, scale),
             Type::Integer | Type::Decimal(_),
         ) => {

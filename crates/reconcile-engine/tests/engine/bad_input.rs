@@ -66,7 +66,11 @@ async fn csv_as_people_upload_it() {
     let plain = || described(&json!({}));
     for (csv, body, expected) in [
         (plain(), &b"\xef\xbb\xbfid,name,net\r\n1,a,1.5\r\n"[..], "1,a,1.50\r\n"),
-        (plain(), b"id,name,net\n1,\"two\nlines, \"\"quoted\"\"\",1\n\n2,,\n", "1,\"two\nlines, \"\"quoted\"\"\",1.00\r\n2,,\r\n"),
+        (
+            plain(),
+            b"id,name,net\n1,\"two\nlines, \"\"quoted\"\"\",1\n\n2,,\n",
+            "1,\"two\nlines, \"\"quoted\"\"\",1.00\r\n2,,\r\n",
+        ),
         (plain(), b"id,name,net\r1,a,1\r2,b,2", "1,a,1.00\r\n2,b,2.00\r\n"),
         (plain(), b"id,name,net\n", ""),
         (plain(), b"id,name,net", ""),
@@ -106,7 +110,13 @@ async fn objects_and_rows_are_in_order() {
 async fn bad_csv_is_named_by_object_row_and_column() {
     let plain = || described(&json!({}));
     for (csv, body, row, column, words) in [
-        (plain(), &b"id,name,net\n1,a,1\n2,b,1.505\n"[..], Some(2), Some("net"), "expected decimal(2), found \"1.505\""),
+        (
+            plain(),
+            &b"id,name,net\n1,a,1\n2,b,1.505\n"[..],
+            Some(2),
+            Some("net"),
+            "expected decimal(2), found \"1.505\"",
+        ),
         (plain(), b"id,name,net\n1,a,1\nx,b,1\n", Some(2), Some("id"), "expected integer, found \"x\""),
         (plain(), b"id,name,net\n9223372036854775808,a,1\n", Some(1), Some("id"), "expected integer"),
         (plain(), b"id,name,net\n1,a\n", Some(1), None, "expected 3 fields, found 2"),
@@ -159,7 +169,8 @@ async fn json_lines_are_read_exactly_or_not_at_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_step_cannot_do_is_named_by_its_row() {
     let most = "9".repeat(36);
-    let divide = json!([{"name": "ratio", "operation": "divide", "from": "in", "left": "net", "right": "id", "as": "r"}]);
+    let divide =
+        json!([{"name": "ratio", "operation": "divide", "from": "in", "left": "net", "right": "id", "as": "r"}]);
     let sum = json!([{"name": "all", "operation": "groupBy", "from": "in", "by": ["name"],
         "measures": [{"function": "sum", "column": "net", "as": "s"}]}]);
     let running = json!([{"name": "run", "operation": "runningTotal", "from": "in", "column": "net", "as": "r"}]);

@@ -89,9 +89,10 @@ async fn compare(
 #[tokio::test(flavor = "multi_thread")]
 async fn random_jobs_and_cases_are_as_the_reference_has_them() {
     let folder = Path::new("/tmp/w/r1-jobs");
-    let names: Vec<String> = fs::read_dir(folder.join("tasks")).unwrap().map(|entry| {
-        entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned()
-    }).collect();
+    let names: Vec<String> = fs::read_dir(folder.join("tasks"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+        .collect();
     let mut wrong = Vec::new();
     for name in &names {
         if let Err(problem) = check(folder, name).await {

@@ -133,17 +133,13 @@ impl Row<'_> {
                     of.iter().map(|one| Ok(read(one)?.unwrap_or_default())).collect::<Result<Vec<_>, Fault>>()?;
                 Ok(Value::text(texts.concat()))
             }
-            Expression::Trim { of } => {
-                changed(of, &scalar::trim)
-            }
+            Expression::Trim { of } => changed(of, &scalar::trim),
             Expression::Upper { of } => changed(of, &str::to_uppercase),
             Expression::Lower { of } => changed(of, &str::to_lowercase),
             Expression::Substring { of, start, length } => {
                 changed(of, &|text| scalar::substring(text, *start, *length).to_owned())
             }
-            Expression::Last { of, length } => {
-                changed(of, &|text| scalar::last(text, *length).to_owned())
-            }
+            Expression::Last { of, length } => changed(of, &|text| scalar::last(text, *length).to_owned()),
             Expression::Length { of } => {
                 let count = read(of)?.unwrap_or_default().chars().count();
                 i64::try_from(count).map(Value::Integer).map_err(|_| Fault::Overflow(Type::Integer))
