@@ -201,8 +201,7 @@ fn context(limits: &Limits, threads: usize, pool: &Arc<Pool>) -> Result<Arc<Task
     let disk = DiskManager::builder().with_mode(mode).with_max_temp_directory_size(limits.disk_bytes);
     let pool: Arc<dyn datafusion_execution::memory_pool::MemoryPool> = Arc::<Pool>::clone(pool);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disk).build_arc()?;
-    let mut config =
-        SessionConfig::new().with_batch_size(limits.batch_rows()).with_target_partitions(threads);
+    let mut config = SessionConfig::new().with_batch_size(limits.batch_rows()).with_target_partitions(threads);
     // What a sort keeps back for its merge: as much as usual, but a part of the memory where that is small.
     let reserved = (10 << 20).min(limits.pool_bytes() / 16);
     config.options_mut().execution.sort_spill_reservation_bytes = reserved;

@@ -77,7 +77,7 @@ async fn compare(
         }
     }
     let mut wanted = expected["rows"].as_array().unwrap().clone();
-    if expected["ordered"] == Json::from(false) {
+    if expected["ordered"].as_bool() == Some(false) {
         [&mut found, &mut wanted].into_iter().for_each(|rows| rows.sort_by_key(ToString::to_string));
     }
     if found == wanted && output.rows == wanted.len() as u64 {
