@@ -117,8 +117,11 @@ fn find_where<'e, T>(
 /// Whether memory or disk is short.
 fn is_short(error: &(dyn Error + 'static)) -> Option<()> {
     let exhausted = matches!(error.downcast_ref(), Some(DataFusionError::ResourcesExhausted(_)));
-    let full = error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::StorageFull);
-    (exhausted || full).then_some(())
+    // DataFusion says that its bound on disk is reached in words alone.
+    let full = |error: &io::Error| {
+        error.kind() == io::ErrorKind::StorageFull || error.to_string().contains("max_temp_directory_size")
+    };
+    (exhausted || error.downcast_ref::<io::Error>().is_some_and(full)).then_some(())
 }
 
 /// The key of an input's object.

@@ -92,7 +92,7 @@ impl Merge {
             let key = key(batch, &self.order, 0)?;
             match &first {
                 Some((least, _)) if *least <= key => {
-                    second = Some(second.map_or(key.clone(), |second| second.min(key)))
+                    second = Some(second.map_or(key.clone(), |second| second.min(key)));
                 }
                 _ => second = first.replace((key, at)).map(|(key, _)| key).or(second),
             }

@@ -10,6 +10,7 @@ mod compute;
 mod evaluate;
 mod fault;
 mod figures;
+mod firsts;
 mod gather;
 mod joins;
 mod matching;

@@ -8,8 +8,8 @@ use std::{
 use datafusion_common::{DataFusionError, Result};
 use reconcile::{
     Type,
-    expression::{ColumnId, Expression},
-    plan::{Body, JoinKind, OrderKey, Plan, PlanColumn, Relation, RelationId, UnionSource},
+    expression::{ColumnId, Comparison, Expression},
+    plan::{Body, JoinKind, OrderKey, Plan, PlanColumn, Relation, RelationId, UnionSource, WindowFunction},
     task::Task,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     aggregate, columns,
     compute::{self, Stage},
     figures::{Counter, counted},
+    firsts,
     joins::{Join, Method},
     matching,
     scan::{self, Source},
@@ -143,10 +144,34 @@ impl Relations<'_> {
             below = from;
         }
         stages.reverse();
-        let input = self.plan(below)?;
+        let input = match self.firsts(below, links.last().copied())? {
+            Some(firsts) => firsts,
+            None => self.plan(below)?,
+        };
         let order = links.into_iter().rev().fold(input.order, through);
         let scanned = input.scanned && !order.is_empty();
         Ok(Ordered { plan: compute::chain(input.plan, stages), order, scanned })
+    }
+
+    /// A window of which only the rows are kept that it numbers 1, where its input comes in its order.
+    fn firsts(&self, id: RelationId, above: Option<&Body>) -> Result<Option<Ordered>> {
+        let relation = self.relation(id)?;
+        let (Body::Window { from, function: WindowFunction::RowNumber, partition, order, column }, Some(above)) =
+            (&relation.body, above)
+        else {
+            return Ok(None);
+        };
+        let is_kept = self.spools.contains_key(&id) || partition.is_empty();
+        let fits = self.sizes().get(from.0 as usize).is_some_and(|size| *size <= self.held_bytes_max);
+        if is_kept || !fits || !keeps_firsts(above, *column) {
+            return Ok(None);
+        }
+        let input = self.plan(*from)?;
+        if !input.scanned || !input.is_in(order) {
+            return Ok(None);
+        }
+        let made = firsts::firsts(relation, input, (partition, order), *column)?;
+        Ok(Some(Ordered { plan: counted(made.plan, self.counter(id)?), ..made }))
     }
 
     fn union(&self, relation: &Relation, sources: &[UnionSource]) -> Result<Ordered> {
@@ -190,6 +215,15 @@ impl Relations<'_> {
         }
         sizes
     }
+}
+
+/// Whether it is a filter that keeps what has the number 1.
+fn keeps_firsts(body: &Body, number: ColumnId) -> bool {
+    let Body::Filter { condition: Expression::Compare { comparison: Comparison::Equal, left, right }, .. } = body
+    else {
+        return false;
+    };
+    matches!(left.as_ref(), Expression::Column { id, .. } if *id == number) && **right == Expression::integer(1)
 }
 
 fn kind_of(known: &[PlanColumn], id: ColumnId) -> Option<Type> {

@@ -66,6 +66,11 @@ impl Limits {
         usize::try_from(self.memory_bytes >> 17).unwrap_or(usize::MAX).clamp(1024, 8192)
     }
 
+    /// Each thread sorts for itself, several times over where a job has several sorts: fewer of them in little memory.
+    fn sorting_threads(&self) -> usize {
+        usize::try_from(self.memory_bytes >> 28).unwrap_or(usize::MAX).clamp(1, self.threads.max(1))
+    }
+
     /// One read of an object: several of them are a small part of the memory.
     fn block_bytes(&self) -> u64 {
         (self.memory_bytes / (32 * BLOCKS_AT_ONCE as u64)).clamp(64 << 10, 4 << 20)
@@ -152,9 +157,12 @@ async fn attempt(
     begin: Instant,
     joins: Joins,
 ) -> Result<Figures> {
-    let threads = limits.threads.max(1);
+    let threads = match joins {
+        Joins::ByHash => limits.threads.max(1),
+        Joins::Sorted => limits.sorting_threads(),
+    };
     let pool = Arc::new(Pool::new(limits.pool_bytes()));
-    let context = context(limits, &pool)?;
+    let context = context(limits, threads, &pool)?;
     let block_bytes = limits.block_bytes();
     let source = Source {
         objects: Arc::clone(objects),
@@ -185,7 +193,7 @@ fn counters(task: &Task) -> Vec<Arc<Counter>> {
     task.plan.relations.iter().map(|_| Arc::new(Counter::default())).collect()
 }
 
-fn context(limits: &Limits, pool: &Arc<Pool>) -> Result<Arc<TaskContext>> {
+fn context(limits: &Limits, threads: usize, pool: &Arc<Pool>) -> Result<Arc<TaskContext>> {
     let mode = match &limits.disk {
         Some(folder) => DiskManagerMode::Directories(vec![folder.clone()]),
         None => DiskManagerMode::OsTmpDirectory,
@@ -193,8 +201,7 @@ fn context(limits: &Limits, pool: &Arc<Pool>) -> Result<Arc<TaskContext>> {
     let disk = DiskManager::builder().with_mode(mode).with_max_temp_directory_size(limits.disk_bytes);
     let pool: Arc<dyn datafusion_execution::memory_pool::MemoryPool> = Arc::<Pool>::clone(pool);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disk).build_arc()?;
-    let mut config =
-        SessionConfig::new().with_batch_size(limits.batch_rows()).with_target_partitions(limits.threads.max(1));
+    let mut config = SessionConfig::new().with_batch_size(limits.batch_rows()).with_target_partitions(threads);
     // What a sort keeps back for its merge: as much as usual, but a part of the memory where that is small.
     let reserved = (10 << 20).min(limits.pool_bytes() / 16);
     config.options_mut().execution.sort_spill_reservation_bytes = reserved;

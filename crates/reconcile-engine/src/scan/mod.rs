@@ -140,11 +140,11 @@ impl Work for Scan {
             let (reading, columns, schema) = (Arc::clone(&reading), columns.clone(), Arc::clone(&schema));
             async move {
                 loop {
-                    if let Some(chunk) = &mut current {
-                        if let Some(read) = chunk.next(&reading).await? {
-                            let batch = read.batch(&columns, &schema)?;
-                            return Ok(Some((batch, (shared, current))));
-                        }
+                    if let Some(chunk) = &mut current
+                        && let Some(read) = chunk.next(&reading).await?
+                    {
+                        let batch = read.batch(&columns, &schema)?;
+                        return Ok(Some((batch, (shared, current))));
                     }
                     current = shared.chunks.lock().await.recv().await.transpose()?;
                     if current.is_none() {

@@ -73,6 +73,8 @@ pub(crate) struct Rows {
     pub(crate) index: HashMap<ColumnId, usize>,
     pub(crate) kinds: HashMap<ColumnId, Type>,
     pub(crate) rows: Vec<Vec<Value>>,
+    /// How many cells a row has; a column may be there twice.
+    pub(crate) width: usize,
 }
 
 impl Rows {
@@ -83,7 +85,7 @@ impl Rows {
     fn with(columns: &[PlanColumn], rows: Vec<Vec<Value>>) -> Self {
         let index = columns.iter().enumerate().map(|(index, column)| (column.id, index)).collect();
         let kinds = columns.iter().map(|column| (column.id, column.kind)).collect();
-        Self { index, kinds, rows }
+        Self { index, kinds, rows, width: columns.len() }
     }
 
     /// The cell of a row.
