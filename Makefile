@@ -9,7 +9,7 @@ BENCHES := $(filter-out reconcile-engine,$(patsubst crates/%/benches,%,$(wildcar
 STACK_TESTS := $(basename $(notdir $(wildcard tests/e2e/tests/*.rs)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down status invoke logs demo test test-fast test-local test-engine test-stack lint advisories bench bench-ledger bench-reconcile measure dist clean-local
+.PHONY: help build up down status invoke logs demo test test-fast test-local test-engine test-stack test-spark lint advisories bench bench-ledger bench-reconcile measure dist clean-local
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,7 +36,7 @@ logs: ## print the log of one function on the local stack: make logs FUNCTION=sp
 demo: up ## send files and a ledger's batches through the local stack, and watch them
 	@$(LOCAL) demo
 
-test: test-local test-engine test-stack ## run all tests
+test: test-local test-engine test-stack test-spark ## run all tests
 
 test-fast: test-local ## run the tests that need no local stack and nothing that takes minutes to build
 	cargo test
@@ -51,15 +51,19 @@ test-engine: ## run the tests that need no local stack, and those of the embedde
 test-stack: up ## run the tests on the local stack, end to end
 	@$(LOCAL) with-stack cargo test --workspace $(addprefix --test ,$(STACK_TESTS))
 
+test-spark: ## compare the distributed engine with the reference, on Spark; TIEOUT_SEED and TIEOUT_JOBS choose random jobs
+	@$(LOCAL) test-spark
+
 lint: ## check formatting, clippy, types, dependencies, template, state machines and documentation
 	@$(LOCAL) tools
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --quiet
 	PATH="$(CURDIR)/$(TOOLS):$$PATH" cargo deny check bans licenses sources
-	$(TOOLS)/ruff format --check --quiet --cache-dir .local/ruff local
-	$(TOOLS)/ruff check --quiet --cache-dir .local/ruff local
+	$(TOOLS)/ruff format --check --quiet --cache-dir .local/ruff local spark
+	$(TOOLS)/ruff check --quiet --cache-dir .local/ruff local spark
 	$(TOOLS)/mypy --strict --ignore-missing-imports --cache-dir .local/mypy --package local
+	MYPYPATH=spark $(TOOLS)/mypy --strict --ignore-missing-imports --cache-dir .local/mypy spark/run_task.py spark/tieout_spark spark/tests
 	$(TOOLS)/python -m local.states
 	$(TOOLS)/cfn-lint template.yaml .local/lint/*.json
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam validate --lint

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from local import bench_ledger, bench_reconcile, build, demo, measure, settings, stack
+from local import bench_ledger, bench_reconcile, build, demo, measure, settings, stack, test_spark
 from local.console import Stop, complain
 
 
@@ -20,6 +20,7 @@ def parser() -> argparse.ArgumentParser:
         ("status", stack.status, "say what runs"),
         ("demo", demo.demo, "send 10,000 orders through the stack"),
         ("tools", stack.install_tools, "install what deploys and checks"),
+        ("test-spark", test_spark.test_spark, "compare the distributed engine with the reference"),
         ("clean", stack.clean, "stop everything and remove .local/"),
     ):
         chosen.add_parser(name, help=about).set_defaults(action=lambda _, action=action: action())

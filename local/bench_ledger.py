@@ -30,8 +30,8 @@ class Size:
         return self.events // 4
 
 
-# A larger ledger has more partitions, so that each fits the same worker.
-SIZES = (Size(200_000, 4), Size(2_000_000, 4), Size(20_000_000, 7))
+# A larger ledger has more partitions, so that each is of the same size: some 60,000 artifacts.
+SIZES = (Size(200_000, 2), Size(2_000_000, 5), Size(20_000_000, 8))
 # The one that the peers do too, and that is measured with all event lines kept as well.
 COMPARED = SIZES[1]
 

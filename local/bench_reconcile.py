@@ -1,4 +1,4 @@
-"""What a large job of reconcile costs on local files, beside Polars, DuckDB and Spark. Prints figures; judges nothing."""
+"""What a large job costs on local files, beside Polars, DuckDB and Spark. Prints figures; judges nothing."""
 
 from __future__ import annotations
 

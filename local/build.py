@@ -16,6 +16,7 @@ from local.console import Stop, step
 COMMAND_LINE = "tieout"
 GENERATOR = "generate-orders"
 EVENT_GENERATOR = "generate-events"
+JOB_GENERATOR = "generate-jobs"
 # Rust's names for Lambda's architectures, with the version of the C library that Amazon Linux 2023 has.
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu.2.34", "x86_64": "x86_64-unknown-linux-gnu.2.34"}
 
@@ -92,3 +93,13 @@ def dist(architecture: str) -> None:
         command = ["cargo", "lambda", "build", "--release", *where, *packages]
         if subprocess.run(command, cwd=paths.ROOT, env=venvs.on_path("cross")).returncode != 0:
             raise Stop("the build failed; cargo-lambda says above why")
+    pack_spark(paths.DIST / "spark")
+
+
+def pack_spark(folder: Path) -> None:
+    """Puts the distributed engine where it can be uploaded from: the script, and its package in a zip file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(paths.SPARK / "run_task.py", folder)
+    with zipfile.ZipFile(folder / "tieout_spark.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for module in sorted((paths.SPARK / "tieout_spark").glob("*.py")):
+            archive.writestr(zipfile.ZipInfo(f"tieout_spark/{module.name}"), module.read_bytes())

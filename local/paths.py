@@ -23,6 +23,7 @@ SAM_CONFIG = ROOT / "samconfig.toml"
 STATE_MACHINES = ROOT / "state-machines"
 EVENTS = ROOT / "events"
 FUNCTIONS = ROOT / "functions"
+SPARK = ROOT / "spark"
 EXAMPLES = ROOT / "examples"
 REQUIREMENTS = ROOT / "local"
 

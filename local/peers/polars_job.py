@@ -33,7 +33,8 @@ def main() -> None:
     for at in job.ROUNDS:
         net, off, due = (pl.col(f"{name}_{at}") for name in ("net", "off", "due"))
         frame = frame.with_columns((pl.col("price") * (at + 1)).cast(pl.Decimal(18, 2)).alias(f"net_{at}"))
-        product = (net.cast(pl.Decimal(24, 6)) * pl.col("discount").cast(pl.Decimal(24, 6))).round(2, "half_away_from_zero")
+        product = net.cast(pl.Decimal(24, 6)) * pl.col("discount").cast(pl.Decimal(24, 6))
+        product = product.round(2, "half_away_from_zero")
         frame = frame.with_columns(product.cast(pl.Decimal(18, 2)).alias(f"off_{at}"))
         frame = frame.with_columns((net - off).alias(f"due_{at}"))
         frame = frame.with_columns((due - pl.col("paid")).alias(f"open_{at}"))
@@ -45,7 +46,8 @@ def main() -> None:
     stage = measured("run", lambda: frame.sink_csv(out, include_header=False))
     numbers = [f"{kind}_{at}" for kind in job.NUMBERS for at in job.ROUNDS]
     names = [*job.ORDERS, *job.FOUND, *(name for name, _ in job.columns())]
-    read = pl.scan_csv(out, has_header=False, schema={name: pl.Decimal(38, 2) if name in numbers else pl.String for name in names})
+    kinds_out = {name: pl.Decimal(38, 2) if name in numbers else pl.String for name in names}
+    read = pl.scan_csv(out, has_header=False, schema=kinds_out)
     totals = read.select(pl.len().alias("rows"), *(pl.col(name).sum() for name in numbers)).collect().row(0, named=True)
     answer = job.differences(given, totals["rows"], {name: totals[name] for name in numbers})
     print(json.dumps({"stages": [stage], "differences": answer}))

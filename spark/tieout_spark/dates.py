@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import datetime
 import re
-from functools import lru_cache
+from functools import cache
 from typing import Dict, List, Optional, Tuple
 
-_MONTHS = "january february march april may june july august september october november december".split()
-_WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
+_MONTHS = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
+_WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 # What a directive reads: a number of so many digits at least and at most.
 _NUMBERS = {
     "Y": ("year", 4, 4),
@@ -37,7 +50,7 @@ Item = Tuple[str, str]
 Parts = Dict[str, int]
 
 
-@lru_cache(maxsize=None)
+@cache
 def items(pattern: str) -> List[Item]:
     """The pattern taken apart: what each item is, and its directive or character."""
     found: List[Item] = []

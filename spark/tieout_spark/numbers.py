@@ -64,7 +64,7 @@ def moved(units: int, scale: int, to: int, rounding: str = "halfUp") -> int:
 def arithmetic(
     operator: str, left: Optional[str], right: Optional[str], scales: str, kind: str, rounding: str
 ) -> Optional[str]:
-    """The exact result, rounded once; nothing where an operand is blank or zero divides, or the type does not hold it."""
+    """The exact result, rounded once; nothing where an operand is blank, zero divides, or the type does not hold it."""
     if left is None or right is None:
         return None
     one, two, scale = units_of(left), units_of(right), scale_of(kind)
@@ -143,7 +143,8 @@ def written(text: Optional[str], decimal: str, group: Optional[str], credit: str
 
 
 def _without_sign_and_currency(rest: str) -> tuple[str, int, bool]:
-    """What stands between them, how many signs there were, and whether one was a minus: in either order, on either side."""
+    """What stands between them, how many signs there were, and whether one was a minus: in any order, on either
+    side."""
     signs, negative, currency = 0, False, False
     for _ in range(2):
         for sign in "-\u2212+":

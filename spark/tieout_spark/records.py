@@ -1,7 +1,7 @@
 """Records and their cells: CSV and JSON lines as tieout reads them, from lines that Spark has cut at line feeds.
 
-A piece of an object begins behind a line feed. Where that stands in a quoted cell, the record that it is of is read by whoever has
-its beginning; who has the piece passes over the rest of it.
+A piece of an object begins behind a line feed. Where that stands in a quoted cell, the record that it is of is read by
+whoever has its beginning; who has the piece passes over the rest of it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Unreadable(Exception):
 
 @dataclass
 class Dialect:
-    """How CSV is cut into records and cells. All that matters to it are ASCII characters: text is taken apart as Latin-1, a
-    character a byte, and its cells are decoded afterwards."""
+    """How CSV is cut into records and cells. All that matters to it are ASCII characters: text is taken apart as
+    Latin-1, a character a byte, and its cells are decoded afterwards."""
 
     delimiter: str
     quote: Optional[str]
@@ -101,7 +101,12 @@ class Cutter:
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.waiting: List[str] = []
+        self.held = 0
         self.quote = None if dialect.quote is None else dialect.quote.encode()
+
+    def resume(self) -> None:
+        """Begins inside of a quoted cell: the first record is what is left of the one that it is of."""
+        self.waiting, self.held = [self.dialect.quote or ""], 1
 
     def cut(self, lines: Iterable[bytes]) -> Iterator[Record]:
         """The records that end in these lines."""
@@ -109,9 +114,13 @@ class Cutter:
             quoted = self.quote is not None and self.quote in line
             if self.waiting or quoted or self.dialect.skip_initial_space or b"\r" in line[:-1]:
                 self.waiting.append(line.decode("latin-1"))
+                self.held += len(line)
                 # Without a quote it cannot close the cell that is open.
                 if quoted or len(self.waiting) == 1:
                     yield from self.closed()
+                elif self.held > RECORD_BYTES_MAX:
+                    self.waiting = []
+                    yield _too_long()
                 continue
             if line.endswith(b"\r"):
                 line = line[:-1]
@@ -128,14 +137,11 @@ class Cutter:
             try:
                 record, end = take(text, position, self.dialect)
             except OpenQuoteError:
-                if len(text) - position > RECORD_BYTES_MAX:
-                    yield _too_long()
-                    break
-                self.waiting = [text[position:]]
+                self.waiting, self.held = [text[position:]], len(text) - position
                 return
             yield self.checked(record, end - position)
             position = end
-        self.waiting = []
+        self.waiting, self.held = [], 0
 
     def checked(self, record: Record, length: int) -> Record:
         """The record with its cells decoded."""
@@ -188,7 +194,9 @@ def formatted(kind: str, column: Dict[str, Any]) -> Parse:
     """How numbers are read that are not plain."""
     decimal, group, bare = column.get("decimalChar") or ".", column.get("groupChar"), column.get("bareNumber", True)
     # Greedy: the digits are all from the first digit or decimal sign to the last.
-    form = re.compile(f"([^0-9{re.escape(decimal)}]*)([0-9{re.escape(decimal)}](?:.*[0-9{re.escape(decimal)}])?)(.*)", re.S)
+    form = re.compile(
+        f"([^0-9{re.escape(decimal)}]*)([0-9{re.escape(decimal)}](?:.*[0-9{re.escape(decimal)}])?)(.*)", re.S
+    )
 
     def parse(text: str) -> Optional[str]:
         found = form.fullmatch(text)

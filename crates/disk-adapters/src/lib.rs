@@ -14,6 +14,8 @@
 
 mod objects;
 mod paths;
+mod pending;
+mod row_key;
 mod rows;
 mod store;
 mod tables;

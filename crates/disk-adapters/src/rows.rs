@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use storage::{Item, Key, StorageError};
+use storage::{Condition, Item, Key, StorageError};
 
 /// Numbers are given to no more texts than this.
 const TEXTS_MAX: usize = 1 << 16;
@@ -74,10 +74,11 @@ impl Texts {
 
     /// The item of a row.
     pub(crate) fn decode(&self, table: &str, key: &Key, row: &[u8]) -> Result<Item, StorageError> {
-        let stored: Vec<(Text<'_>, Stored<'_>)> = postcard::from_bytes(row).map_err(|_| unreadable(table, key))?;
         let numbered = self.read();
-        let mut item = Item::with_capacity(stored.len() + 2);
-        for (name, value) in stored {
+        let (count, stored) = attributes(row).ok_or_else(|| unreadable(table, key))?;
+        let mut item = Item::with_capacity(count + 2);
+        for attribute in stored {
+            let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
             let attribute = numbered.plain(name).zip(numbered.value(value));
             let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
             item.insert(name, value);
@@ -87,6 +88,33 @@ impl Texts {
             item.insert("sk".to_owned(), sort.as_str().into());
         }
         Ok(item)
+    }
+
+    /// Whether a condition holds of a row, or of there being none. A comparison looks at its own attribute alone.
+    pub(crate) fn holds(
+        &self,
+        table: &str,
+        key: &Key,
+        row: Option<&[u8]>,
+        condition: &Condition,
+    ) -> Result<bool, StorageError> {
+        let Some(row) = row else { return Ok(condition.holds(None)) };
+        match condition {
+            Condition::Always | Condition::Present => Ok(true),
+            Condition::Absent => Ok(false),
+            Condition::Equals(name, value) if *name != "pk" && *name != "sk" => {
+                let numbered = self.read();
+                let (_, mut stored) = attributes(row).ok_or_else(|| unreadable(table, key))?;
+                let is_named = |attribute: &Option<(Text<'_>, Stored<'_>)>| {
+                    attribute.as_ref().is_none_or(|(found, _)| numbered.text(found) == Some(name))
+                };
+                let found =
+                    stored.find(is_named).map(|found| found.ok_or_else(|| unreadable(table, key))).transpose()?;
+                let found = found.map(|(_, found)| numbered.value(found).ok_or_else(|| unreadable(table, key)));
+                Ok(found.transpose()?.as_ref() == Some(value))
+            }
+            _ => Ok(condition.holds(Some(&self.decode(table, key, row)?))),
+        }
     }
 
     /// `None` for a number that no table keeps.
@@ -146,11 +174,15 @@ impl Numbered {
         Some(number)
     }
 
-    fn plain(&self, text: Text<'_>) -> Option<String> {
+    fn text<'t>(&'t self, text: &Text<'t>) -> Option<&'t str> {
         match text {
-            Text::Known(number) => self.texts.get(number as usize).map(|text| (**text).to_owned()),
-            Text::Plain(text) => Some(text.to_owned()),
+            Text::Known(number) => self.texts.get(*number as usize).map(|text| &**text),
+            Text::Plain(text) => Some(text),
         }
+    }
+
+    fn plain(&self, text: Text<'_>) -> Option<String> {
+        self.text(&text).map(str::to_owned)
     }
 
     fn value(&self, stored: Stored<'_>) -> Option<Value> {
@@ -169,6 +201,18 @@ impl Numbered {
             }
         })
     }
+}
+
+/// How many attributes a row has, and one after the other; `None` where they cannot be read.
+fn attributes(row: &[u8]) -> Option<(usize, impl Iterator<Item = Option<(Text<'_>, Stored<'_>)>>)> {
+    let (count, mut rest) = postcard::take_from_bytes::<usize>(row).ok()?;
+    let next = move |_| {
+        let (attribute, behind) = postcard::take_from_bytes(rest).ok()?;
+        rest = behind;
+        Some(attribute)
+    };
+    // Each takes two bytes at least.
+    (count <= row.len()).then(|| (count, (0..count).map(next)))
 }
 
 fn unreadable(table: &str, key: &Key) -> StorageError {

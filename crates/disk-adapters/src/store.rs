@@ -5,28 +5,23 @@ use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle};
 use storage::{Key, StorageError};
 
-use crate::rows::Texts;
+use crate::{pending::Pending, row_key, rows::Texts};
 
 /// What is written gathers up to so many bytes, before it is committed in the order of its keys: a page of the database
-/// then takes many changes at once.
-const PENDING_BYTES_MAX: usize = 128 << 20;
-/// What an entry takes beside the bytes of its key and row, roughly.
-const ENTRY_BYTES: usize = 192;
+/// then takes many changes at once. A commit rewrites every page that it changes, which is most of them where the keys
+/// lie all over a table: the fewer commits, the better.
+const PENDING_BYTES_MAX: usize = 160 << 20;
 
 /// The texts that rows hold the numbers of.
 const TEXTS: TableDefinition<'_, u32, &str> = TableDefinition::new("texts");
 /// Names of tables begin with this in the database, so that none is taken for another.
 const PREFIX: &str = "table ";
 
-/// By `pk` and `sk`, which is empty in tables without one: the row.
-type Rows = ReadOnlyTable<(&'static [u8], &'static [u8]), &'static [u8]>;
+/// Rows by their keys, see [`row_key`].
+type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
-fn definition(name: &str) -> TableDefinition<'_, (&'static [u8], &'static [u8]), &'static [u8]> {
+fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
     TableDefinition::new(name)
-}
-
-fn row_key(key: &Key) -> (&[u8], &[u8]) {
-    (key.partition.as_bytes(), key.sort.as_deref().unwrap_or_default().as_bytes())
 }
 
 /// What is committed: stays as it is for whoever holds it.
@@ -47,9 +42,10 @@ impl Committed {
         Ok(Self { path, tables })
     }
 
-    pub(crate) fn get(&self, table: &str, key: &Key) -> Result<Option<Box<[u8]>>, StorageError> {
+    /// The row of a key, if there is one.
+    pub(crate) fn get(&self, table: &str, key: &[u8]) -> Result<Option<Box<[u8]>>, StorageError> {
         let Some(rows) = self.tables.get(table) else { return Ok(None) };
-        let row = rows.get(row_key(key)).map_err(|error| failed(error.into(), self.path.display()))?;
+        let row = rows.get(key).map_err(|error| failed(error.into(), self.path.display()))?;
         Ok(row.map(|row| row.value().into()))
     }
 
@@ -57,15 +53,15 @@ impl Committed {
     fn is_sorted(&self, table: &str) -> Result<Option<bool>, StorageError> {
         let Some(rows) = self.tables.get(table) else { return Ok(None) };
         let first = rows.first().map_err(|error| failed(error.into(), self.path.display()))?;
-        Ok(first.map(|(key, _)| !key.value().1.is_empty()))
+        Ok(first.and_then(|(key, _)| row_key::parse(key.value())).map(|key| key.sort.is_some()))
     }
 
     /// Gives `take` the keys and rows of a table from `first` on, until it says that it has enough.
     pub(crate) fn each(
         &self,
         table: &str,
-        first: (&[u8], &[u8]),
-        mut take: impl FnMut((&[u8], &[u8]), &[u8]) -> Result<bool, StorageError>,
+        first: &[u8],
+        mut take: impl FnMut(&[u8], &[u8]) -> Result<bool, StorageError>,
     ) -> Result<(), StorageError> {
         let failed = |error: redb::StorageError| failed(error.into(), self.path.display());
         let Some(rows) = self.tables.get(table) else { return Ok(()) };
@@ -79,18 +75,12 @@ impl Committed {
     }
 }
 
-/// The rows that are written to a table, or deleted from it, since.
-#[derive(Default)]
-struct Pending {
-    sorted: Option<bool>,
-    rows: HashMap<Key, Option<Box<[u8]>>>,
-}
-
 /// All tables.
 pub(crate) struct Store {
     committed: Arc<Committed>,
     pending: HashMap<String, Pending>,
-    pending_bytes: usize,
+    /// Of the tables that were asked for, whether their items have a sort key.
+    sorted: HashMap<String, bool>,
     texts: Arc<Texts>,
     /// How many of the texts are committed.
     texts_committed: u32,
@@ -103,7 +93,7 @@ impl Store {
         let texts_committed = u32::try_from(texts.len()).unwrap_or(u32::MAX);
         let texts = Arc::new(Texts::new(texts.into_iter()));
         let committed = Arc::new(Committed::read(&database, path)?);
-        Ok(Self { committed, pending: HashMap::new(), pending_bytes: 0, texts, texts_committed, database })
+        Ok(Self { committed, pending: HashMap::new(), sorted: HashMap::new(), texts, texts_committed, database })
     }
 
     pub(crate) fn texts(&self) -> &Arc<Texts> {
@@ -115,13 +105,13 @@ impl Store {
     }
 
     /// What is not committed yet at a key: a row, or that it is deleted.
-    pub(crate) fn pending(&self, table: &str, key: &Key) -> Option<&Option<Box<[u8]>>> {
-        self.pending.get(table)?.rows.get(key)
+    pub(crate) fn pending(&self, table: &str, key: &[u8]) -> Option<Option<&[u8]>> {
+        self.pending.get(table)?.get(key)
     }
 
-    pub(crate) fn get(&self, table: &str, key: &Key) -> Result<Option<Box<[u8]>>, StorageError> {
+    pub(crate) fn get(&self, table: &str, key: &[u8]) -> Result<Option<Box<[u8]>>, StorageError> {
         match self.pending(table, key) {
-            Some(row) => Ok(row.clone()),
+            Some(row) => Ok(row.map(Box::from)),
             None => self.committed.get(table, key),
         }
     }
@@ -129,11 +119,11 @@ impl Store {
     /// Refuses keys that are bad, or of another shape than the table's first.
     pub(crate) fn check_key(&mut self, table: &str, key: &Key) -> Result<(), StorageError> {
         key.check(table)?;
-        let sorted = match self.pending.get(table).and_then(|pending| pending.sorted) {
-            Some(sorted) => sorted,
+        let sorted = match self.sorted.get(table) {
+            Some(sorted) => *sorted,
             None => {
                 let sorted = self.committed.is_sorted(table)?.unwrap_or(key.sort.is_some());
-                *self.pending.entry(table.to_owned()).or_default().sorted.insert(sorted)
+                *self.sorted.entry(table.to_owned()).or_insert(sorted)
             }
         };
         if sorted == key.sort.is_some() {
@@ -144,31 +134,27 @@ impl Store {
     }
 
     /// Writes a row, or deletes it.
-    pub(crate) fn set(&mut self, table: &str, key: Key, row: Option<Box<[u8]>>) {
-        let key_bytes = key.partition.len() + key.sort.as_ref().map_or(0, String::len);
-        self.pending_bytes += ENTRY_BYTES + key_bytes + row.as_ref().map_or(0, |row| row.len());
+    pub(crate) fn set(&mut self, table: &str, key: &[u8], row: Option<&[u8]>) {
         match self.pending.get_mut(table) {
-            Some(pending) => pending.rows.insert(key, row),
-            None => self.pending.entry(table.to_owned()).or_default().rows.insert(key, row),
-        };
+            Some(pending) => pending.set(key, row),
+            None => self.pending.entry(table.to_owned()).or_default().set(key, row),
+        }
     }
 
     /// Commits if much has gathered. Between two writes that belong together it is not asked.
     pub(crate) fn commit_if_full(&mut self) -> Result<(), StorageError> {
-        if self.pending_bytes >= PENDING_BYTES_MAX { self.commit() } else { Ok(()) }
+        let bytes: usize = self.pending.values().map(Pending::bytes).sum();
+        if bytes >= PENDING_BYTES_MAX { self.commit() } else { Ok(()) }
     }
 
     /// Commits what has gathered.
     pub(crate) fn commit(&mut self) -> Result<(), StorageError> {
-        if self.pending_bytes == 0 {
+        if self.pending.is_empty() {
             return Ok(());
         }
         let path = self.committed.path.clone();
         self.texts_committed += self.write_pending().map_err(|error| failed(error, path.display()))?;
-        for pending in self.pending.values_mut() {
-            pending.rows = HashMap::new();
-        }
-        self.pending_bytes = 0;
+        self.pending.clear();
         self.committed = Arc::new(Committed::read(&self.database, path)?);
         Ok(())
     }
@@ -184,14 +170,12 @@ impl Store {
                 texts_new += 1;
             }
         }
-        for (table, pending) in self.pending.iter().filter(|(_, pending)| !pending.rows.is_empty()) {
-            let mut changes: Vec<_> = pending.rows.iter().collect();
-            changes.sort_unstable_by_key(|(key, _)| *key);
+        for (table, pending) in &self.pending {
             let mut rows = transaction.open_table(definition(&format!("{PREFIX}{table}")))?;
-            for (key, row) in changes {
+            for (key, row) in pending.sorted() {
                 match row {
-                    Some(row) => drop(rows.insert(row_key(key), &**row)?),
-                    None => drop(rows.remove(row_key(key))?),
+                    Some(row) => drop(rows.insert(key, row)?),
+                    None => drop(rows.remove(key)?),
                 }
             }
         }
@@ -211,4 +195,9 @@ fn read_texts(database: &Database) -> Result<Vec<Arc<str>>, redb::Error> {
 
 pub(crate) fn failed(error: redb::Error, what: impl fmt::Display) -> StorageError {
     StorageError::Unavailable { what: what.to_string(), source: error.into() }
+}
+
+/// A key that this store has not written.
+pub(crate) fn unreadable(table: &str) -> StorageError {
+    StorageError::Invalid { what: table.to_owned(), reason: "has a row that is not of this store".to_owned() }
 }

@@ -1,4 +1,5 @@
 use std::{
+    borrow::Cow,
     fmt,
     fs::{self, File},
     path::PathBuf,
@@ -16,7 +17,7 @@ use storage::{
 };
 
 use crate::{
-    lock,
+    lock, row_key,
     rows::Texts,
     store::{self, Store},
     unsynced::Unsynced,
@@ -37,6 +38,9 @@ pub struct DiskTables {
     path: PathBuf,
     texts: Arc<Texts>,
     store: Mutex<Store>,
+    /// Held by who looks many rows up: two at once would count their uses of the same few pages, and pass the counts to
+    /// and fro between their cores, which takes longer than looking them up one after the other.
+    looking: Mutex<()>,
 }
 
 impl DiskTables {
@@ -52,7 +56,7 @@ impl DiskTables {
         };
         let database = open().map_err(|error| store::failed(error, path.display()))?;
         let store = Store::new(database, path.clone())?;
-        Ok(Self { path, texts: Arc::clone(store.texts()), store: Mutex::new(store) })
+        Ok(Self { path, texts: Arc::clone(store.texts()), store: Mutex::new(store), looking: Mutex::new(()) })
     }
 
     /// Commits what has gathered.
@@ -64,26 +68,27 @@ impl DiskTables {
     fn change(
         &self,
         table: &str,
-        key: Key,
+        key: &Key,
         condition: &Condition,
-        after: impl FnOnce(Option<&Item>) -> Result<Option<Box<[u8]>>, StorageError>,
+        after: impl FnOnce(Option<&[u8]>) -> Result<Option<Box<[u8]>>, StorageError>,
     ) -> Result<Outcome, StorageError> {
         // Most items are not among the latest: they are looked for while others write.
         let seen = Arc::clone(lock(&self.store).committed());
-        let row = seen.get(table, &key)?;
+        let at = row_key::of(key);
+        let row = seen.get(table, &at)?;
         let mut store = lock(&self.store);
-        store.check_key(table, &key)?;
-        let row = match store.pending(table, &key) {
-            Some(row) => row.clone(),
+        store.check_key(table, key)?;
+        let row = match store.pending(table, &at) {
+            Some(row) => row.map(Box::from),
             None if Arc::ptr_eq(&seen, store.committed()) => row,
-            None => store.get(table, &key)?,
+            None => store.get(table, &at)?,
         };
-        let current = row.map(|row| self.texts.decode(table, &key, &row)).transpose()?;
-        if !condition.holds(current.as_ref()) {
+        if !self.texts.holds(table, key, row.as_deref(), condition)? {
+            let current = row.map(|row| self.texts.decode(table, key, &row)).transpose()?;
             return Ok(Outcome::Refused(current));
         }
-        let row = after(current.as_ref())?;
-        store.set(table, key, row);
+        let row = after(row.as_deref())?;
+        store.set(table, &at, row.as_deref());
         store.commit_if_full()?;
         Ok(Outcome::Written)
     }
@@ -110,25 +115,30 @@ impl Tables for DiskTables {
     }
 
     async fn get_many(&self, table: &str, keys: &[Key]) -> Result<Vec<Option<Item>>, StorageError> {
-        let mut pending = Vec::with_capacity(keys.len());
-        let committed = {
+        let at: Vec<_> = keys.iter().map(row_key::of).collect();
+        let (committed, pending) = {
             let mut store = lock(&self.store);
             keys.iter().try_for_each(|key| store.check_key(table, key))?;
-            pending.extend(keys.iter().map(|key| store.pending(table, key).cloned()));
-            Arc::clone(store.committed())
+            let pending = |at: &Cow<'_, [u8]>| store.pending(table, at).map(|row| row.map(Box::<[u8]>::from));
+            let pending: Vec<_> = at.iter().map(pending).collect();
+            (Arc::clone(store.committed()), pending)
         };
-        let row = |(key, pending): (&Key, Option<Option<Box<[u8]>>>)| {
-            let row = pending.map_or_else(|| committed.get(table, key), Ok)?;
-            row.map(|row| self.texts.decode(table, key, &row)).transpose()
+        let rows: Vec<Option<Box<[u8]>>> = {
+            let _turn = lock(&self.looking);
+            let row =
+                |(at, pending): (&Cow<'_, [u8]>, _)| Option::map_or_else(pending, || committed.get(table, at), Ok);
+            at.iter().zip(pending).map(row).collect::<Result<_, _>>()?
         };
-        keys.iter().zip(pending).map(row).collect()
+        let item =
+            |(key, row): (&Key, Option<Box<[u8]>>)| row.map(|row| self.texts.decode(table, key, &row)).transpose();
+        keys.iter().zip(rows).map(item).collect()
     }
 
     async fn put(&self, table: &str, item: Item, condition: Condition) -> Result<Outcome, StorageError> {
         let key = check_item(table, &item)?;
         check_condition(&key.address(table), &condition)?;
         let row = self.texts.encode(table, &key, &item)?;
-        self.change(table, key, &condition, |_| Ok(Some(row)))
+        self.change(table, &key, &condition, |_| Ok(Some(row)))
     }
 
     async fn put_many(&self, table: &str, items: Vec<Item>) -> Result<(), StorageError> {
@@ -139,7 +149,7 @@ impl Tables for DiskTables {
         }
         let mut store = lock(&self.store);
         rows.iter().try_for_each(|(_, key)| store.check_key(table, key))?;
-        rows.into_iter().for_each(|(row, key)| store.set(table, key, Some(row)));
+        rows.iter().for_each(|(row, key)| store.set(table, &row_key::of(key), Some(row)));
         store.commit_if_full()
     }
 
@@ -152,14 +162,15 @@ impl Tables for DiskTables {
     ) -> Result<Outcome, StorageError> {
         check_update(table, key, &update)?;
         check_condition(&key.address(table), &condition)?;
-        self.change(table, key.clone(), &condition, |current| {
-            Ok(Some(self.texts.encode(table, key, &update.applied(table, key, current)?)?))
+        self.change(table, key, &condition, |current| {
+            let current = current.map(|row| self.texts.decode(table, key, row)).transpose()?;
+            Ok(Some(self.texts.encode(table, key, &update.applied(table, key, current.as_ref())?)?))
         })
     }
 
     async fn delete(&self, table: &str, key: &Key, condition: Condition) -> Result<Outcome, StorageError> {
         check_condition(&key.address(table), &condition)?;
-        self.change(table, key.clone(), &condition, |_| Ok(None))
+        self.change(table, key, &condition, |_| Ok(None))
     }
 
     async fn query(&self, query: &Query) -> Result<Page, StorageError> {
@@ -168,13 +179,16 @@ impl Tables for DiskTables {
             store.commit()?;
             Arc::clone(store.committed())
         };
-        let partition = query.partition.as_bytes();
-        let first = query.index.is_none().then(|| (partition, query.sort_prefix.as_deref().unwrap_or("").as_bytes()));
+        let first = match query.index {
+            Some(_) => Vec::new(),
+            None => row_key::first(&query.partition, query.sort_prefix.as_deref().unwrap_or_default()),
+        };
         let mut items = Vec::new();
-        committed.each(&query.table, first.unwrap_or_default(), |(pk, sk), row| {
-            let within = first.is_none() || pk == partition;
+        committed.each(&query.table, &first, |key, row| {
+            let key = row_key::parse(key).ok_or_else(|| store::unreadable(&query.table))?;
+            let within = query.index.is_some() || key.partition == query.partition;
             if within {
-                items.push(self.texts.decode(&query.table, &key_of(&query.table, pk, sk)?, row)?);
+                items.push(self.texts.decode(&query.table, &key, row)?);
             }
             Ok(within)
         })?;
@@ -189,7 +203,8 @@ impl Tables for DiskTables {
         for write in writes {
             let (name, key) = write.target()?;
             store.check_key(name, &key)?;
-            let current = store.get(name, &key)?.map(|row| self.texts.decode(name, &key, &row)).transpose()?;
+            let current =
+                store.get(name, &row_key::of(&key))?.map(|row| self.texts.decode(name, &key, &row)).transpose()?;
             let held = write.condition().holds(current.as_ref());
             refused.push(!held);
             if held {
@@ -207,17 +222,8 @@ impl Tables for DiskTables {
         if refused.contains(&true) {
             return Ok(Transaction::Refused(refused));
         }
-        changes.into_iter().for_each(|(name, key, row)| store.set(&name, key, row));
+        changes.iter().for_each(|(name, key, row)| store.set(name, &row_key::of(key), row.as_deref()));
         store.commit_if_full()?;
         Ok(Transaction::Written)
     }
-}
-
-fn key_of(table: &str, pk: &[u8], sk: &[u8]) -> Result<Key, StorageError> {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|error| unreadable(table, &error));
-    Ok(Key { partition: text(pk)?, sort: if sk.is_empty() { None } else { Some(text(sk)?) } })
-}
-
-fn unreadable(what: &str, error: &impl fmt::Display) -> StorageError {
-    StorageError::Invalid { what: what.to_owned(), reason: error.to_string() }
 }

@@ -137,13 +137,15 @@ impl<'a> Apply<'a> {
             }
             readers.push(OverlayReader::new(overlay));
         }
+        // New versions are about as long as those before and what joins them.
+        let bytes = prefetched.len() + stateless.artifacts.len() / 2;
         Ok(Self {
             ledger,
             job,
             run: RunReader::new(stateless.artifacts),
             prefetched: PrefetchedReader::open(prefetched)?,
             overlays: readers,
-            parts: PartWriter::new(job.folder, job.batches.hi()),
+            parts: PartWriter::new(job.folder, job.batches.hi(), bytes.min(job.part_bytes_max)),
             applied: Applied::default(),
             tallies: Tallies {
                 read: Tally::new(ledger),
@@ -195,7 +197,7 @@ impl<'a> Apply<'a> {
         }
         let base = self.base(key)?;
         let mut artifact = match &base {
-            Some(base) => artifact::read(self.ledger, base.line, key, base.sequence)?,
+            Some(base) => artifact::read(self.ledger, base.line, key, base.sequence, &mut self.currencies)?,
             None => Artifact::empty(self.ledger),
         };
         let before = artifact.events;
@@ -366,13 +368,8 @@ impl<'a> Apply<'a> {
             let events = events.and_then(|events| self.applied.events_before.checked_add(events));
             self.applied.events_before = events.ok_or(Corrupt::new("artifact", "its events cannot be counted"))?;
         }
-        let previous = base.map(Version::entry);
-        let heading = Heading {
-            key,
-            applied_through: self.job.batches.hi(),
-            previous: previous.as_ref(),
-            judgement: judgement.as_ref(),
-        };
+        let heading =
+            Heading { key, applied_through: self.job.batches.hi(), previous: base, judgement: judgement.as_ref() };
         let lines = &self.line_buffer;
         self.parts.push(key, base.map(|base| base.sequence), |out| {
             artifact::write(ledger, artifact, &heading, lines, out);

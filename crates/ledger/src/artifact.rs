@@ -3,9 +3,10 @@
 //! `docs/ledger.md` shows one. Amounts are text, so that no reader makes floats of them; what differs by currency is a
 //! list of objects, so that every line has the same columns.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::LazyLock};
 
 use jiff::Timestamp;
+use memchr::memmem::Finder;
 use money::{Amount, Currency};
 use serde::{
     Deserialize,
@@ -16,9 +17,10 @@ use serde_json::value::RawValue;
 use crate::{
     codec::Corrupt,
     compiled::Ledger,
-    index_entry::IndexEntry,
     lines::SideFile,
-    measure::{Dated, State},
+    measure::{Currencies, Dated, State},
+    prefetched::Version,
+    quick,
     rule::Judgement,
     sequence::BatchSequence,
 };
@@ -89,7 +91,15 @@ pub(crate) fn read<'a>(
     line: &'a [u8],
     key: &str,
     sequence: BatchSequence,
+    currencies: &mut Currencies,
 ) -> Result<Artifact<'a>, Corrupt> {
+    match quick::read(ledger, line, key, sequence, currencies) {
+        Some(artifact) => Ok(artifact),
+        None => read_any(ledger, line, key, sequence),
+    }
+}
+
+fn read_any<'a>(ledger: &Ledger, line: &'a [u8], key: &str, sequence: BatchSequence) -> Result<Artifact<'a>, Corrupt> {
     let corrupt = |problem| Corrupt::new(ARTIFACT, problem);
     let line: Line<'a> = serde_json::from_slice(line).map_err(|_| corrupt("it is not a line of the ledger's"))?;
     if line.key != key || line.applied_through != sequence {
@@ -195,28 +205,54 @@ impl<'de> Visitor<'de> for Attributes<'_> {
 pub(crate) struct Heading<'h> {
     pub(crate) key: &'h str,
     pub(crate) applied_through: BatchSequence,
-    pub(crate) previous: Option<&'h IndexEntry>,
+    pub(crate) previous: Option<&'h Version<'h>>,
     pub(crate) judgement: Option<&'h Judgement>,
 }
 
 /// Whether a line is the version of that sequence of the artifact of that key, by how it begins.
 pub(crate) fn is_of(line: &[u8], key: &str, sequence: BatchSequence) -> bool {
-    let mut opening = Vec::with_capacity(key.len() + 64);
-    put_opening(&mut opening, key, sequence);
-    line.starts_with(&opening)
+    behind_opening(line, key, sequence).is_some()
 }
 
 /// How many events a version was made of, by how its line begins; `None` where it is not the version of that sequence of
 /// the artifact of that key.
 pub(crate) fn events_of(line: &[u8], key: &str, sequence: BatchSequence) -> Option<u64> {
-    const EVENTS: &[u8] = b",\"events\":";
-    let mut opening = Vec::with_capacity(key.len() + 64);
-    put_opening(&mut opening, key, sequence);
-    let rest = line.strip_prefix(opening.as_slice())?;
+    let rest = behind_opening(line, key, sequence)?;
     // Between the two are a word and amounts, which hold no such bytes.
-    let digits = rest.get(memchr::memmem::find(rest, EVENTS)? + EVENTS.len()..)?;
-    let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
-    str::from_utf8(digits.get(..end)?).ok()?.parse().ok()
+    let (events, rest) = take_number(rest.get(EVENTS_NAME.find(rest)? + EVENTS_NAME.needle().len()..)?)?;
+    // What ends with its digits is cut off.
+    rest.first().map(|_| events)
+}
+
+/// The name of the number of events, as it stands in a line.
+pub(crate) static EVENTS_NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(",\"events\":"));
+
+/// What stands in a line behind what [`put_opening`] writes; `None` where it begins otherwise.
+pub(crate) fn behind_opening<'a>(line: &'a [u8], key: &str, sequence: BatchSequence) -> Option<&'a [u8]> {
+    let rest = line.strip_prefix(b"{\"key\":")?;
+    let rest = if is_plain(key) {
+        rest.strip_prefix(b"\"")?.strip_prefix(key.as_bytes())?.strip_prefix(b"\"")?
+    } else {
+        let mut text = Vec::with_capacity(key.len() + 16);
+        put_text(&mut text, key);
+        rest.strip_prefix(text.as_slice())?
+    };
+    let (found, rest) = take_number(rest.strip_prefix(b",\"applied_through\":")?)?;
+    if found == sequence.get() { rest.strip_prefix(b",") } else { None }
+}
+
+/// A number as [`put_number`] writes it, and what stands behind it.
+pub(crate) fn take_number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, rest) = text.split_at_checked(end)?;
+    let mut number = 0_u64;
+    for digit in digits {
+        number = number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+    }
+    match digits {
+        [] | [b'0', _, ..] => None,
+        _ => Some((number, rest)),
+    }
 }
 
 fn put_opening(out: &mut Vec<u8>, key: &str, sequence: BatchSequence) {
@@ -328,26 +364,32 @@ fn put_dated(out: &mut Vec<u8>, value: &Dated, with_currency: bool) {
     out.push(b'}');
 }
 
-fn put_entry(out: &mut Vec<u8>, entry: Option<&IndexEntry>) {
-    let Some(IndexEntry { file, offset, length, sequence }) = entry else {
+/// The [`IndexEntry`](crate::IndexEntry) of a version.
+fn put_entry(out: &mut Vec<u8>, version: Option<&Version<'_>>) {
+    let Some(Version { file, offset, sequence, line }) = version else {
         out.extend_from_slice(b"null");
         return;
     };
     out.extend_from_slice(b"{\"file\":");
     put_text(out, file);
-    for (name, number) in [("offset", *offset), ("length", *length), ("sequence", sequence.get())] {
-        out.push(b',');
-        put_text(out, name);
-        out.push(b':');
-        put_number(out, number);
-    }
+    out.extend_from_slice(b",\"offset\":");
+    put_number(out, *offset);
+    out.extend_from_slice(b",\"length\":");
+    put_number(out, line.len() as u64);
+    out.extend_from_slice(b",\"sequence\":");
+    put_number(out, sequence.get());
     out.push(b'}');
 }
 
-/// A text as JSON has it. Most have nothing to escape.
+/// Whether JSON has a text as it is. All of it is looked at, many bytes at once: most have nothing to escape.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
+}
+
+/// A text as JSON has it.
 pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+    if is_plain(text) {
         out.extend_from_slice(text.as_bytes());
     } else {
         for char in text.chars() {
@@ -430,6 +472,75 @@ mod tests {
         let mut out = Vec::new();
         put(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    fn ledger() -> Ledger {
+        let definition = serde_json::json!({
+            "name": "orders",
+            "sources": { "shop": "2024-05-01T00:00:00Z" },
+            "events": { "format": "csv", "fields": [
+                { "name": "id" }, { "name": "event" }, { "name": "time", "type": "datetime" }, { "name": "amount", "type": "number" },
+            ] },
+            "artifactKey": ["id"], "eventId": "event", "eventTime": "time",
+            "amounts": [{ "column": "amount" }],
+            "measures": {
+                "due": { "measure": "sum", "column": "amount" },
+                "least": { "measure": "min", "column": "amount" },
+                "seen": { "measure": "count" },
+            },
+        });
+        Ledger::from_json(&definition.to_string()).unwrap()
+    }
+
+    fn line(ledger: &Ledger, artifact: &Artifact<'_>, key: &str, previous: Option<&Version<'_>>) -> Vec<u8> {
+        let heading = Heading { key, applied_through: BatchSequence::new(70), previous, judgement: None };
+        let mut out = Vec::new();
+        write(ledger, artifact, &heading, b"", &mut out);
+        out
+    }
+
+    fn parts(artifact: &Artifact<'_>) -> (u64, Vec<State>, bool) {
+        let other = artifact.lines.is_empty() && artifact.ids.is_empty() && artifact.side_file.is_none();
+        (artifact.events, artifact.measures.clone(), other)
+    }
+
+    /// The quick reader reads what is written, and what it reads at all, it reads as the other one does.
+    #[test]
+    fn what_is_read_quickly_is_read_alike() {
+        let (ledger, sequence, mut currencies) = (ledger(), BatchSequence::new(70), Currencies::default());
+        let mut artifact = Artifact::empty(&ledger);
+        artifact.events = 41;
+        let amount = |text: &str| text.parse::<Amount>().unwrap();
+        let code = |text: &str| Some(text.parse::<Currency>().unwrap());
+        artifact.measures = vec![
+            State::Amounts(vec![(None, amount("-3.50")), (code("EUR"), amount("12")), (code("USD"), amount("0.07"))]),
+            State::Amounts(Vec::new()),
+            State::Count(7),
+        ];
+        let previous = Version { file: "a/\"file\"", offset: 5, sequence: BatchSequence::new(9), line: b"12345" };
+        for (key, previous) in [("order-1", None), ("quoted \"key\"\n", Some(&previous))] {
+            let line = line(&ledger, &artifact, key, previous);
+            let quick = quick::read(&ledger, &line, key, sequence, &mut currencies).unwrap();
+            assert_eq!(parts(&quick), parts(&artifact));
+            assert_eq!(parts(&read_any(&ledger, &line, key, sequence).unwrap()), parts(&artifact));
+            assert_eq!((events_of(&line, key, sequence), is_of(&line, key, sequence)), (Some(41), true));
+            assert!(!is_of(&line, "order-2", sequence) && !is_of(&line, key, BatchSequence::new(7)));
+            for at in 0..line.len() {
+                for flip in [1, 2, 0x10, 0x20] {
+                    let mut other = line.clone();
+                    other[at] ^= flip;
+                    let quick = quick::read(&ledger, &other, key, sequence, &mut currencies);
+                    if let (Some(quick), Ok(any)) = (quick, read_any(&ledger, &other, key, sequence)) {
+                        assert_eq!(parts(&quick), parts(&any), "{}", String::from_utf8_lossy(&other));
+                    }
+                }
+                assert!(quick::read(&ledger, &line[..at], key, sequence, &mut currencies).is_none());
+            }
+        }
+        artifact.side_file = Some(SideFile { file: "f".to_owned(), offset: 0, length: 1, lines: 1 });
+        let line = line(&ledger, &artifact, "order-1", None);
+        assert!(quick::read(&ledger, &line, "order-1", sequence, &mut currencies).is_none());
+        assert!(read_any(&ledger, &line, "order-1", sequence).unwrap().side_file.is_some());
     }
 
     proptest! {

@@ -69,7 +69,7 @@ impl ArtifactIndex {
             None => Condition::Absent,
             Some(previous) => Condition::Equals(SEQUENCE.to_owned(), previous.get().into()),
         };
-        let standing = match self.tables.put(&self.table, self.item(ledger, key, entry)?, condition).await? {
+        let standing = match self.tables.put(&self.table, self.item(ledger, key, entry.clone()), condition).await? {
             Outcome::Written => return Ok(IndexPut::Confirmed),
             Outcome::Refused(standing) => standing.map(|item| self.entry(item)).transpose()?,
         };
@@ -84,20 +84,37 @@ impl ArtifactIndex {
         }
     }
 
-    fn item(&self, ledger: &LedgerId, key: &str, entry: &IndexEntry) -> Result<Item, StorageError> {
-        match serde_json::to_value(entry) {
-            Ok(Value::Object(mut item)) => {
-                item.insert("pk".to_owned(), artifact_key(ledger, key).into());
-                Ok(item)
-            }
-            Ok(other) => Err(self.unreadable(format!("{other} is no item"))),
-            Err(error) => Err(self.unreadable(error.to_string())),
+    fn item(&self, ledger: &LedgerId, key: &str, entry: IndexEntry) -> Item {
+        let IndexEntry { file, offset, length, sequence } = entry;
+        let mut item = Item::with_capacity(5);
+        for (name, value) in [
+            ("file", Value::String(file)),
+            ("offset", offset.into()),
+            ("length", length.into()),
+            (SEQUENCE, sequence.get().into()),
+            ("pk", Value::String(artifact_key(ledger, key))),
+        ] {
+            item.insert(name.to_owned(), value);
         }
+        item
     }
 
-    fn entry(&self, mut item: Item) -> Result<IndexEntry, StorageError> {
-        item.shift_remove("pk");
-        serde_json::from_value(Value::Object(item)).map_err(|error| self.unreadable(error.to_string()))
+    /// The entry of an item, which has its attributes and no others.
+    fn entry(&self, item: Item) -> Result<IndexEntry, StorageError> {
+        let (mut file, mut offset, mut length, mut sequence) = (None, None, None, None);
+        for (name, value) in item {
+            match (name.as_str(), value) {
+                ("pk", _) => {}
+                ("file", Value::String(value)) => file = Some(value),
+                ("offset", value) => offset = value.as_u64(),
+                ("length", value) => length = value.as_u64(),
+                (SEQUENCE, value) => sequence = value.as_u64().map(BatchSequence::new),
+                (_, value) => return Err(self.unreadable(format!("attribute {name} is {value}"))),
+            }
+        }
+        let entry = file.zip(offset).zip(length).zip(sequence);
+        let entry = entry.map(|(((file, offset), length), sequence)| IndexEntry { file, offset, length, sequence });
+        entry.ok_or_else(|| self.unreadable("an attribute is missing, or no whole number".to_owned()))
     }
 
     fn unreadable(&self, reason: String) -> StorageError {

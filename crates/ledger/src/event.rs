@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use money::{Amount, Currency};
-use records::{Accepted, Header, HeaderError, Record, Validator, Violation};
+use records::{Accepted, Header, HeaderError, Record, Validator, Values, Violation};
 use twox_hash::XxHash3_64;
 
 use crate::{
@@ -48,13 +48,13 @@ pub(crate) struct EventParser<'l> {
     key: String,
     /// The amounts of the present event, by amount column.
     amounts: Vec<(usize, Option<Currency>, Amount)>,
+    values: Values,
     buffers: Buffers,
 }
 
 /// What is used again for every event.
 #[derive(Debug, Default)]
 struct Buffers {
-    content: Vec<u8>,
     /// The cells that travel, one behind the other, and where each ends.
     cells: String,
     ends: Vec<usize>,
@@ -74,6 +74,7 @@ impl<'l> EventParser<'l> {
             currencies: Currencies::default(),
             key: String::new(),
             amounts: Vec::new(),
+            values: Values::default(),
             buffers: Buffers::default(),
         })
     }
@@ -98,13 +99,13 @@ impl<'l> EventParser<'l> {
         // Taken out, so that each can be written while the parser is looked at.
         let (mut key, mut amounts, mut buffers) =
             (std::mem::take(&mut self.key), std::mem::take(&mut self.amounts), std::mem::take(&mut self.buffers));
-        let parsed = self.validator.check(record).and_then(|accepted| {
-            let event = Fields { ledger: self.ledger, accepted };
+        let checked = self.validator.check_and_keep(record, &mut self.values);
+        let parsed = checked.and_then(|accepted| {
+            let event = Fields { ledger: self.ledger, accepted, values: &self.values };
             event.key(&mut key)?;
             let (id, time) = (event.id()?, event.time(self.interval)?);
             event.cells(&mut self.currencies, &mut amounts, &mut buffers)?;
-            let digest = event.digest(&mut buffers.content);
-            put_event(out, (time, id), origin, digest, &buffers.cells, &buffers.ends);
+            put_event(out, (time, id), origin, event.digest(), &buffers.cells, &buffers.ends);
             Ok(())
         });
         (self.key, self.amounts, self.buffers) = (key, amounts, buffers);
@@ -115,6 +116,7 @@ impl<'l> EventParser<'l> {
 struct Fields<'r, 'l> {
     ledger: &'l Ledger,
     accepted: Accepted<'r>,
+    values: &'r Values,
 }
 
 type Broken<T> = Result<T, Vec<Violation>>;
@@ -168,7 +170,7 @@ impl<'r> Fields<'r, '_> {
 
     fn time(&self, interval: Interval) -> Broken<Timestamp> {
         let field = self.ledger.event_time;
-        let Some(time) = self.ledger.schema.instant(field, self.get(field)) else {
+        let Some(time) = self.values.instant(field) else {
             return self.wrong(field, rule::EVENT_TIME, "expected the time of the event".into());
         };
         if interval.contains(time) {
@@ -177,13 +179,10 @@ impl<'r> Fields<'r, '_> {
         self.wrong(field, rule::INTERVAL, format!("expected a time within the batch's interval, {interval}"))
     }
 
-    /// Of all columns of the schema as they are written: what differs anywhere is not the same event.
-    fn digest(&self, content: &mut Vec<u8>) -> u64 {
-        content.clear();
-        for cell in self.accepted.cells() {
-            crate::codec::put_bytes(content, cell.as_bytes());
-        }
-        XxHash3_64::oneshot(content)
+    /// Of all columns of the schema as they are written: what differs anywhere is not the same event. The digest of each
+    /// cell is the seed of the next one's, so that where a cell ends counts too.
+    fn digest(&self) -> u64 {
+        self.accepted.cells().fold(0, |digest, cell| XxHash3_64::oneshot_with_seed(digest, cell.as_bytes()))
     }
 
     /// The cells that travel.
@@ -191,7 +190,7 @@ impl<'r> Fields<'r, '_> {
         &self,
         currencies: &mut Currencies,
         amounts: &mut Vec<(usize, Option<Currency>, Amount)>,
-        Buffers { cells, ends, .. }: &mut Buffers,
+        Buffers { cells, ends }: &mut Buffers,
     ) -> Broken<()> {
         amounts.clear();
         cells.clear();
@@ -201,7 +200,7 @@ impl<'r> Fields<'r, '_> {
             if !column.number || cell.is_empty() {
                 cells.push_str(cell);
             } else {
-                let number = self.ledger.schema.number(column.field, cell).unwrap_or_default();
+                let number = self.values.number(column.field).unwrap_or_default();
                 let amount = self.ledger.amounts.iter().enumerate().find(|(_, amount)| amount.column == index);
                 let number = match amount {
                     None => number.normalise(),

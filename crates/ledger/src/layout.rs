@@ -70,5 +70,5 @@ pub fn partition_key(ledger: &LedgerId, job: JobNumber, stage: Stage, partition:
 
 /// The key of an artifact's index entry in the table `artifacts`.
 pub fn artifact_key(ledger: &LedgerId, key: &str) -> String {
-    format!("{}#{}#{key}", ledger.tenant, ledger.ledger)
+    [&*ledger.tenant, "#", &*ledger.ledger, "#", key].concat()
 }

@@ -47,6 +47,7 @@ mod pinned;
 pub mod policy;
 pub mod prefetch;
 mod prefetched;
+mod quick;
 mod read_back;
 mod reduce;
 pub mod reduce_range;

@@ -56,13 +56,13 @@ struct Side {
 }
 
 impl PartWriter {
-    /// Part-files go under `folder`, which no other attempt uses.
-    pub(crate) fn new(folder: &str, sequence: BatchSequence) -> Self {
+    /// Part-files go under `folder`, which no other attempt uses. The first is expected to come to some `bytes`.
+    pub(crate) fn new(folder: &str, sequence: BatchSequence, bytes: usize) -> Self {
         Self {
             folder: folder.to_owned(),
             number: 0,
             sequence,
-            lines: Vec::new(),
+            lines: Vec::with_capacity(bytes),
             sidecar: Builder::new(Kind::Sidecar, 0),
             side: Side::default(),
             artifacts: 0,

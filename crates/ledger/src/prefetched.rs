@@ -25,13 +25,23 @@ pub struct PrefetchedWriter {
     taken: u64,
     hash: XxHash3_64,
     names: HashMap<String, u64>,
+    /// The file that was named last, and its number.
+    last: Option<(String, u64)>,
     records: u64,
 }
 
 impl Default for PrefetchedWriter {
     fn default() -> Self {
         let out = Kind::Prefetched.magic().to_vec();
-        Self { heading: out.len(), out, taken: 0, hash: XxHash3_64::new(), names: HashMap::new(), records: 0 }
+        Self {
+            heading: out.len(),
+            out,
+            taken: 0,
+            hash: XxHash3_64::new(),
+            names: HashMap::new(),
+            last: None,
+            records: 0,
+        }
     }
 }
 
@@ -52,14 +62,19 @@ impl PrefetchedWriter {
             put_varint(out, 0);
             return;
         };
+        // Neighbours are mostly of one file.
+        let number = match &self.last {
+            Some((file, number)) if *file == entry.file => Some(*number),
+            _ => self.names.get(&entry.file).copied(),
+        };
         let known = self.names.len() as u64;
-        match self.names.get(&entry.file) {
-            Some(number) => put_varint(out, number + 1),
-            None => {
-                put_varint(out, known + 1);
-                put_bytes(out, entry.file.as_bytes());
-                self.names.insert(entry.file.clone(), known);
-            }
+        put_varint(out, number.unwrap_or(known) + 1);
+        if number.is_none() {
+            put_bytes(out, entry.file.as_bytes());
+            self.names.insert(entry.file.clone(), known);
+        }
+        if self.last.as_ref().is_none_or(|(file, _)| *file != entry.file) {
+            self.last = Some((entry.file.clone(), number.unwrap_or(known)));
         }
         put_varint(out, entry.offset);
         put_varint(out, entry.sequence.get());
@@ -98,13 +113,6 @@ pub(crate) struct Version<'a> {
     pub(crate) offset: u64,
     pub(crate) sequence: BatchSequence,
     pub(crate) line: &'a [u8],
-}
-
-impl Version<'_> {
-    pub(crate) fn entry(&self) -> IndexEntry {
-        let (file, length) = (self.file.to_owned(), self.line.len() as u64);
-        IndexEntry { file, offset: self.offset, length, sequence: self.sequence }
-    }
 }
 
 /// Reads the file.
@@ -180,7 +188,13 @@ mod tests {
         for (number, key) in keys.iter().enumerate() {
             let (found, version) = reader.next_record().unwrap().unwrap();
             let expected = (number % 7 != 0).then(|| entry(number as u64));
-            assert_eq!((found, version.map(|version| version.entry())), (key.as_str(), expected));
+            let version = version.map(|Version { file, offset, sequence, line }| IndexEntry {
+                file: file.to_owned(),
+                offset,
+                length: line.len() as u64,
+                sequence,
+            });
+            assert_eq!((found, version), (key.as_str(), expected));
         }
         assert_eq!(reader.next_record().unwrap().map(|(key, _)| key), None);
     }

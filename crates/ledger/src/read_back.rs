@@ -67,7 +67,7 @@ mod tests {
     }
 
     fn written(keys: &[(&str, u64)]) -> PartFile {
-        let mut writer = PartWriter::new("folder", SEQUENCE);
+        let mut writer = PartWriter::new("folder", SEQUENCE, 0);
         for (key, events) in keys {
             writer.push(key, None, |out| out.extend_from_slice(line(key, *events).as_bytes()));
         }
@@ -115,7 +115,7 @@ mod tests {
             ReadBack::default().add(&bytes, file, sequence).unwrap_err();
         }
         // A line whose digest is right, and that is another artifact's.
-        let mut writer = PartWriter::new("folder", SEQUENCE);
+        let mut writer = PartWriter::new("folder", SEQUENCE, 0);
         writer.push("a", None, |out| out.extend_from_slice(line("b", 1).as_bytes()));
         let part = writer.cut().unwrap();
         assert_eq!(problem(&part, &part.lines), "a line is not of the artifact and version of its entry");

@@ -299,7 +299,7 @@ impl<'l> Reduction<'l> {
         self.sort();
         let mut file = Builder::new(Kind::Reduced, self.keys.len() + self.events.len() + self.index.len() * 4);
         for partition in self.index.chunk_by(|left, right| left.partition == right.partition) {
-            for group in partition.chunk_by(|left, right| self.key(left) == self.key(right)) {
+            for group in partition.chunk_by(|left, right| self.same_key(left, right)) {
                 let Some(first) = group.first() else { continue };
                 let bytes = group.iter().map(|entry| length_bytes(entry.event_bytes) + entry.event_bytes).sum();
                 let out = file.body();
@@ -329,12 +329,26 @@ impl<'l> Reduction<'l> {
         }
         let keys = &self.keys;
         let key = |entry: &Entry| slice(keys, entry.key, entry.key_bytes as usize);
+        let seen = common + size_of::<u128>();
         self.index.sort_unstable_by(|left, right| {
             (left.partition, left.prefix)
                 .cmp(&(right.partition, right.prefix))
-                .then_with(|| key(left).cmp(key(right)))
+                .then_with(|| match left.key_bytes.max(right.key_bytes) as usize <= seen {
+                    // A key that is the other's beginning has zeros in its prefix where the other may have them too.
+                    true => left.key_bytes.cmp(&right.key_bytes),
+                    false => key(left).cmp(key(right)),
+                })
                 .then(left.event.cmp(&right.event))
         });
+    }
+
+    /// Whether two entries, which are neighbours in order, have one key. What lies behind the prefix is looked at where
+    /// there is something.
+    fn same_key(&self, left: &Entry, right: &Entry) -> bool {
+        let seen = self.common.unwrap_or_default() + size_of_val(&left.prefix);
+        left.prefix == right.prefix
+            && left.key_bytes == right.key_bytes
+            && (left.key_bytes as usize <= seen || self.key(left) == self.key(right))
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {

@@ -260,8 +260,13 @@ impl Workplace {
             let reason = format!("has {bytes} bytes, more than the {} that are read into memory", self.held_bytes_max);
             return Err(StorageError::Invalid { what: at.to_string(), reason }.into());
         }
-        let mut whole = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());
         let mut blocks = std::pin::pin!(blocks(&*self.objects, at, None, bytes));
+        let first = blocks.try_next().await?.unwrap_or_default();
+        if first.len() as u64 == bytes {
+            return Ok(first);
+        }
+        let mut whole = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());
+        whole.extend_from_slice(&first);
         while let Some(block) = blocks.try_next().await? {
             whole.extend_from_slice(&block);
         }

@@ -2,7 +2,11 @@
 
 use std::cmp::Ordering;
 
-use jiff::civil::{Date, DateTime, Time};
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, Time},
+    tz::Offset,
+};
 use money::Amount;
 use serde_json::Value as Json;
 
@@ -32,6 +36,22 @@ pub(crate) enum Value {
     DateTime(DateTime),
     Time(Time),
     Year(u16),
+}
+
+impl Value {
+    pub(crate) fn number(self) -> Option<Amount> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+
+    /// Of a date its first instant, in UTC.
+    pub(crate) fn instant(self) -> Option<Timestamp> {
+        let date_time = match self {
+            Self::Date(date) => date.at(0, 0, 0, 0),
+            Self::DateTime(date_time) => date_time,
+            _ => return None,
+        };
+        Offset::UTC.to_timestamp(date_time).ok()
+    }
 }
 
 /// The order of two values of one type.

@@ -76,5 +76,5 @@ pub use split::{ByteRange, ChunkSize, RecordRange, Split, SplitPlan, Splitter};
 pub use structure::StructureError;
 pub use temporal::{DatePattern, MomentPattern};
 pub use unpack::{Packing, UnpackError, Unpacker};
-pub use validate::{Accepted, VALUE_CHARS_MAX, Validator, Violation, rule};
+pub use validate::{Accepted, VALUE_CHARS_MAX, Validator, Values, Violation, rule};
 pub use write::{LineEnd, Writer, guard, unguard};

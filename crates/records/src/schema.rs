@@ -1,7 +1,7 @@
 //! Schemas, checked and made ready to check cells by.
 
 use error_class::{Classified, ErrorClass};
-use jiff::{Timestamp, tz::Offset};
+use jiff::Timestamp;
 use money::Amount;
 use regex::Regex;
 use serde_json::Value as Json;
@@ -153,21 +153,13 @@ impl CompiledSchema {
     /// The number that a cell of a field holds, by the field's index; `None` when it is no such number.
     #[inline]
     pub fn number(&self, field: usize, cell: &str) -> Option<Amount> {
-        match self.fields.get(field)?.kind.value(cell)? {
-            Value::Number(number) => Some(number),
-            _ => None,
-        }
+        self.fields.get(field)?.kind.value(cell)?.number()
     }
 
     /// The instant that a cell of a field names, by the field's index: of a date its first, in UTC.
     #[inline]
     pub fn instant(&self, field: usize, cell: &str) -> Option<Timestamp> {
-        let date_time = match self.fields.get(field)?.kind.value(cell)? {
-            Value::Date(date) => date.at(0, 0, 0, 0),
-            Value::DateTime(date_time) => date_time,
-            _ => return None,
-        };
-        Offset::UTC.to_timestamp(date_time).ok()
+        self.fields.get(field)?.kind.value(cell)?.instant()
     }
 
     pub(crate) fn field(&self, name: &str) -> Option<&CompiledField> {
@@ -381,9 +373,9 @@ impl CompiledField {
         if self.required { broken(rule::REQUIRED, || "expected a value: the cell is empty".to_owned()) } else { Ok(()) }
     }
 
-    /// Holds a cell that is not empty to the field.
+    /// Holds a cell that is not empty to the field; its value.
     #[inline]
-    pub(crate) fn check(&self, cell: &str) -> Result<(), Broken> {
+    pub(crate) fn check(&self, cell: &str) -> Result<Value, Broken> {
         self.check_length(cell)?;
         let Some(value) = self.kind.value(cell) else {
             return broken(rule::TYPE, || format!("expected {}", self.kind.expected()));
@@ -408,7 +400,7 @@ impl CompiledField {
         {
             return broken(rule::ENUM, || format!("expected one of {names}"));
         }
-        Ok(())
+        Ok(value)
     }
 
     #[inline]
@@ -433,7 +425,7 @@ impl CompiledField {
 }
 
 #[cold]
-fn broken(rule: &'static str, message: impl FnOnce() -> String) -> Result<(), Broken> {
+fn broken<T>(rule: &'static str, message: impl FnOnce() -> String) -> Result<T, Broken> {
     Err(Broken { rule, message: message() })
 }
 
@@ -450,7 +442,7 @@ mod tests {
 
     /// The rule that a cell breaks, or `ok`.
     fn verdict(field: &CompiledField, cell: &str) -> &'static str {
-        field.check(cell).map_or_else(|broken| broken.rule, |()| "ok")
+        field.check(cell).map_or_else(|broken| broken.rule, |_| "ok")
     }
 
     #[test]

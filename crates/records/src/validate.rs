@@ -1,10 +1,13 @@
 //! Holds records to a schema.
 
+use jiff::Timestamp;
+use money::Amount;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     dialect::Format,
     header::{Header, HeaderError},
+    kind::Value,
     read::{Fault, Record, shorten},
     schema::{Broken, CompiledSchema},
 };
@@ -84,6 +87,11 @@ pub struct Validator {
     columns: Vec<usize>,
 }
 
+/// What the cells of a record hold, by field: kept from when they are checked, so that none is read twice. It is used
+/// again for every record.
+#[derive(Debug, Default)]
+pub struct Values(Vec<Option<Value>>);
+
 /// A record that keeps all rules, as its schema has it.
 #[derive(Debug, Clone, Copy)]
 pub struct Accepted<'r> {
@@ -109,15 +117,38 @@ impl Validator {
 
     /// Checks a record: its fields as the schema has them, or every rule that it breaks, one for a field at most.
     pub fn check<'r>(&'r self, record: &'r Record<'r>) -> Result<Accepted<'r>, Vec<Violation>> {
+        self.check_all(record, |_| ())
+    }
+
+    /// Checks a record as [`check`](Self::check) does, and keeps what its cells hold.
+    pub fn check_and_keep<'r>(
+        &'r self,
+        record: &'r Record<'r>,
+        values: &mut Values,
+    ) -> Result<Accepted<'r>, Vec<Violation>> {
+        values.0.clear();
+        self.check_all(record, |value| values.0.push(value))
+    }
+
+    #[inline]
+    fn check_all<'r>(
+        &'r self,
+        record: &'r Record<'r>,
+        mut keep: impl FnMut(Option<Value>),
+    ) -> Result<Accepted<'r>, Vec<Violation>> {
         if record.fault().is_some() || record.field_count() != self.header.names().len() || self.is_header(record) {
             return Err(vec![self.whole_record(record)]);
         }
         let mut violations = Vec::new();
         for (field, column) in self.schema.fields.iter().zip(&self.columns) {
             let cell = record.get(*column).unwrap_or_default();
-            let checked = if self.schema.is_missing(cell) { field.check_missing() } else { field.check(cell) };
-            if let Err(Broken { rule, message }) = checked {
-                violations.push(Violation::new(record, Some(&field.name), cell, rule, message));
+            let missing = self.schema.is_missing(cell);
+            let checked = if missing { field.check_missing().map(|()| None) } else { field.check(cell).map(Some) };
+            match checked {
+                Ok(value) => keep(value),
+                Err(Broken { rule, message }) => {
+                    violations.push(Violation::new(record, Some(&field.name), cell, rule, message));
+                }
             }
         }
         if violations.is_empty() { Ok(Accepted { record, validator: self }) } else { Err(violations) }
@@ -150,6 +181,20 @@ impl Validator {
             None => (rule::REPEATED_HEADER, "expected a record: this is the header again".to_owned()),
         };
         Violation::new(record, None, "", rule, message)
+    }
+}
+
+impl Values {
+    /// The number in a field, by its index in the schema; `None` where there is none.
+    #[inline]
+    pub fn number(&self, field: usize) -> Option<Amount> {
+        self.0.get(field).copied().flatten()?.number()
+    }
+
+    /// The instant that a field names: of a date its first, in UTC; `None` where there is none.
+    #[inline]
+    pub fn instant(&self, field: usize) -> Option<Timestamp> {
+        self.0.get(field).copied().flatten()?.instant()
     }
 }
 
@@ -211,7 +256,15 @@ mod tests {
         let mut outcomes = Vec::new();
         while let Some(record) = reader.next_record().unwrap() {
             let checked = validator.check(&record);
+            let mut values = Values::default();
+            let kept = validator.check_and_keep(&record, &mut values).map(|accepted| accepted.record().row());
+            assert_eq!(kept, checked.as_ref().map(|accepted| accepted.record().row()).map_err(Clone::clone));
             if let Ok(accepted) = &checked {
+                for field in 0..schema.fields.len() {
+                    let cell = accepted.get(field).unwrap();
+                    assert_eq!(values.number(field), schema.number(field, cell), "{cell}");
+                    assert_eq!(values.instant(field), schema.instant(field, cell), "{cell}");
+                }
                 assert!(accepted.cells().enumerate().all(|(index, cell)| accepted.get(index) == Some(cell)));
             }
             outcomes.push(checked.map(|accepted| accepted.cells().map(str::to_owned).collect()));

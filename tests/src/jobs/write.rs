@@ -135,7 +135,10 @@ impl Csv {
         let free = header && dice.below(3) == 0;
         let delimiter = if comma { ';' } else { dice.pick(&[',', ',', '\t', '|']) };
         let quote = dice.pick(&['"', '"', '\'']);
-        let blank = dice.pick(&["", "", "-", "n/a"]).to_owned();
+        let cells = data.objects.iter().flatten().flatten();
+        let mut texts = cells.filter_map(|cell| if let Value::Text(text) = cell { Some(text.as_str()) } else { None });
+        let blank = dice.pick(&["", "", "-", "n/a"]);
+        let blank = if texts.any(|text| text == blank) { String::new() } else { blank.to_owned() };
         let date = dice.pick(&["default", DATE_FORMAT]).to_owned();
         let words = dice.pick(&[("true", "false"), ("ja", "nein"), ("1", "0")]);
         let column = |(name, kind): &(String, Type)| {

@@ -45,7 +45,7 @@ const STATELESS: &str = "stateless";
 const STATEFUL: &str = "stateful";
 
 /// How many bytes of events a reducer takes.
-const EVENT_RANGE_BYTES: u64 = 16 << 20;
+const EVENT_RANGE_BYTES: u64 = 24 << 20;
 const PART_BYTES_MAX: usize = 64 << 20;
 const ARTIFACTS_PER_WORKER: u64 = 50_000;
 

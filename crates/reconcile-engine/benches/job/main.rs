@@ -66,7 +66,8 @@ async fn make(objects: &DiskObjects, orders: u64, payments: u64) -> Json {
     let mut text = String::from("order_id,customer,sku,region,quantity,price,discount,ordered\n");
     for order in 0..orders {
         let dice = scattered(order, 1);
-        let region = regions[usize::try_from(dice % 101).unwrap().min(4)];
+        // One in a hundred has a comma.
+        let region = regions[usize::try_from(if dice % 101 == 0 { 4 } else { dice % 4 }).unwrap()];
         let quote = if region.contains(',') { "\"" } else { "" };
         let (quantity, price, discount) = (1 + dice / 7 % 20, dice / 31 % 50_000, dice / 11 % 2_500);
         let line = writeln!(

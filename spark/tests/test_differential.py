@@ -1,0 +1,67 @@
+"""The distributed engine gives the cells that the reference engine gives: in all cases, and in random jobs.
+
+`python3 -m local test-spark` makes the jobs and runs this. A random job is replayed by its number:
+`TIEOUT_SEED=<number> TIEOUT_JOBS=1`.
+"""
+
+from __future__ import annotations
+
+import os
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from pyspark.sql import functions
+
+from tests.support import WORKERS, Tasks, session
+from tieout_spark import engine, writing
+from tieout_spark.frames import Frames
+
+
+class Differential(unittest.TestCase):
+    tasks: Tasks
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.tasks = Tasks(session(), Path(os.environ["TIEOUT_JOBS_FOLDER"]))
+
+    def problems(self, names: list[str]) -> list[str]:
+        """What is wrong with those tasks."""
+        with ThreadPoolExecutor(WORKERS) as pool:
+            found = zip(names, pool.map(self.tasks.problem, names))
+        return [f"{name}: {problem}" for name, problem in found if problem]
+
+    def test_cells_and_failures_are_those_of_the_reference(self) -> None:
+        self.assertGreater(len(self.tasks.names), 100)
+        problems = self.problems(self.tasks.names)
+        self.assertFalse(problems, f"{len(problems)} of {len(self.tasks.names)} tasks:\n" + "\n".join(problems))
+
+    def test_rows_are_sorted_over_several_parts(self) -> None:
+        names = [name for name in self.tasks.names if name.startswith(("case-sort", "case-join", "case-sumIfs"))]
+        with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1):
+            self.assertEqual(self.problems(names), [])
+
+    def test_exact_arithmetic_gives_the_same(self) -> None:
+        operations = ("add", "multiply", "divide", "variance", "averageIfs", "groupBy")
+        names = [name for name in self.tasks.names if name.startswith(tuple(f"case-{one}-" for one in operations))]
+
+        def exactly(spark: Any, store: Any, task: Any, exact: bool) -> Frames:
+            return Frames(spark, store, task, True)
+
+        with mock.patch.object(engine, "Frames", exactly):
+            self.assertEqual(self.problems(names), [])
+
+    def test_a_wrong_rule_is_noticed(self) -> None:
+        """The comparison proves something only if it fails where an engine is wrong."""
+        rounds = [name for name in self.tasks.names if name.startswith(("case-divide", "case-round"))]
+        with mock.patch("tieout_spark.expressions.rounded", lambda sql, scale, kind, rounding: sql):
+            self.assertTrue(self.problems(rounds))
+        sorts = [name for name in self.tasks.names if name.startswith("case-sort")]
+        with mock.patch.object(writing, "key_of", lambda key: functions.col(f"c{key['column']}").asc()):
+            self.assertTrue(self.problems(sorts))
+
+
+if __name__ == "__main__":
+    unittest.main()

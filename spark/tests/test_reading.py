@@ -1,0 +1,141 @@
+"""Reading: pieces of large objects, numbers and dates as files write them, and what cannot be read."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import unittest
+from pathlib import Path
+from unittest import mock
+
+from tests.support import session
+from tieout_spark import dates, engine, numbers, reading
+from tieout_spark.records import Cutter, Dialect, Unreadable, parser
+from tieout_spark.store import Store
+
+PLAIN = Dialect(",", '"', True, False, "utf-8")
+
+
+def cut(text: bytes, dialect: Dialect = PLAIN) -> list[object]:
+    """The records of a text; a message for what is none."""
+    cutter = Cutter(dialect)
+    found = [*cutter.cut(iter(text.split(b"\n"))), *cutter.end()]
+    return [record.message if isinstance(record, Unreadable) else record for record in found]
+
+
+class Records(unittest.TestCase):
+    def test_line_ends_and_quotes(self) -> None:
+        for text, expected in (
+            (b"a,b\r\n\r\nc,d\n", [["a", "b"], ["c", "d"]]),
+            (b"a\rb\r\rc", [["a"], ["b"], ["c"]]),
+            (b'"a\nb","c""d"\r\n"",x', [["a\nb", 'c"d'], ["", "x"]]),
+            (b'a"b,c\n"d\r\n"\re,f', [['a"b', "c"], ["d\r\n"], ["e", "f"]]),
+            ("é,\u2028x\n".encode(), [["é", "\u2028x"]]),
+        ):
+            self.assertEqual(cut(text), expected, text)
+
+    def test_what_is_no_record(self) -> None:
+        for text, problem in (
+            (b'"a"b,c', "behind the closing quote of field 1"),
+            (b'"a\nb', "not closed before the end"),
+            (b"\xff,a", "expected text in utf-8"),
+            (b"a\0", "NUL"),
+            (b"x" * (1 << 21), "longer than"),
+            (b'"' + b"x\n" * (1 << 20), "longer than"),
+        ):
+            self.assertIn(problem, str(cut(text)[0]), text[:20])
+
+    def test_dialects(self) -> None:
+        western = Dialect(";", None, True, True, "windows-1252")
+        self.assertEqual(cut(b'\x80 5; "x"\n', western), [["€ 5", '"x"']])
+        self.assertEqual(cut(b'"a\\";b\n', Dialect(";", '"', False, False, "iso-8859-1")), [["a\\", "b"]])
+
+    def test_numbers_and_dates(self) -> None:
+        german = {"decimalChar": ",", "groupChar": "."}
+        for kind, column, text, expected in (
+            ("decimal(2)", {}, "+.5", "0.50"),
+            ("decimal(2)", {}, "1.505", None),
+            ("decimal(2)", german, "1.234.567,8", "1234567.80"),
+            ("decimal(2)", german, "12.34", None),
+            ("decimal(2)", {"bareNumber": False}, "-$ 5.5 USD", "-5.50"),
+            ("decimal(2)", {"bareNumber": False}, "(5)", None),
+            ("integer", {}, "9223372036854775808", None),
+            ("date", {"format": "%d.%m.%y"}, "1.2.69", "1969-02-01"),
+            ("date", {"format": "%a %d %b %Y"}, "thu 29 February 2024", "2024-02-29"),
+            ("date", {"format": "%a %d %b %Y"}, "Fri 29 Feb 2024", None),
+            ("timestamp", {}, "2024-05-01T12:00:00.5+02:00", "2024-05-01 10:00:00.500000"),
+            ("timestamp", {"format": "%m/%d/%Y %I:%M %p"}, "5/1/2024 12:30 am", "2024-05-01 00:30:00"),
+            ("boolean", {"trueValues": ["ja"], "falseValues": ["nein"]}, "ja", "true"),
+        ):
+            self.assertEqual(parser(kind, column)(text), expected, (kind, column, text))
+        self.assertEqual(dates.date("%d%m%Y", "01022024"), "2024-02-01")
+        self.assertEqual(numbers.arithmetic("divide", "2.00", "3", "2,0", "decimal(20)", "up"), "0." + "6" * 19 + "7")
+
+
+class Pieces(unittest.TestCase):
+    """Objects that several workers read."""
+
+    def setUp(self) -> None:
+        self.temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(self.temporary.cleanup)
+        self.folder = Path(self.temporary.name)
+        self.spark = session()
+        self.addCleanup(self.spark.conf.set, "spark.sql.files.maxPartitionBytes", "128MB")
+
+    def run_plan(self, text: bytes) -> tuple[dict[str, object], list[str]]:
+        """Numbers the rows of a file, which is cut into pieces of four kilobytes."""
+        (self.folder / "data").mkdir(exist_ok=True)
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
+        (self.folder / "data" / "a.csv").write_bytes(text)
+        columns = [{"id": 0, "name": "t", "type": "text"}, {"id": 1, "name": "n", "type": "integer"}]
+        place = [{"id": 2, "name": "#object", "type": "integer"}, {"id": 3, "name": "#row", "type": "integer"}]
+        relation = {
+            "body": {"kind": "read", "input": "a"},
+            "columns": columns + place,
+            "step": "a",
+            "operation": "input",
+        }
+        order = [{"column": 3, "descending": False}]
+        row = {"id": 3, "name": "row", "type": "integer"}
+        output = {"name": "out", "format": "csv", "from": 0, "columns": [columns[1], row], "order": order}
+        csv = {"delimiter": ",", "quoteChar": '"', "doubleQuote": True, "skipInitialSpace": False, "encoding": "utf-8"}
+        described = [{"name": "t", "type": "text"}, {"name": "n", "type": "integer"}]
+        csv.update(header=True, caseSensitiveHeader=False, fieldsMatch="exact", missingValues=[""], columns=described)
+        given = {"format": "csv", "csv": csv}
+        task = {
+            "version": 1,
+            "job": {"tenant": "tests", "job": "pieces", "attempt": 1},
+            "plan": {"version": 1, "relations": [relation], "outputs": [output]},
+            "inputs": {"a": {**given, "objects": [{"bucket": "data", "key": "a.csv", "etag": "", "bytes": len(text)}]}},
+            "output": {"bucket": "work", "prefix": "pieces"},
+        }
+        self.spark.conf.set("spark.sql.files.maxPartitionBytes", "4000")
+        with mock.patch.object(reading, "PIECE_BYTES_MIN", 0):
+            report = engine.run(self.spark, Store(self.spark, str(self.folder)), task)
+        if "failure" in report:
+            return report["failure"], []
+        parts = [self.folder / "work" / part["key"] for part in report["outputs"][0]["parts"]]
+        return report, "".join(part.read_text() for part in parts).split()
+
+    def test_rows_are_numbered_through_all_pieces(self) -> None:
+        texts = ["plain", '"quoted, and\nbroken"', '"""\r\n\n"', '"' + "long\n" * 1500 + '"', "ends"]
+        rows = [f"{texts[number % 7 % 5]},{number}" for number in range(1, 121)]
+        report, lines = self.run_plan(("t,n\n" + "\n".join(rows)).encode())
+        self.assertEqual(lines, [f"{number},{number}" for number in range(1, 121)])
+        self.assertEqual(report["inputs"]["a"]["rows"], 120)  # type: ignore[index]
+
+    def test_a_bad_cell_is_told_by_object_row_and_column(self) -> None:
+        rows = [f'"x\n{number}",{number if number != 100 else "12.5"}' for number in range(1, 121)]
+        failure, _ = self.run_plan(("t,n\n" + "\n".join(rows)).encode())
+        self.assertEqual((failure["object"], failure["row"], failure["column"]), ("a.csv", 100, "n"))
+        self.assertEqual((failure["step"], failure["operation"], failure["input"]), ("a", "input", "a"))
+
+    def test_other_columns_than_planned_are_told(self) -> None:
+        failure, _ = self.run_plan(b"t,m\nx,1\n")
+        self.assertIn("missing n; unexpected m", str(failure["message"]))
+        failure, _ = self.run_plan(b"t,n\nx,1,2\n")
+        self.assertIn("expected 2 fields, found 3", str(failure["message"]))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,174 @@
+"""A task from its document to its report."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any, Dict, List, Optional
+
+from pyspark.sql import SparkSession
+
+from tieout_spark import dates, matching, numbers
+from tieout_spark.expressions import Json
+from tieout_spark.faults import NEEDS_EXACT, ExactArithmeticNeeded, FaultError
+from tieout_spark.figures import Figures
+from tieout_spark.frames import Frames
+from tieout_spark.store import Store
+from tieout_spark.writing import EXTENSIONS, Written, totals, write
+
+VERSION = 1
+
+# Nothing here may change what a plan means; most of it keeps Spark from doing so.
+SETTINGS = {
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.session.timeZone": "UTC",
+    # Spark would give up decimals for digits.
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    "spark.sql.datetime.java8API.enabled": "true",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.int96RebaseModeInRead": "CORRECTED",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.caseSensitive": "true",
+    # What is joined with nothing is computed all the same: its faults count.
+    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.PropagateEmptyRelation",
+    "spark.sql.adaptive.optimizer.excludedRules": "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation",
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+}
+PAIRS = "array<struct<a: bigint, b: bigint, c: bigint, d: bigint>>"
+
+
+def prepare(session: SparkSession) -> None:
+    """The settings and functions that plans need."""
+    for name, value in SETTINGS.items():
+        session.conf.set(name, value)
+    # The functions are looked up by name, in SQL.
+    session.udf.register("tieout_arithmetic", numbers.arithmetic, "string")
+    session.udf.register("tieout_rounded", numbers.rounded, "string")
+    session.udf.register("tieout_combined", numbers.combined, "string")
+    session.udf.register("tieout_number", numbers.written, "string")
+    session.udf.register("tieout_date", dates.date, "string")
+    session.udf.register("tieout_match", matching.match, f"struct<crowded: boolean, pairs: {PAIRS}>")
+    hadoop = session._jsc.hadoopConfiguration()
+    hadoop.set("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
+
+
+def run(session: SparkSession, store: Store, task: Json) -> Json:
+    """Runs a task and writes its report. Whoever runs it again finds that report, and leaves what it names as it is."""
+    began = time.monotonic()
+    path = store.path(task["output"]["bucket"], f"{task['output']['prefix']}/report.json")
+    if store.exists(path):
+        found: Json = json.loads(store.read(path))
+        return found
+    try:
+        report = done(session, store, task)
+        report["milliseconds"] = round((time.monotonic() - began) * 1000)
+    except FaultError as fault:
+        report = {"failure": failure(task, fault)}
+    report = {"version": VERSION, "engine": "spark", **report}
+    store.write(path, json.dumps(report, ensure_ascii=False))
+    return report
+
+
+def done(session: SparkSession, store: Store, task: Json) -> Json:
+    """What a task made."""
+    if task["version"] != VERSION or task["plan"]["version"] != VERSION:
+        raise ValueError(f"the task has version {task['version']}, this is version {VERSION}")
+    try:
+        return attempted(session, store, task, False)
+    except ExactArithmeticNeeded:
+        return attempted(session, store, task, True)
+
+
+def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> Json:
+    """What a task made, with Spark's arithmetic or with exact one."""
+    frames = Frames(session, store, task, exact)
+    try:
+        frames.make()
+        written = [write(session, frames, output, folder_of(store, task, output)) for output in task["plan"]["outputs"]]
+        figures = Figures(session)
+        figures.settle()
+        judge(frames)
+        return {
+            "inputs": inputs(task, frames),
+            "steps": steps(task, frames),
+            "outputs": [reported(store, task, figures, one) for one in written],
+            **figures.memory([one.group for one in written]),
+        }
+    finally:
+        frames.release()
+
+
+def judge(frames: Frames) -> None:
+    """Whether all went well."""
+    fault = frames.watches.first_fault()
+    if fault is None:
+        return
+    if fault["message"] == NEEDS_EXACT:
+        raise ExactArithmeticNeeded
+    raise FaultError(
+        fault["message"], fault["relation"], fault.get("column"), None, fault.get("object"), fault.get("row")
+    )
+
+
+def folder_of(store: Store, task: Json, output: Json) -> str:
+    """Where the parts of an output are."""
+    return store.path(task["output"]["bucket"], f"{task['output']['prefix']}/{output['name']}")
+
+
+def inputs(task: Json, frames: Frames) -> Dict[str, Json]:
+    """What was read."""
+    found = {}
+    for number, relation in enumerate(frames.relations):
+        if relation["body"]["kind"] == "read":
+            name = relation["body"]["input"]
+            size = sum(one["bytes"] for one in task["inputs"][name]["objects"])
+            found[name] = {"rows": rows_of(frames, number), "bytes": size}
+    return found
+
+
+def steps(task: Json, frames: Frames) -> List[Json]:
+    """What each step made: the rows of its last relation. Spark computes many steps at once: none has a time."""
+    found: Dict[str, Json] = {}
+    for number, relation in enumerate(frames.relations):
+        if relation["operation"] != "input":
+            rows = rows_of(frames, number)
+            found[relation["step"]] = {"step": relation["step"], "operation": relation["operation"], "rows": rows}
+    return [{**one, "milliseconds": 0} for one in found.values()]
+
+
+def rows_of(frames: Frames, number: int) -> int:
+    """The rows of a relation."""
+    watch = frames.made[number].rows
+    return 0 if watch is None else int(watch.get()["rows"])
+
+
+def reported(store: Store, task: Json, figures: Figures, written: Written) -> Json:
+    """What was written of an output."""
+    output = written.output
+    key = f"{task['output']['prefix']}/{output['name']}"
+    rows = figures.rows_written(written.group)
+    parts = store.settle(folder_of(store, task, output), key, EXTENSIONS[output["format"]])
+    return {
+        "name": output["name"],
+        "rows": int(written.watch.get()["rows"]),
+        "totals": totals(written),
+        "parts": [{"key": part.key, "bytes": part.bytes, "rows": rows.get(part.number, 0)} for part in parts],
+    }
+
+
+def failure(task: Json, fault: FaultError) -> Json:
+    """A fault as reports have it."""
+    relation: Json = {} if fault.relation is None else task["plan"]["relations"][fault.relation]
+    name = fault.input or relation.get("body", {}).get("input") or (relation.get("place") or {}).get("input")
+    step, operation = (relation["step"], relation["operation"]) if relation else (fault.input, "input")
+    column = None if (fault.column or "#").startswith("#") else fault.column
+    key: Optional[str] = None
+    if name is not None and fault.object is not None:
+        key = task["inputs"][name]["objects"][fault.object]["key"]
+    about = f', column "{column}"' if column else ""
+    where = f', row {fault.row} of "{name}"' if fault.row is not None else ""
+    message = f'step "{step}" ({operation}){about}{where}: {fault.message}' + (f" ({key})" if key else "")
+    found: Dict[str, Any] = {"class": "InvalidInput", "message": message, "step": step, "operation": operation}
+    found.update(column=column, input=name if key else None, object=key, row=fault.row)
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,281 @@
+"""Relations of the plan as data frames.
+
+A frame has the columns of its relation, called `c` and their number, and maybe `#fault`: what is wrong with the row. It
+is handed on while rows stay what they are, and looked at and dropped before they do not.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, List, Optional, Tuple
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as f
+
+from tieout_spark.expressions import Json, Layers, Sql, first, overflow
+from tieout_spark.faults import NEEDS_EXACT
+from tieout_spark.numbers import scale_of
+from tieout_spark.reading import literal, read, spark_type
+from tieout_spark.store import Store
+from tieout_spark.watching import Watch, Watches
+
+
+@dataclass
+class Frame:
+    """A relation's rows."""
+
+    data: DataFrame
+    # Whether there is a column `#fault`.
+    faulty: bool = False
+    # Where the number of its rows is told.
+    rows: Optional[Watch] = None
+
+
+class Frames:
+    """The frames of a task, made one after another."""
+
+    def __init__(self, session: SparkSession, store: Store, task: Json, exact: bool) -> None:
+        self.session, self.store, self.task, self.exact = session, store, task, exact
+        self.relations: List[Json] = task["plan"]["relations"]
+        self.watches = Watches()
+        self.made: List[Frame] = []
+        self.kept: List[DataFrame] = []
+        uses = [source for relation in self.relations for source in sources(relation["body"])]
+        uses.extend(output["from"] for output in task["plan"]["outputs"])
+        self.bytes = sum(one["bytes"] for given in task["inputs"].values() for one in given["objects"])
+        self.uses = {number: uses.count(number) for number in uses}
+
+    def make(self) -> None:
+        """Makes them all."""
+        for number, relation in enumerate(self.relations):
+            frame: Frame = getattr(self, f"_{relation['body']['kind']}")(number, relation, relation["body"])
+            if self.uses.get(number, 0) > 1 and relation["body"]["kind"] != "read":
+                # Whoever comes first computes it for the others.
+                frame = self.settled(number, frame)
+                frame.data = frame.data.persist()
+                self.kept.append(frame.data)
+            self.made.append(frame)
+
+    def release(self) -> None:
+        """Gives back what was kept for several."""
+        for data in self.kept:
+            data.unpersist()
+
+    def settled(self, number: int, frame: Frame) -> Frame:
+        """The frame without faults: they are watched instead."""
+        if not frame.faulty:
+            return frame
+        data, watch = self.watches.watch(frame.data, number, faulty=True)
+        return Frame(data.drop("#fault"), False, frame.rows or watch)
+
+    def counted(self, number: int, data: DataFrame, faulty: bool = False) -> Frame:
+        """A frame whose rows are counted."""
+        data, watch = self.watches.watch(data, number, faulty)
+        return Frame(data.drop("#fault") if faulty else data, False, watch)
+
+    def source(self, number: int) -> Frame:
+        """A frame that another is made of, without faults."""
+        self.made[number] = self.settled(number, self.made[number])
+        return self.made[number]
+
+    def laid(self, number: int, frame: Frame, layers: Layers, faults: Faults) -> Frame:
+        """The frame with the columns of the layers, and with `#fault` where something can be wrong: what was wrong
+        before comes first."""
+        data = frame.data
+        for columns in layers.columns:
+            data = data.selectExpr("*", *columns)
+        place = self.relations[number].get("place")
+        where = (f"c{place['object']}", f"c{place['row']}") if place else NOWHERE
+        found = [fault_of(number, name, message, where) for name, message in faults if message is not None]
+        if not found:
+            return Frame(data, frame.faulty, frame.rows)
+        fault = first([*(["`#fault`"] if frame.faulty else []), *found])
+        return Frame(data.withColumn("#fault", f.expr(fault or "null")), True, frame.rows)
+
+    def chosen(self, frame: Frame, columns: List[str]) -> Frame:
+        """The frame with those columns, and its faults."""
+        faults = ["`#fault`"] if frame.faulty else []
+        return Frame(frame.data.selectExpr(*columns, *faults), frame.faulty, frame.rows)
+
+    # What relations are made of
+
+    def _read(self, number: int, relation: Json, body: Json) -> Frame:
+        name = body["input"]
+        data = read(self.session, self.store, name, self.task["inputs"][name], relation["columns"])
+        return self.counted(number, data.withColumn("#fault", f.expr(of_input(number))), faulty=True)
+
+    def _project(self, number: int, relation: Json, body: Json) -> Frame:
+        layers = Layers(self.exact)
+        names = {column["id"]: column["name"] for column in relation["columns"]}
+        computed = [(one["column"], layers.sql(one["expression"])) for one in body["compute"]]
+        faults = [(names.get(column, "#"), sql.fault) for column, sql in computed]
+        frame = self.laid(number, self.made[body["from"]], layers, faults)
+        columns = [f"c{column}" for column in body["keep"]] + [f"{sql.value} as c{column}" for column, sql in computed]
+        return self.chosen(frame, columns)
+
+    def _filter(self, number: int, relation: Json, body: Json) -> Frame:
+        layers = Layers(self.exact)
+        condition = layers.condition(body["condition"])
+        frame = self.laid(number, self.made[body["from"]], layers, [("#", condition.fault)])
+        columns = [f"c{column['id']}" for column in relation["columns"]]
+        frame = self.settled(number, self.chosen(frame, [*columns, f"{condition.value} as `#keep`"]))
+        return self.counted(number, frame.data.filter("`#keep`").selectExpr(*columns))
+
+    def _join(self, number: int, relation: Json, body: Json) -> Frame:
+        left, right = self.source(body["left"]).data, self.source(body["right"]).data
+        how = {"semi": "left_semi", "anti": "left_anti"}.get(body["join"], body["join"])
+        condition = " and ".join(f"c{one} = c{two}" for one, two in body["keys"]) or "true"
+        data = left.join(right, f.expr(condition), how)
+        return self.counted(number, data.selectExpr(*(f"c{column['id']}" for column in relation["columns"])))
+
+    def _aggregate(self, number: int, relation: Json, body: Json) -> Frame:
+        source = self.source(body["from"]).data
+        kinds = {column["id"]: column["type"] for column in self.relations[body["from"]]["columns"]}
+        names = {column["id"]: column["name"] for column in relation["columns"]}
+        keys, layers = [f"c{key}" for key in body["keys"]], Layers(self.exact)
+        parts: List[str] = ["count(1) as `#rows`"]
+        measures = [(one, measured(layers, one, kinds[one["of"]], parts)) for one in body["measures"]]
+        data = source.groupBy(*keys).agg(*(f.expr(part) for part in parts))
+        frame = self.laid(number, Frame(data), layers, [(names[one["column"]], sql.fault) for one, sql in measures])
+        frame = self.chosen(frame, keys + [f"{sql.value} as c{one['column']}" for one, sql in measures])
+        return self.counted(number, frame.data, frame.faulty)
+
+    def _window(self, number: int, relation: Json, body: Json) -> Frame:
+        layers, column = Layers(self.exact), body["column"]
+        name, kind = next((one["name"], one["type"]) for one in relation["columns"] if one["id"] == column)
+        window, made = windowed(body), body["function"]
+        if made["kind"] == "rowNumber":
+            sql = Sql(f"cast(row_number() over ({window}) as bigint)", kind)
+        elif made["kind"] == "lastValue":
+            sql = Sql(f"last(c{made['of']}, true) over ({window} {ROWS})", kind)
+        else:
+            of = f"coalesce(cast(c{made['of']} as {spark_type(kind)}), cast(0 as {spark_type(kind)}))"
+            total = layers.bound(Sql(f"try_sum({of}) over ({window} {ROWS})", kind))
+            fault = f"case when {total.value} is null then {overflow(kind)} end"
+            sql = Sql(total.value, kind, fault, total.depth)
+        frame = self.laid(number, self.made[body["from"]], layers, [(name, sql.fault)])
+        cells = {column: f"{sql.value} as c{column}"}
+        return self.chosen(frame, [cells.get(one["id"], f"c{one['id']}") for one in relation["columns"]])
+
+    def _union(self, number: int, relation: Json, body: Json) -> Frame:
+        names = [f"c{column['id']}" for column in relation["columns"]]
+        parts = []
+        for source in body["sources"]:
+            columns = [f"c{column} as {name}" for column, name in zip(source["columns"], names)]
+            parts.append(self.source(source["from"]).data.selectExpr(*columns))
+        data = parts[0]
+        for part in parts[1:]:
+            data = data.unionAll(part)
+        return self.counted(number, data)
+
+    def _match(self, number: int, relation: Json, body: Json) -> Frame:
+        sides = [self.grouped(body[side], side) for side in ("left", "right")]
+        kinds = {column["id"]: column["type"] for column in self.relations[body["left"]["from"]]["columns"]}
+        amount = body["left"].get("amount")
+        given = json.dumps([body.get("tolerance"), 0 if amount is None else scale_of(kinds[amount])])
+        width = len(body["left"]["keys"])
+        data = sides[0].join(
+            sides[1], f.expr(" and ".join(f"left{n} = right{n}" for n in range(width)) or "true"), "full"
+        )
+        keys = [f"coalesce(left{n}, right{n}) as key{n}" for n in range(width)]
+        data = data.selectExpr(*keys, f"tieout_match(`left`, `right`, {literal(given)}) as matched")
+        shown = ", ', ', ".join(f"cast(key{n} as string)" for n in range(width)) or "'no key'"
+        problem = "have more than 1000000 candidate pairs: match by a further key, or with less tolerance"
+        message = f"case when matched.crowded then concat('the rows with ', {shown}, {literal(' ' + problem)}) end"
+        data = data.withColumn("#fault", f.expr(fault_of(number, "#", message, NOWHERE)))
+        watched = self.settled(number, Frame(data, True))
+        names = [f"c{column['id']}" for column in relation["columns"]]
+        keys = [f"key{n} as {name}" for n, name in enumerate(names[:width])]
+        data = watched.data.selectExpr(*keys, f"inline(matched.pairs) as ({', '.join(names[width:])})")
+        return self.counted(number, data)
+
+    def grouped(self, side: Json, name: str) -> DataFrame:
+        """The rows of a side of a match that have a key, together by it."""
+        data = self.source(side["from"]).data
+        for key in side["keys"]:
+            data = data.filter(f"c{key} is not null")
+        amount = "null" if side.get("amount") is None else f"c{side['amount']}"
+        member = f"struct(c{side['rank']} as rank, cast({amount} as string) as amount)"
+        keys = [f.col(f"c{key}").alias(f"{name}{n}") for n, key in enumerate(side["keys"])]
+        return data.groupBy(*keys).agg(f.expr(f"collect_list({member})").alias(name))
+
+
+ROWS = "rows between unbounded preceding and current row"
+NOWHERE = ("cast(null as bigint)", "cast(null as bigint)")
+# The columns that can be wrong, and what is wrong with them, in the order in which they are computed.
+Faults = List[Tuple[str, Optional[str]]]
+
+
+def sources(body: Json) -> List[int]:
+    """The relations that one is made of."""
+    if body["kind"] == "union":
+        return [source["from"] for source in body["sources"]]
+    if body["kind"] == "match":
+        return [body["left"]["from"], body["right"]["from"]]
+    if body["kind"] == "join":
+        return [body["left"], body["right"]]
+    return [] if body["kind"] == "read" else [body["from"]]
+
+
+def fault_of(number: int, column: str, message: str, where: Tuple[str, str]) -> str:
+    """A fault of a row, if it has a message."""
+    parts = f"'relation', {number}, 'object', {where[0]}, 'row', {where[1]}, 'column', {literal(column)}"
+    return f"case when {message} is not null then named_struct({parts}, 'message', {message}) end"
+
+
+def of_input(number: int) -> str:
+    """A fault of an input with the number of its relation."""
+    parts = ", ".join(f"'{name}', `#fault`.{name}" for name in ("object", "row", "column", "message"))
+    return f"case when `#fault` is not null then named_struct('relation', {number}, {parts}) end"
+
+
+def measured(layers: Layers, measure: Json, kind: str, parts: List[str]) -> Sql:
+    """A measure, of parts that are computed of each group."""
+
+    def part(sql: str) -> str:
+        name = f"m{len(parts)}"
+        parts.append(f"{sql} as {name}")
+        return name
+
+    of, function, result = f"c{measure['of']}", measure["function"], measure["type"]
+    if function in ("count", "countDistinct"):
+        return Sql(part(f"count({'distinct ' if function == 'countDistinct' else ''}{of})"), result)
+    if function in ("min", "max"):
+        return Sql(part(f"{function}({of})"), result)
+    total, count = f"decimal({scale_of(kind)})", part(f"count({of})")
+    if layers.exact:
+        high, low = summed_apart(of, kind, part)
+        arguments = f"cast({high} as string), cast({low} as string), {20 - scale_of(kind)}, '{total}'"
+        value = f"try_cast(tieout_combined({arguments}) as {spark_type(total)})"
+        message = overflow(total)
+    else:
+        cell = of if kind != "integer" else f"cast({of} as decimal(20,0))"
+        value, message = f"try_cast({part(f'try_sum({cell})')} as {spark_type(total)})", f"'{NEEDS_EXACT}'"
+    added = layers.bound(layers.checked(Sql(value, total), [f"nullif({count}, 0)"], message))
+    if function == "sum":
+        return layers.cast(added, result)
+    average = layers.calculated("divide", added, Sql(f"cast({count} as bigint)", "integer"), result, "halfUp")
+    return Sql(average.value, result, first([added.fault, average.fault]), average.depth)
+
+
+def summed_apart(of: str, kind: str, part: Any) -> Tuple[str, str]:
+    """The sum in two, neither of which can have too many digits: whole units of 10^(20 − scale), and what is left."""
+    unit = f"cast('1{'0' * (20 - scale_of(kind))}' as decimal({21 - scale_of(kind)},0))"
+    cell = f"cast({of} as {spark_type(f'decimal({scale_of(kind)})')})"
+    high = part(f"sum(cast({cell} div {unit} as decimal(20,0)))")
+    low = part(f"sum(cast({cell} % {unit} as decimal(28,{scale_of(kind)})))")
+    return high, low
+
+
+def windowed(body: Json) -> str:
+    """Partition and order of a window in SQL."""
+    partition = ", ".join(f"c{column}" for column in body["partition"])
+    return (f"partition by {partition} " if partition else "") + f"order by {ordered(body['order'])}"
+
+
+def ordered(order: List[Json]) -> str:
+    """An order in SQL: blanks last, either way."""
+    keys = [f"c{key['column']} {'desc' if key['descending'] else 'asc'} nulls last" for key in order]
+    # One row has no order, but Spark wants one.
+    return ", ".join(keys) or "1"

@@ -1,0 +1,104 @@
+"""Objects, by Spark's own file systems: in S3, or below a folder that stands for it."""
+
+from __future__ import annotations
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from pyspark.sql import SparkSession
+
+from tieout_spark.faults import FaultError
+
+REQUESTS_AT_ONCE = 16
+
+
+class Part(NamedTuple):
+    """An object that was written."""
+
+    key: str
+    bytes: int
+    number: int
+
+
+def escaped(path: str) -> str:
+    """A path in which nothing is a pattern."""
+    return re.sub(r"([\\{}\[\]*?])", r"\\\1", path)
+
+
+def uniform(uri: str) -> str:
+    """A URI as all parts of Spark write it: those of files have one slash, or three."""
+    return re.sub("^file:/+", "file:/", uri)
+
+
+class Store:
+    """Buckets: those of S3, or folders below `root`."""
+
+    def __init__(self, session: SparkSession, root: Optional[str] = None) -> None:
+        self.root = root
+        self.jvm: Any = session._jvm
+        self.configuration: Any = session._jsc.hadoopConfiguration()
+
+    def path(self, bucket: str, key: str) -> str:
+        """Where an object is."""
+        return f"s3://{bucket}/{key}" if self.root is None else f"file://{self.root}/{bucket}/{key}"
+
+    def uri(self, path: str) -> str:
+        """The path as Spark's file metadata has it."""
+        return uniform(str(self._path(path).toUri().toString()))
+
+    def _path(self, path: str) -> Any:
+        return self.jvm.org.apache.hadoop.fs.Path(path)
+
+    def _files(self, path: str) -> Any:
+        return self._path(path).getFileSystem(self.configuration)
+
+    def checked(self, name: str, given: Dict[str, Any]) -> str:
+        """The path of a task's object, which must be the one that was planned with."""
+        path = self.path(given["bucket"], given["key"])
+        files = self._files(path)
+        if not files.exists(self._path(path)) or files.getFileStatus(self._path(path)).getLen() != given["bytes"]:
+            raise FaultError(f"the object {given['key']} has changed since the job was planned", input=name)
+        return path
+
+    def head(self, path: str, most: int) -> bytes:
+        """The first bytes of an object."""
+        stream = self._files(path).open(self._path(path))
+        try:
+            bounded = self.jvm.org.apache.commons.io.input.BoundedInputStream(stream, most)
+            return bytes(self.jvm.org.apache.commons.io.IOUtils.toByteArray(bounded))
+        finally:
+            stream.close()
+
+    def read(self, path: str) -> str:
+        """An object's text."""
+        return self.head(path, 1 << 30).decode()
+
+    def write(self, path: str, text: str) -> None:
+        """Writes an object."""
+        stream = self._files(path).create(self._path(path), True)
+        stream.write(bytearray(text.encode()))
+        stream.close()
+
+    def exists(self, path: str) -> bool:
+        """Whether there is an object."""
+        return bool(self._files(path).exists(self._path(path)))
+
+    def settle(self, folder: str, key: str, extension: str) -> List[Part]:
+        """Gives the files that Spark has written their keys: Spark's own have a number, and an id that nobody can
+        foresee."""
+        files = self._files(folder)
+        found = []
+        for status in files.listStatus(self._path(folder)):
+            numbered = re.match(r"part-(\d+)", str(status.getPath().getName()))
+            if numbered and status.getLen() > 0:
+                found.append((int(numbered[1]), status.getPath(), int(status.getLen())))
+        parts, targets = [], []
+        for index, (number, path, length) in enumerate(sorted(found, key=lambda one: one[0])):
+            name = f"part-{index:05}.{extension}"
+            targets.append((path, self._path(f"{folder}/{name}")))
+            parts.append(Part(f"{key}/{name}", length, number))
+        with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+            if not all(pool.map(lambda target: files.rename(*target), targets)):
+                raise OSError(f"a part in {folder} could not be given its key")
+        return parts

@@ -1,0 +1,141 @@
+"""Outputs: rows as lines, in their order, and what was written."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Dict, List
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as f
+
+from tieout_spark.expressions import Json, as_text
+from tieout_spark.frames import Frames, summed_apart
+from tieout_spark.numbers import scale_of, text_of, units_of
+from tieout_spark.reading import literal, quoted
+from tieout_spark.watching import Watch
+
+EXTENSIONS = {"csv": "csv", "jsonLines": "jsonl", "parquet": "parquet"}
+
+
+@dataclass
+class Written:
+    """An output that was written: nothing of it is known before all its rows have been."""
+
+    output: Json
+    data: DataFrame
+    watch: Watch
+    group: str
+
+
+# Up to here one worker sorts all rows of an output, and they are one part.
+SORTED_ALONE_BYTES_MAX = 64 << 20
+
+
+def write(session: SparkSession, frames: Frames, output: Json, folder: str) -> Written:
+    """Writes an output."""
+    rows = frames.source(output["from"]).data
+    sums = [
+        f.expr(f"cast(try_sum({cell_to_sum(column)}) as string)").alias(f"sum{column['id']}")
+        for column in numbers(output)
+    ]
+    data, watch = frames.watches.watch(rows, output["from"], False, *sums)
+    if output["order"]:
+        data = in_order(frames, data, [key_of(key) for key in output["order"]])
+    group = uuid.uuid4().hex
+    session.sparkContext.setJobGroup(group, f"output {output['name']}")
+    writer = lines(data, output).write.mode("overwrite")
+    if output["format"] == "parquet":
+        writer.parquet(folder)
+    else:
+        writer.option("lineSep", "\r\n" if output["format"] == "csv" else "\n").text(folder)
+    return Written(output, rows, watch, group)
+
+
+def in_order(frames: Frames, data: DataFrame, keys: List[Column]) -> DataFrame:
+    """The rows in their order over the partitions. Spark looks at all of them before it sorts them: they are kept
+    meanwhile, and not computed twice, nor counted."""
+    if frames.bytes <= SORTED_ALONE_BYTES_MAX:
+        return data.coalesce(1).sortWithinPartitions(*keys)
+    data = data.persist()
+    frames.kept.append(data)
+    return data.orderBy(*keys)
+
+
+def numbers(output: Json) -> List[Json]:
+    """The columns that have totals."""
+    return [
+        column for column in output["columns"] if column["type"] == "integer" or column["type"].startswith("decimal")
+    ]
+
+
+def cell_to_sum(column: Json) -> str:
+    """A cell as a number whose sum Spark's decimals hold, or nearly always do."""
+    return f"c{column['id']}" if column["type"] != "integer" else f"cast(c{column['id']} as decimal(20,0))"
+
+
+def key_of(key: Json) -> Column:
+    """A column that is sorted by: blanks last, either way."""
+    column = f.col(f"c{key['column']}")
+    return column.desc_nulls_last() if key["descending"] else column.asc_nulls_last()
+
+
+def lines(data: DataFrame, output: Json) -> DataFrame:
+    """Each row as it is written."""
+    columns = output["columns"]
+    if output["format"] == "parquet":
+        return data.select(*(f.col(f"c{column['id']}").alias(column["name"]) for column in columns))
+    if output["format"] == "csv":
+        cells = [csv_cell(f"c{column['id']}", column["type"]) for column in columns]
+        if len(cells) == 1:
+            # A line without a character would be no row.
+            return data.selectExpr(f"coalesce(nullif({cells[0]}, ''), '\"\"') as value")
+        return data.selectExpr(f"concat_ws(',', {', '.join(cells)}) as value")
+    fields = ", ".join(f"{json_cell(column)} as {quoted(column['name'])}" for column in columns)
+    return data.selectExpr(f"to_json(struct({fields}), map('ignoreNullFields', 'false')) as value")
+
+
+def csv_cell(cell: str, kind: str) -> str:
+    """A cell as RFC 4180 has it, with quotes only where it needs them."""
+    if kind != "text":
+        return f"coalesce({as_text(cell, kind)}, '')"
+    special = literal('[,"\r\n]')
+    quoted_cell = f"concat('\"', replace({cell}, '\"', '\"\"'), '\"')"
+    return f"coalesce(case when {cell} rlike {special} then {quoted_cell} else {cell} end, '')"
+
+
+def json_cell(column: Json) -> str:
+    """A cell as JSON lines have it: integers and booleans as such, all else as text."""
+    cell, kind = f"c{column['id']}", column["type"]
+    return cell if kind in ("integer", "boolean") else as_text(cell, kind)
+
+
+def totals(written: Written) -> Dict[str, str]:
+    """The exact sums of the columns of numbers."""
+    found = written.watch.get()
+    sums = {column["id"]: found[f"sum{column['id']}"] for column in numbers(written.output)}
+    blank = [column for column in numbers(written.output) if sums[column["id"]] is None]
+    if blank:
+        # Of no cells, or of more digits than Spark's decimals have.
+        sums.update(summed_exactly(written.data, blank))
+    return {column["name"]: sums[column["id"]] for column in numbers(written.output)}
+
+
+def summed_exactly(data: DataFrame, columns: List[Json]) -> Dict[int, str]:
+    """The sums of columns, whatever their digits."""
+    parts: List[str] = []
+
+    def part(sql: str) -> str:
+        parts.append(f"cast(coalesce({sql}, 0) as string) as p{len(parts)}")
+        return f"p{len(parts) - 1}"
+
+    names = [summed_apart(f"c{column['id']}", column["type"], part) for column in columns]
+    row = data.agg(*(f.expr(one) for one in parts)).first()
+    found = {}
+    for (high, low), column in zip(names, columns):
+        scale = scale_of(column["type"])
+        rest = row[low] if row else "0"
+        units = units_of(rest) * 10 ** (scale - len(rest.partition(".")[2]))
+        units += int(row[high] if row else "0") * 10**20
+        found[column["id"]] = text_of(units, scale)
+    return found
