@@ -92,12 +92,8 @@ async fn the_example_ties_out_to_the_cent() {
     let checked = checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap();
     assert_eq!(checked.rows, 2_011);
     let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
-    let config = publisher::Config {
-        work_bucket: name("work"),
-        data_bucket: name("data"),
-        jobs_table: name("jobs"),
-        resources,
-    };
+    let config =
+        publisher::Config { work_bucket: name("work"), data_bucket: name("data"), jobs_table: name("jobs"), resources };
     let publisher = JobPublisher::new(objects.clone(), tables, clock, config);
     publisher.publish(StepRequest { job: job.clone() }).await.unwrap();
 
