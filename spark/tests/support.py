@@ -36,7 +36,9 @@ def session() -> SparkSession:
     """Spark in one process, the same for all tests: Java should compile hundreds of small plans quickly, not well."""
     made = (
         SparkSession.builder.master(f"local[{WORKERS}]")
-        .config("spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+        .config(
+            "spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+        )
         .config("spark.driver.memory", "2g")
         .config("spark.local.dir", SCRATCH.name)
         .config("spark.log.level", "OFF")

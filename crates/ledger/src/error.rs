@@ -117,7 +117,9 @@ pub enum LedgerError {
         reason: String,
     },
     /// A step of the job has not happened yet.
-    #[error("{what} is missing: the step before this one has not been done for job {job}")]
+    #[error(
+        "{what} is missing: the step before this one has not been done for job {job}, or what it wrote is older than the work bucket keeps; then `tieout batch redrive --afresh`"
+    )]
     StepMissing {
         /// What is missing.
         what: String,
@@ -189,10 +191,10 @@ impl Classified for LedgerError {
             | Self::DefinitionFixed { .. }
             | Self::NameTaken { .. }
             | Self::SourceInUse { .. }
-            | Self::DefinitionContended(_)
             | Self::Event { .. }
             | Self::PartitionTooLong { .. }
             | Self::Totals(_) => ErrorClass::InvalidInput,
+            Self::DefinitionContended(_) => ErrorClass::Throttled,
             Self::BatchRefused { .. } => ErrorClass::Conflict,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
             Self::UnknownVersion { .. }

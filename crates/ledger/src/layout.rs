@@ -38,7 +38,7 @@ pub fn attempt() -> String {
 /// A key for a manifest with everything pinned, in the data bucket. It is never used again: manifests of one digest can
 /// be of other versions of the same objects, each as they were when somebody tried to register them.
 pub fn pinned_key(at: &ManifestKey, digest: &str) -> String {
-    let ManifestKey { ledger, batch } = at;
+    let ManifestKey { ledger, batch, .. } = at;
     format!("{}/ledgers/{}/batches/{batch}/{digest}/{}.json", ledger.tenant, ledger.ledger, attempt())
 }
 

@@ -52,9 +52,18 @@ pub struct ManifestKey {
     pub ledger: LedgerId,
     /// The batch's name, the sender's own.
     pub batch: String,
+    /// The folder that it stands in, with a final slash.
+    folder: String,
 }
 
 impl ManifestKey {
+    /// Where the manifest of a batch is uploaded: `<tenant>/batches/<ledger>/<batch>/manifest.json`.
+    pub fn new(ledger: LedgerId, batch: impl Into<String>) -> Self {
+        let batch = batch.into();
+        let folder = format!("{}/batches/{}/{batch}/", ledger.tenant, ledger.ledger);
+        Self { ledger, batch, folder }
+    }
+
     /// Reads `<tenant>/batches/<ledger>/<batch>/manifest.json`, or the same without the tenant for the tenant
     /// `default`; `None` for every other key.
     pub fn parse(key: &str) -> Option<Self> {
@@ -64,17 +73,18 @@ impl ManifestKey {
         };
         let (ledger, batch) = rest.strip_suffix("/manifest.json")?.split_once('/')?;
         let ledger = LedgerId::new(tenant, ledger)?;
-        is_name(batch).then(|| Self { ledger, batch: batch.to_owned() })
+        let folder = key.strip_suffix("manifest.json")?.to_owned();
+        is_name(batch).then(|| Self { ledger, batch: batch.to_owned(), folder })
     }
 
-    /// The key under which a manifest is uploaded.
+    /// The key of the manifest.
     pub fn key(&self) -> String {
-        format!("{}manifest.json", self.folder())
+        format!("{}manifest.json", self.folder)
     }
 
     /// The folder of the batch, with a final slash.
-    pub fn folder(&self) -> String {
-        format!("{}/batches/{}/{}/", self.ledger.tenant, self.ledger.ledger, self.batch)
+    pub fn folder(&self) -> &str {
+        &self.folder
     }
 }
 
@@ -340,8 +350,12 @@ mod tests {
     fn keys_name_tenant_ledger_and_batch() {
         assert_eq!(key().ledger, LedgerId::new("acme", "orders").unwrap());
         assert_eq!(key().key(), "acme/batches/orders/2026-01-01/manifest.json");
-        let default = ManifestKey::parse("batches/orders/b1/manifest.json").unwrap();
-        assert_eq!(default.ledger.tenant, "default");
+        let bare = ManifestKey::parse("batches/orders/b1/manifest.json").unwrap();
+        assert_eq!(bare.ledger.tenant, "default");
+        let object = BatchObject { key: "part-1.csv".to_owned(), records: 1, sha256: None };
+        assert_eq!(object.whole_key(&bare).as_deref(), Some("batches/orders/b1/part-1.csv"), "beside its manifest");
+        let made = ManifestKey::new(key().ledger, "2026-01-01");
+        assert_eq!(made, key());
         for other in [
             "batches/orders/b1/part.csv",
             "batches/orders/manifest.json",

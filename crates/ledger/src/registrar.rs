@@ -121,7 +121,7 @@ impl BatchRegistrar {
         manifest: &ObjectInfo,
         error: &LedgerError,
     ) -> Result<(), LedgerError> {
-        let ManifestKey { ledger, batch } = key;
+        let ManifestKey { ledger, batch, .. } = key;
         let reason = cut(&chain(error));
         warn!(%ledger, batch, reason, "batch not taken");
         let uploaded_at = whole_second(manifest.modified);
@@ -141,7 +141,7 @@ impl BatchRegistrar {
 
     /// What was wrong with an earlier manifest of that name is of no interest any more.
     async fn forget_fault(&self, key: &ManifestKey, manifest: &ObjectInfo) -> Result<(), LedgerError> {
-        let ManifestKey { ledger, batch } = key;
+        let ManifestKey { ledger, batch, .. } = key;
         if self.book.fault(ledger, batch).await?.is_some()
             && self.book.forget_fault(ledger, batch, whole_second(manifest.modified)).await?
         {

@@ -168,7 +168,7 @@ impl Books {
 
     /// Where the batch's manifest goes.
     pub fn key(&self, batch: &Batch) -> ManifestKey {
-        ManifestKey { ledger: self.id.clone(), batch: batch.name.clone() }
+        ManifestKey::new(self.id.clone(), &batch.name)
     }
 
     async fn put(&self, key: &str, body: Vec<u8>) {

@@ -62,7 +62,7 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
         replaces: command.replaces,
     };
     let batch = command.batch.map_or_else(|| default_name(&manifest), Ok)?;
-    let key = ManifestKey { ledger: id, batch };
+    let key = ManifestKey::new(id, batch);
     manifest.check(&key).map_err(Failure::misuse)?;
     let uploaded = send(&key, &manifest, &files, at).await?;
 
@@ -194,7 +194,7 @@ async fn send(
     files: &[(String, PathBuf)],
     at: &Installation,
 ) -> Result<Upload, Failure> {
-    let ManifestKey { ledger, batch } = key;
+    let ManifestKey { ledger, batch, .. } = key;
     let (book, objects, digest) = (at.book(), at.objects(), manifest.digest());
     if book.batch(ledger, batch).await?.is_some_and(|known| known.digest != digest) {
         return Err(Failure::misuse(format!(

@@ -110,13 +110,14 @@ impl World {
 
     /// The files of a batch, as other programs read them.
     pub(crate) fn files(&self, batch: u64) -> Vec<PathBuf> {
-        let folder = self.manifest_key(batch).folder();
+        let key = self.manifest_key(batch);
+        let folder = key.folder();
         let file = |file| Location::new(INPUT, format!("{folder}events-{file}.csv"));
         (0..FILES).map(|number| self.objects.file(&file(number), None).unwrap()).collect()
     }
 
     pub(crate) fn manifest_key(&self, batch: u64) -> ManifestKey {
-        ManifestKey { ledger: self.ledger.clone(), batch: format!("batch-{batch}") }
+        ManifestKey::new(self.ledger.clone(), format!("batch-{batch}"))
     }
 }
 

@@ -211,7 +211,7 @@ impl World {
 
     /// Uploads the objects and registers the manifest; no job is made yet.
     pub(crate) async fn send(&self, batch: &str, objects: &[(&str, &[u8])], manifest: &Value) {
-        let at = ManifestKey { ledger: ledger(), batch: batch.to_owned() };
+        let at = ManifestKey::new(ledger(), batch);
         for (name, body) in objects {
             self.put(INPUT, &format!("{}{name}", at.folder()), body.to_vec()).await;
         }
