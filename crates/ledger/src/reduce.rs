@@ -19,7 +19,7 @@ use crate::{
     event::{EventParser, rule},
     json_lines::{self, Place},
     partition::{KeyHash, PartitionBits},
-    run::{Origin, length_bytes, put_group},
+    run::{Origin, put_group},
     sequence::{BatchSequence, Interval},
     tally::Tally,
 };
@@ -173,27 +173,35 @@ struct Reduction<'l> {
     amounts: AmountColumns,
     bits: PartitionBits,
     origin: Origin,
-    /// Keys and events, one behind the other, and where each stands.
-    keys: Vec<u8>,
-    events: Vec<u8>,
-    index: Vec<Entry>,
-    /// How many bytes all keys have in common at their beginning.
-    common: Option<usize>,
+    /// By partition: what is sorted together lies together, and fits the processor's cache.
+    partitions: Vec<Gathered>,
+    /// The event at hand.
+    event: Vec<u8>,
+    /// What all keys have in common at their beginning.
+    common: Option<Vec<u8>>,
     tally: Tally,
     rejected: ControlTotals,
     rejects: Vec<Reject>,
     rejected_by_rule: BTreeMap<String, u64>,
 }
 
+/// The events of one partition: keys and events, each one behind the other, and where they stand.
+#[derive(Debug, Clone, Default)]
+struct Gathered {
+    keys: Vec<u8>,
+    /// Each behind its length.
+    events: Vec<u8>,
+    index: Vec<Entry>,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Entry {
-    partition: u32,
-    key_bytes: u32,
     /// Sixteen bytes of the key, behind what all keys have in common: most comparisons end here.
     prefix: u128,
     key: usize,
     event: usize,
-    event_bytes: usize,
+    key_bytes: u32,
+    event_bytes: u32,
 }
 
 impl<'l> Reduction<'l> {
@@ -212,9 +220,8 @@ impl<'l> Reduction<'l> {
             amounts: AmountColumns::new(&ledger.definition().amounts, &ledger.schema, header)?,
             bits,
             origin: Origin { batch: range.batch, object: range.object, row: 0 },
-            keys: Vec::with_capacity(range.bytes.len() / 4),
-            events: Vec::with_capacity(range.bytes.len()),
-            index: Vec::new(),
+            partitions: bits.iter().map(|_| Gathered::default()).collect(),
+            event: Vec::new(),
             common: None,
             tally: Tally::new(ledger),
             rejected: ControlTotals::default(),
@@ -227,9 +234,9 @@ impl<'l> Reduction<'l> {
     #[inline]
     fn take(&mut self, record: &Record<'_>, place: Option<&Place<'_>>) -> Result<(), ReduceError> {
         let row = place.map_or(record.row(), |place| place.row);
-        let event = self.events.len();
-        match self.parser.parse(record, Origin { row, ..self.origin }, &mut self.events) {
-            Ok(()) => self.keep(event),
+        self.event.clear();
+        match self.parser.parse(record, Origin { row, ..self.origin }, &mut self.event) {
+            Ok(()) => self.keep(),
             Err(violations) => {
                 self.amounts.add(record, &mut self.rejected)?;
                 let Some(mut reject) = Reject::new(record, &violations) else { return Ok(()) };
@@ -242,27 +249,19 @@ impl<'l> Reduction<'l> {
         }
     }
 
-    fn keep(&mut self, event: usize) -> Result<(), ReduceError> {
+    fn keep(&mut self) -> Result<(), ReduceError> {
         let key = self.parser.key().as_bytes();
-        let shared = match self.index.first() {
-            None => key.len(),
-            Some(first) => {
-                let first = slice(&self.keys, first.key, first.key_bytes as usize);
-                let most = self.common.unwrap_or(first.len());
-                first.iter().take(most).zip(key).take_while(|(left, right)| left == right).count()
+        match &mut self.common {
+            None => self.common = Some(key.to_vec()),
+            Some(common) => {
+                let shared = common.iter().zip(key).take_while(|(left, right)| left == right).count();
+                common.truncate(shared);
             }
-        };
-        self.common = Some(shared);
-        self.index.push(Entry {
-            partition: self.bits.partition(KeyHash::of(key)).get(),
-            // At most KEY_BYTES_MAX.
-            key_bytes: u32::try_from(key.len()).unwrap_or(u32::MAX),
-            prefix: 0,
-            key: self.keys.len(),
-            event,
-            event_bytes: self.events.len() - event,
-        });
-        self.keys.extend_from_slice(key);
+        }
+        let partition = self.bits.partition(KeyHash::of(key)).get();
+        if let Some(gathered) = self.partitions.get_mut(partition as usize) {
+            gathered.push(key, &self.event);
+        }
         self.tally.add_event();
         for (column, currency, amount) in self.parser.amounts() {
             self.tally.add_amount(*column, *currency, *amount)?;
@@ -296,18 +295,15 @@ impl<'l> Reduction<'l> {
     }
 
     fn finish(mut self) -> Result<Reduced, ReduceError> {
-        self.sort();
-        let mut file = Builder::new(Kind::Reduced, self.keys.len() + self.events.len() + self.index.len() * 4);
-        for partition in self.index.chunk_by(|left, right| left.partition == right.partition) {
-            for group in partition.chunk_by(|left, right| self.same_key(left, right)) {
-                let Some(first) = group.first() else { continue };
-                let bytes = group.iter().map(|entry| length_bytes(entry.event_bytes) + entry.event_bytes).sum();
-                let out = file.body();
-                put_group(out, self.key(first), group.len() as u64, bytes);
-                group.iter().for_each(|entry| put_bytes(out, slice(&self.events, entry.event, entry.event_bytes)));
-            }
-            if let Some(first) = partition.first() {
-                file.end_section(first.partition, partition.len() as u64);
+        let common = self.common.as_ref().map_or(0, Vec::len);
+        let bytes = self.partitions.iter().map(Gathered::bytes).sum();
+        let mut file = Builder::new(Kind::Reduced, bytes);
+        for (number, gathered) in (0..).zip(&mut self.partitions) {
+            let gathered = std::mem::take(gathered);
+            let events = gathered.index.len() as u64;
+            if events > 0 {
+                gathered.write(common, file.body());
+                file.end_section(number, events);
             }
         }
         let (file, sections) = file.finish();
@@ -318,37 +314,67 @@ impl<'l> Reduction<'l> {
         let (rejects, rejected_by_rule) = (self.rejects, self.rejected_by_rule);
         Ok(Reduced { file, sections, totals_in, totals_out, rejects, rejected_by_rule })
     }
+}
 
-    fn sort(&mut self) {
-        let common = self.common.unwrap_or_default();
-        for entry in &mut self.index {
-            let mut prefix = [0_u8; 16];
-            let key = slice(&self.keys, entry.key, entry.key_bytes as usize);
-            prefix.iter_mut().zip(key.iter().skip(common)).for_each(|(to, from)| *to = *from);
-            entry.prefix = u128::from_be_bytes(prefix);
+impl Gathered {
+    fn push(&mut self, key: &[u8], event: &[u8]) {
+        let (key_start, event_start) = (self.keys.len(), self.events.len());
+        self.keys.extend_from_slice(key);
+        put_bytes(&mut self.events, event);
+        // A key has KEY_BYTES_MAX at most, an event little more than its record, and that 1 GiB.
+        let short = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.index.push(Entry {
+            prefix: 0,
+            key: key_start,
+            event: event_start,
+            key_bytes: short(key.len()),
+            event_bytes: short(self.events.len() - event_start),
+        });
+    }
+
+    /// How many bytes its section has at most, nearly.
+    fn bytes(&self) -> usize {
+        self.keys.len() + self.events.len() + 8 * self.index.len()
+    }
+
+    /// Writes the section. All keys have their first `common` bytes in common.
+    fn write(mut self, common: usize, out: &mut Vec<u8>) {
+        self.sort(common);
+        for group in self.index.chunk_by(|left, right| self.same_key(left, right, common)) {
+            let Some(first) = group.first() else { continue };
+            let bytes = group.iter().map(|entry| entry.event_bytes as usize).sum();
+            put_group(out, self.key(first), group.len() as u64, bytes);
+            for entry in group {
+                out.extend_from_slice(slice(&self.events, entry.event, entry.event_bytes as usize));
+            }
         }
+    }
+
+    fn sort(&mut self, common: usize) {
         let keys = &self.keys;
         let key = |entry: &Entry| slice(keys, entry.key, entry.key_bytes as usize);
+        for entry in &mut self.index {
+            let mut prefix = [0_u8; 16];
+            prefix.iter_mut().zip(key(entry).iter().skip(common)).for_each(|(to, from)| *to = *from);
+            entry.prefix = u128::from_be_bytes(prefix);
+        }
         let seen = common + size_of::<u128>();
         self.index.sort_unstable_by(|left, right| {
-            (left.partition, left.prefix)
-                .cmp(&(right.partition, right.prefix))
-                .then_with(|| match left.key_bytes.max(right.key_bytes) as usize <= seen {
-                    // A key that is the other's beginning has zeros in its prefix where the other may have them too.
-                    true => left.key_bytes.cmp(&right.key_bytes),
-                    false => key(left).cmp(key(right)),
-                })
-                .then(left.event.cmp(&right.event))
+            let keys = || match left.key_bytes.max(right.key_bytes) as usize <= seen {
+                // A key that is the other's beginning has zeros in its prefix where the other may have them too.
+                true => left.key_bytes.cmp(&right.key_bytes),
+                false => key(left).cmp(key(right)),
+            };
+            left.prefix.cmp(&right.prefix).then_with(keys).then(left.event.cmp(&right.event))
         });
     }
 
     /// Whether two entries, which are neighbours in order, have one key. What lies behind the prefix is looked at where
     /// there is something.
-    fn same_key(&self, left: &Entry, right: &Entry) -> bool {
-        let seen = self.common.unwrap_or_default() + size_of_val(&left.prefix);
+    fn same_key(&self, left: &Entry, right: &Entry, common: usize) -> bool {
         left.prefix == right.prefix
             && left.key_bytes == right.key_bytes
-            && (left.key_bytes as usize <= seen || self.key(left) == self.key(right))
+            && (left.key_bytes as usize <= common + size_of_val(&left.prefix) || self.key(left) == self.key(right))
     }
 
     fn key(&self, entry: &Entry) -> &[u8] {

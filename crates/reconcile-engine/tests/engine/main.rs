@@ -5,5 +5,6 @@
 mod bad_input;
 mod kit;
 mod operations;
+mod parquet_files;
 mod random;
 mod spilling;
