@@ -22,7 +22,7 @@ use crate::{
     columns,
     evaluate::evaluate,
     fault::DataFault,
-    figures::{Clock, Counter},
+    figures::{Clock, Counter, Reading},
     operator::{Operator, Work},
 };
 
@@ -89,6 +89,7 @@ pub(crate) struct Stage {
     schema: SchemaRef,
     body: StageBody,
     counter: Arc<Counter>,
+    reading: Arc<Reading>,
 }
 
 #[derive(Debug, Clone)]
@@ -121,7 +122,7 @@ impl Stage {
 
     fn new(relation: &Relation, known: &[PlanColumn], body: StageBody, counter: &Arc<Counter>) -> Self {
         let (site, schema) = (Site::of(relation), columns::schema_of(&relation.columns));
-        Self { site, known: known.to_vec(), schema, body, counter: Arc::clone(counter) }
+        Self { site, known: known.to_vec(), schema, body, counter: Arc::clone(counter), reading: Arc::default() }
     }
 
     fn run(&self, batch: &RecordBatch) -> Result<RecordBatch> {
@@ -130,7 +131,7 @@ impl Stage {
             StageBody::Project { keep, compute } => self.projected(batch, keep, compute),
             StageBody::Filter(condition) => self.filtered(batch, condition),
         }?;
-        self.counter.add_rows(made.num_rows());
+        self.reading.add_rows(made.num_rows());
         Ok(made)
     }
 
@@ -165,10 +166,10 @@ impl Stage {
 /// What is done with each row of `input`, one stage behind the other.
 ///
 /// A chain is one operator, however long: jobs of a thousand steps do not nest a thousand streams.
-pub(crate) fn chain(input: Arc<dyn ExecutionPlan>, stages: Vec<Stage>) -> Arc<dyn ExecutionPlan> {
+pub(crate) fn chain(input: Arc<dyn ExecutionPlan>, mut stages: Vec<Stage>) -> Arc<dyn ExecutionPlan> {
     let Some(last) = stages.last() else { return input };
     let (schema, partitions) = (Arc::clone(&last.schema), input.output_partitioning().partition_count());
-    stages.iter().for_each(|stage| stage.counter.expect(partitions));
+    stages.iter_mut().for_each(|stage| stage.reading = stage.counter.begin(partitions));
     Operator::plan("Chain", Chain(stages.into()), vec![input], schema, partitions)
 }
 
@@ -216,7 +217,7 @@ impl Links {
             }
             let Some(mut batch) = self.input.try_next().await? else {
                 self.ended = true;
-                self.stages.iter().for_each(|stage| stage.counter.end_partition());
+                self.stages.iter().for_each(|stage| stage.reading.end_partition());
                 if let Some(coalescer) = &mut self.coalescer {
                     coalescer.finish_buffered_batch()?;
                 }

@@ -5,7 +5,7 @@ use std::{
     fmt,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -23,34 +23,22 @@ use futures::{Stream, StreamExt};
 
 use crate::operator::{Operator, Work};
 
-/// What is counted of a relation.
+/// What is counted of a relation: its time, and each reading of it. An input may be read several times in one plan.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
-    rows: AtomicU64,
     nanoseconds: AtomicU64,
+    readings: Mutex<Vec<Arc<Reading>>>,
+}
+
+/// One reading of a relation.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    rows: AtomicU64,
     /// Partitions that have not been read to their end.
     unread: AtomicUsize,
 }
 
-impl Counter {
-    pub(crate) fn rows(&self) -> u64 {
-        self.rows.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn milliseconds(&self) -> u64 {
-        self.nanoseconds.load(Ordering::Relaxed) / 1_000_000
-    }
-
-    /// Whether some of its rows were not asked for.
-    pub(crate) fn is_unfinished(&self) -> bool {
-        self.unread.load(Ordering::Relaxed) > 0
-    }
-
-    /// It has that many partitions to read.
-    pub(crate) fn expect(&self, partitions: usize) {
-        self.unread.store(partitions, Ordering::Relaxed);
-    }
-
+impl Reading {
     pub(crate) fn add_rows(&self, rows: usize) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
     }
@@ -58,6 +46,34 @@ impl Counter {
     /// A partition has been read to its end.
     pub(crate) fn end_partition(&self) {
         let _ = self.unread.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |unread| unread.checked_sub(1));
+    }
+}
+
+impl Counter {
+    /// The rows of the reading that came furthest.
+    pub(crate) fn rows(&self) -> u64 {
+        self.readings().iter().map(|reading| reading.rows.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
+    pub(crate) fn milliseconds(&self) -> u64 {
+        self.nanoseconds.load(Ordering::Relaxed) / 1_000_000
+    }
+
+    /// Whether some of its rows were not asked for by any of its readers.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        let readings = self.readings();
+        !readings.is_empty() && readings.iter().all(|reading| reading.unread.load(Ordering::Relaxed) > 0)
+    }
+
+    /// A reading of that many partitions.
+    pub(crate) fn begin(&self, partitions: usize) -> Arc<Reading> {
+        let reading = Arc::new(Reading { rows: AtomicU64::new(0), unread: AtomicUsize::new(partitions) });
+        self.readings().push(Arc::clone(&reading));
+        reading
+    }
+
+    fn readings(&self) -> MutexGuard<'_, Vec<Arc<Reading>>> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn spent(&self, since: Instant, now: Instant) {
@@ -97,12 +113,15 @@ impl Drop for Clock {
 /// The plan of a relation, counted.
 pub(crate) fn counted(plan: Arc<dyn ExecutionPlan>, counter: &Arc<Counter>) -> Arc<dyn ExecutionPlan> {
     let (schema, partitions) = (plan.schema(), plan.output_partitioning().partition_count());
-    counter.expect(partitions);
-    Operator::plan("Counted", Counted(Arc::clone(counter)), vec![plan], schema, partitions)
+    let counted = Counted { counter: Arc::clone(counter), reading: counter.begin(partitions) };
+    Operator::plan("Counted", counted, vec![plan], schema, partitions)
 }
 
 #[derive(Debug)]
-struct Counted(Arc<Counter>);
+struct Counted {
+    counter: Arc<Counter>,
+    reading: Arc<Reading>,
+}
 
 impl Work for Counted {
     fn start(
@@ -112,13 +131,19 @@ impl Work for Counted {
         context: &Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let stream = crate::compute::only(inputs)?.execute(partition, Arc::clone(context))?;
-        Ok(Box::pin(CountedStream { stream, counter: Arc::clone(&self.0), ended: false }))
+        Ok(Box::pin(CountedStream {
+            stream,
+            counter: Arc::clone(&self.counter),
+            reading: Arc::clone(&self.reading),
+            ended: false,
+        }))
     }
 }
 
 struct CountedStream {
     stream: SendableRecordBatchStream,
     counter: Arc<Counter>,
+    reading: Arc<Reading>,
     ended: bool,
 }
 
@@ -131,10 +156,10 @@ impl Stream for CountedStream {
             self.stream.poll_next_unpin(context)
         };
         match &polled {
-            Poll::Ready(Some(Ok(batch))) => self.counter.add_rows(batch.num_rows()),
+            Poll::Ready(Some(Ok(batch))) => self.reading.add_rows(batch.num_rows()),
             Poll::Ready(None) if !self.ended => {
                 self.ended = true;
-                self.counter.end_partition();
+                self.reading.end_partition();
             }
             _ => {}
         }

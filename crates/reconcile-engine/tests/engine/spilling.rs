@@ -35,7 +35,8 @@ fn data() -> BTreeMap<String, Data> {
 fn plan(steps: &Json, outputs: &[&str]) -> Plan {
     let columns = json!([{"name": "id", "type": "integer"}, {"name": "name", "type": "text"}, {"name": "net", "type": "decimal(2)"}]);
     let input = json!({"format": "jsonLines", "objects": ["x"], "columns": columns});
-    let outputs: Vec<Json> = outputs.iter().map(|from| json!({"name": from, "from": from, "format": "csv"})).collect();
+    let outputs: Vec<Json> =
+        outputs.iter().map(|from| json!({"name": from.replace('.', "-"), "from": from, "format": "csv"})).collect();
     let job = json!({"version": 1, "inputs": {"a": input, "b": input}, "steps": steps, "outputs": outputs});
     Job::from_json(&job.to_string()).unwrap().plan(&BTreeMap::new()).unwrap().plan
 }
@@ -47,13 +48,14 @@ async fn the_cells_are_the_same_in_little_room() {
     for (name, data) in &data() {
         world.fill(name, data, Lies::Csv).await;
     }
+    let mut attempt = 0;
     for (steps, output) in [
         (
             json!([{"name": "o", "operation": "vlookup", "from": "a", "in": "b", "on": on, "columns": [{"column": "net", "as": "n"}]}]),
             "o",
         ),
         (
-            json!([{"name": "o", "operation": "join", "left": "a", "right": "b", "on": on, "join": "full",
+            json!([{"name": "o", "operation": "join", "left": "a", "right": "b", "on": on, "join": "full", "expect": "manyToMany",
             "columns": [{"column": "name", "as": "other"}]}]),
             "o",
         ),
@@ -69,7 +71,7 @@ async fn the_cells_are_the_same_in_little_room() {
         ),
         (
             json!([{"name": "o", "operation": "match", "left": "a", "right": "b", "on": on,
-            "amount": {"left": "net", "right": "net"}, "tolerance": {"absolute": 100}}]),
+            "amount": {"left": "net", "right": "net"}, "tolerance": {"absolute": 9_000}}]),
             "o.matched",
         ),
         (
@@ -78,16 +80,19 @@ async fn the_cells_are_the_same_in_little_room() {
         ),
     ] {
         let plan = plan(&steps, &[output]);
-        let mut texts = Vec::new();
-        for (attempt, limits) in [(1, Limits::new(1 << 30, 1 << 30)), (2, Limits::new(64 << 20, 1 << 30))] {
-            let limits = Limits { threads: 2, ..limits };
+        let (mut texts, mut spilled) = (Vec::new(), Vec::new());
+        for memory_bytes in [1 << 30, 64 << 20] {
+            let limits = Limits { threads: 2, ..Limits::new(memory_bytes, 1 << 30) };
+            attempt += 1;
             let task = world.task(&plan, attempt);
             let run = reconcile_engine::run(&task, std::sync::Arc::clone(&world.objects), &limits).await;
             let report = run.unwrap_or_else(|error| panic!("{steps}: {}", error_class::chain(&error)));
             let Outcome::Done(figures) = report.outcome else { panic!("{steps}: {report:?}") };
-            assert_eq!(figures.spilled_bytes > 0, attempt == 2, "{steps}: {figures:?}");
-            texts.push(world.read(&figures, output).await);
+            texts.push(world.read(&figures, &output.replace('.', "-")).await);
+            spilled.push(figures.spilled_bytes);
         }
+        // What several steps read is kept on disk in any case.
+        assert!(spilled[0] < spilled[1], "{steps}: {spilled:?}");
         assert!(texts[0] == texts[1] && texts[0].len() > 100_000, "{steps}");
     }
 }
