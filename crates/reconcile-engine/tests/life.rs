@@ -1,5 +1,4 @@
 //! The example job through the real handlers and this engine, in one process: what transform-runner does, to the cent.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests end there")]
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 

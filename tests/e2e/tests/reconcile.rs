@@ -1,4 +1,5 @@
 //! Jobs through the deployed template: the queue, the state machine, the embedded engine, least-privilege roles in force.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::{collections::BTreeMap, fs, time::Duration};
 
