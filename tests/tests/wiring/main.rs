@@ -18,6 +18,7 @@ mod machines;
 mod names;
 mod policies;
 mod protection;
+mod reconcile_events;
 mod rules;
 
 use std::sync::LazyLock;
