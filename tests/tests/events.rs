@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use ledger::{
-    Apply, ApplyJob, BatchSequence, EventRange, IndexEntry, Interval, JobBatches, JobNumber, Ledger, PrefetchedWriter,
-    ReducedSection, Sidecar, Stateless, combine, reduce,
+    Apply, ApplyJob, BatchSequence, EventRange, IndexEntry, Interval, JobBatches, JobNumber, Ledger, Piece,
+    PrefetchedWriter, ReducedSection, Sidecar, Stateless, combine, reduce,
 };
 use records::Header;
 use serde_json::{Value, json};
