@@ -40,14 +40,16 @@ def measure(program: Path, rows: int, memory_mib: int) -> None:
     own = bench_ledger.told([str(program), "run", str(FOLDER), str(memory_mib)])
     bench_ledger.show("tieout", own["stages"])
     say(f"  {own['written'] / 1e6:,.3f} MB written, {own['spilled'] / 1e6:,.0f} MB to disk because memory was short")
-    for peer in ("polars", "duckdb", "spark") if rows <= COMPARED else ():
-        compare(peer, files, own)
+    if rows <= COMPARED:
+        task = bench_ledger.told([str(program), "task", str(FOLDER)])
+        for peer in ("distributed", "polars", "duckdb", "spark"):
+            compare(peer, files | {"task": task}, own)
 
 
 def compare(peer: str, files: dict[str, Any], own: dict[str, Any]) -> None:
     """Lets a peer do the same, and holds its cells against tieout's: as sums of what it has written."""
     given = {"folder": str(FOLDER), "workers": WORKERS, "totals": own["totals"], "rows": own["rows"]}
-    given |= {name: file["path"] for name, file in files.items()}
+    given |= {name: file.get("path", file) for name, file in files.items()}
     program = [venvs.program("peers", "python"), "-m", f"local.peers.{peer}_job"]
     answer = bench_ledger.told(program, json.dumps(given))
     bench_ledger.show(peer, answer["stages"])

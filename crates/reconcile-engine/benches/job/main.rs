@@ -1,7 +1,7 @@
 //! What a job costs on the local disk: VLOOKUP of two large files and 48 further columns, CSV to CSV: `make bench-reconcile`.
 //!
-//! `make <folder> <rows> <rows that are looked up>` makes the files, `run <folder> <memory in MiB>` runs the job. Each prints
-//! a line of JSON.
+//! `make <folder> <rows> <rows that are looked up>` makes the files, `run <folder> <memory in MiB>` runs the job, and
+//! `task <folder>` tells its task as the distributed engine takes it. Each prints a line of JSON.
 
 #![expect(
     clippy::unwrap_used,
@@ -46,6 +46,7 @@ async fn main() {
     let told = match given[0].as_str() {
         "make" => make(&DiskObjects::new(&given[1]).unwrap(), number(2), number(3)).await,
         "run" => run_job(objects, &given[1], number(2)).await,
+        "task" => distributed(&*objects, &given[1]).await,
         other => panic!("no such command: {other}"),
     };
     println!("{told}");
@@ -175,20 +176,34 @@ async fn input(objects: &dyn Objects, key: &str, described: &str) -> TaskInput {
     }
 }
 
-async fn run_job(objects: Arc<dyn Objects>, folder: &str, mebibytes: u64) -> Json {
+async fn task(objects: &dyn Objects) -> Task {
     let planned = Job::from_json(&job().to_string()).unwrap().plan(&BTreeMap::new()).unwrap();
-    let prefix = format!("attempt={}", std::process::id());
     let inputs = [
-        ("orders".to_owned(), input(&*objects, "orders.csv", ORDERS).await),
-        ("payments".to_owned(), input(&*objects, "payments.csv", PAYMENTS).await),
+        ("orders".to_owned(), input(objects, "orders.csv", ORDERS).await),
+        ("payments".to_owned(), input(objects, "payments.csv", PAYMENTS).await),
     ];
-    let task = Task {
+    Task {
         version: Task::VERSION,
         job: TaskJob { tenant: "bench".to_owned(), job: "columns".to_owned(), attempt: 1 },
         plan: planned.plan,
         inputs: inputs.into(),
-        output: Output { bucket: "work".to_owned(), prefix },
-    };
+        output: Output { bucket: "work".to_owned(), prefix: format!("attempt={}", std::process::id()) },
+    }
+}
+
+/// The task with the paths of files as the keys of objects.
+async fn distributed(objects: &dyn Objects, folder: &str) -> Json {
+    let (mut task, disk) = (task(objects).await, DiskObjects::new(folder).unwrap());
+    for object in task.inputs.values_mut().flat_map(|input| &mut input.objects) {
+        let path = disk.file(&Location::new(&object.bucket, &object.key), None).unwrap();
+        let key = path.strip_prefix(std::path::Path::new(folder).join(&object.bucket)).unwrap();
+        object.key = key.to_str().unwrap().to_owned();
+    }
+    serde_json::to_value(task).unwrap()
+}
+
+async fn run_job(objects: Arc<dyn Objects>, folder: &str, mebibytes: u64) -> Json {
+    let task = task(&*objects).await;
     let limits = Limits::new(mebibytes << 20, 64 << 30);
     let mut meter = meter::Meter::default();
     let report = meter.measure("run", run(&task, Arc::clone(&objects), &limits)).await.unwrap();
