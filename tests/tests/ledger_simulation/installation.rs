@@ -31,7 +31,7 @@ use crate::{
     ports::{Forgetful, port},
     reader::Reader,
     sabotage::{NoOverlays, Sabotage, WatchedTables},
-    scheduler::{Budget, Scene, SceneClock},
+    scheduler::{Budget, HastyClock, Scene, SceneClock},
     sender::{AGAIN, POISONS, Parcel, Shape, can_take},
 };
 
@@ -74,6 +74,7 @@ impl Setting {
             aborts: draw(4),
             cache: draw(6),
             whims: draw(3),
+            haste: draw(12),
         };
         let plan = made::Plan {
             seed: dice.next_number(),
@@ -165,8 +166,6 @@ fn ledger_definition(shape: Shape, dice: &mut Dice) -> Value {
     document["policy"] = json!({
         "grouping": { "eventsBase": 20, "eventsMax": 60, "liveJobsMax": 5 },
         "retry": { "failuresMax": dice.pick(&[0, 1, 5]) },
-        // So short that the living are taken for dead, or as it is.
-        "leaseSeconds": dice.pick(&[60, 300, 900]),
     });
     document
 }
@@ -320,7 +319,8 @@ impl Ports {
         let worker =
             registrar::BatchRegistrar::new(objects.clone(), tables.clone(), workflows.clone(), clock.clone(), config);
         all.add("BatchRegistrar", worker, |worker, request| async move { worker.register(request).await });
-        let worker = manage::Manager::new(tables.clone(), workflows, clock.clone(), backlog_config());
+        let worker =
+            manage::Manager::new(tables.clone(), workflows, Arc::new(HastyClock(scene.clone())), backlog_config());
         all.add("BacklogManager", worker, |worker, request| async move { worker.handle(request).await });
         let config = split::Config { places: places.clone(), event_range_bytes: setting.event_range_bytes };
         let worker = split::JobSplitter::new(objects.clone(), tables.clone(), clock.clone(), config);

@@ -43,7 +43,7 @@ const SEEDS: u64 = 2_000;
 const STEPS_MAX: u64 = 1_000_000;
 
 /// What a simulation that is worth anything runs into.
-const SITUATIONS: [&str; 24] = [
+const SITUATIONS: [&str; 25] = [
     "a base came from a job in flight",
     "a batch was out and replaced",
     "a job had many attempts",
@@ -55,6 +55,7 @@ const SITUATIONS: [&str; 24] = [
     "a worker crashed",
     "a worker outlived its task",
     "a zombie was refused",
+    "an attempt was taken for dead",
     "an execution failed",
     "an execution was stopped",
     "an invocation came twice",

@@ -179,6 +179,9 @@ impl Seen {
             scene.saw("a job was voided");
         }
         assert_eq!(self.void.contains(&number), job.is_void(), "void is for ever");
+        if job.last_failure.as_ref().is_some_and(|failure| failure.message.contains("gave no sign of life")) {
+            scene.saw("an attempt was taken for dead");
+        }
         if job.attempt > 3 {
             scene.saw("a job had many attempts");
         }
