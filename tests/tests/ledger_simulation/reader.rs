@@ -14,7 +14,7 @@ use ledger::{
     intervals::IntervalSet,
     job::{Job, JobStatus},
     stage::{Stage, Turn},
-    watermark::{SourceIntervals, completeness},
+    watermark::{Exception, SourceIntervals, completeness},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -38,6 +38,7 @@ pub(crate) struct Everything {
     pub(crate) jobs: Vec<Job>,
     sources: BTreeMap<String, SourceRecord>,
     coverage: BTreeMap<String, CoverageRecord>,
+    signed: BTreeMap<String, Vec<Exception>>,
     pub(crate) faults: Vec<Value>,
 }
 
@@ -55,6 +56,10 @@ impl Reader {
                 "job" => all.jobs.push(read(item)),
                 "source" => drop(all.sources.insert(name.to_owned(), read(item))),
                 "coverage" => drop(all.coverage.insert(name.to_owned(), read(item))),
+                "signed" => {
+                    let source = name.split('#').next().unwrap();
+                    all.signed.entry(source.to_owned()).or_default().push(read(item));
+                }
                 "fault" => all.faults.push(item),
                 _ => {}
             }
@@ -109,7 +114,7 @@ impl Everything {
                 void: registered.void,
                 parked: IntervalSet::default(),
                 indexed: coverage.indexed,
-                exceptions: coverage.exceptions,
+                exceptions: self.signed.get(name).cloned().unwrap_or_default(),
             }
         };
         completeness(&["bank", "shop"].map(|name| (name.to_owned(), source(name))).into()).watermark
