@@ -8,7 +8,7 @@ use std::{
 use futures::FutureExt;
 use jiff::Timestamp;
 use ledger::{
-    BatchSequence, JobNumber,
+    BatchSequence, Interval, JobNumber,
     book::{BatchRecord, BatchStatus, CoverageRecord, NumberedBatch, SourceRecord},
     head::Head,
     intervals::IntervalSet,
@@ -18,7 +18,7 @@ use ledger::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use storage::{Key, Tables, memory::MemoryTables};
+use storage::{Item, Key, Tables, memory::MemoryTables};
 
 use crate::{
     installation::{Installation, LEDGERS},
@@ -69,9 +69,17 @@ impl Reader {
 
     /// Whether a batch has been registered or refused.
     pub(crate) fn knows(&self, batch: &str) -> bool {
+        self.row(&format!("batch#{batch}")).is_some()
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.row("head").map(|item| read(Value::Object(item))).unwrap_or_default()
+    }
+
+    fn row(&self, row: &str) -> Option<Item> {
         let id = Installation::id();
-        let key = Key::sorted(format!("{}#{}", id.tenant, id.ledger), format!("batch#{batch}"));
-        self.0.get(LEDGERS, &key).now_or_never().unwrap().unwrap().is_some()
+        let key = Key::sorted(format!("{}#{}", id.tenant, id.ledger), row);
+        self.0.get(LEDGERS, &key).now_or_never().unwrap().unwrap()
     }
 }
 
@@ -103,6 +111,10 @@ impl Everything {
             && self.head.indexed == self.head.grouped
     }
 
+    pub(crate) fn has_signed(&self, source: &str, interval: Interval) -> bool {
+        self.signed.get(source).is_some_and(|signed| signed.iter().any(|exception| exception.interval == interval))
+    }
+
     /// The watermark of a ledger of both sources.
     pub(crate) fn watermark(&self) -> Option<Timestamp> {
         let source = |name: &str| {
@@ -121,7 +133,7 @@ impl Everything {
     }
 }
 
-/// What was seen so far: what must never change again.
+/// What was seen so far, transaction by transaction: what must never change again.
 #[derive(Default)]
 pub(crate) struct Seen {
     head: Head,
@@ -148,7 +160,7 @@ impl Seen {
             assert_eq!(self.names.entry(batch.number).or_insert_with(|| batch.batch.clone()), &batch.batch);
         }
         for job in &all.jobs {
-            self.job(job, scene);
+            self.job(job, indexed, scene);
         }
         for (job, next) in all.jobs.iter().zip(all.jobs.iter().skip(1)) {
             let goes_back = next.definition < job.definition || next.partition_bits < job.partition_bits;
@@ -164,7 +176,7 @@ impl Seen {
         in_flight(all, scene);
     }
 
-    fn job(&mut self, job: &Job, scene: &Scene) {
+    fn job(&mut self, job: &Job, indexed: JobNumber, scene: &Scene) {
         let number = job.number();
         let commits = Stage::ALL.into_iter().filter_map(|stage| match job.turn(stage) {
             Turn::Committed(commit) => Some((stage.as_str(), &commit.manifest)),
@@ -176,7 +188,8 @@ impl Seen {
             assert_eq!(first, manifest, "{step} of job {number} was committed twice");
         }
         if let Some(snapshot) = job.snapshot {
-            assert_eq!(*self.snapshots.entry(number).or_insert(snapshot), snapshot, "a snapshot is fixed");
+            let granted = *self.snapshots.entry(number).or_insert(indexed);
+            assert_eq!(snapshot, granted, "the snapshot of job {number} is what `indexed` was at its first grant");
         }
         assert!(!job.is_void() || !job.is_committed(Stage::Apply), "job {number} is void and applied");
         if job.is_void() {

@@ -80,7 +80,8 @@ impl<'a> Verdict<'a> {
 
     pub(crate) async fn check(&self, sent: &[Parcel]) {
         self.batches(sent);
-        assert!(self.index.keys().map(String::as_str).eq(self.oracle.keys()), "the index has the keys that were sent");
+        let indexed: Vec<&str> = self.index.keys().map(String::as_str).collect();
+        assert_eq!(indexed, self.oracle.keys().collect::<Vec<_>>(), "the index has the keys that were sent");
         for (key, entry) in &self.index {
             self.artifact(key, entry).await;
         }
@@ -124,6 +125,11 @@ impl<'a> Verdict<'a> {
         self.later(key, &mut line);
         if let Some(fault) = self.oracle.fault(&line) {
             panic!("artifact {key}: {fault}");
+        }
+        if !line["lines_file"].is_null() {
+            self.installation.scene.saw("event lines were in side files");
+            let found: Value = self.installation.event_lines(key).await.iter().map(|line| json_of(line)).collect();
+            assert_eq!(found, self.oracle.artifact(key)["lines"], "the event lines of artifact {key}");
         }
         let mut expected: Vec<u64> = self
             .oracle
@@ -265,6 +271,10 @@ impl<'a> Verdict<'a> {
         let at = Location::new(bucket, key);
         read_all(self.installation.objects.read(&at, None, None).await.unwrap(), &at, u64::MAX).await.unwrap()
     }
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
 }
 
 fn batch<'p>(sent: &'p [Parcel], name: &str) -> &'p Batch {
