@@ -3,13 +3,13 @@ PYTHON ?= python3
 LOCAL := $(PYTHON) -m local
 TOOLS := .local/venvs/tools/bin
 # Crates with benchmarks; naming them keeps the AWS SDK out of the optimised build.
-BENCHES := $(patsubst crates/%/benches,%,$(wildcard crates/*/benches))
+BENCHES := $(filter-out reconcile-engine,$(patsubst crates/%/benches,%,$(wildcard crates/*/benches)))
 # Named one by one, in place of their package: a package by itself asks for fewer features of what it shares with the
 # others, and the AWS SDK would be compiled a second time.
 STACK_TESTS := $(basename $(notdir $(wildcard tests/e2e/tests/*.rs)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build up down status invoke logs demo test test-fast test-stack test-spark lint advisories bench bench-ledger measure dist clean-local
+.PHONY: help build up down status invoke logs demo test test-fast test-local test-engine test-stack test-spark lint advisories bench bench-ledger bench-reconcile measure dist clean-local
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,11 +36,17 @@ logs: ## print the log of one function on the local stack: make logs FUNCTION=sp
 demo: up ## send files and a ledger's batches through the local stack, and watch them
 	@$(LOCAL) demo
 
-test: test-fast test-stack test-spark ## run all tests
+test: test-local test-engine test-stack test-spark ## run all tests
 
-test-fast: ## run the tests that need no local stack
-	$(PYTHON) -m unittest discover --quiet --start-directory local/tests --top-level-directory .
+test-fast: test-local ## run the tests that need no local stack and nothing that takes minutes to build
 	cargo test
+
+test-local:
+	$(PYTHON) -m unittest discover --quiet --start-directory local/tests --top-level-directory .
+
+# All packages but one ask for the same features as all of them: what is built here is what the local stack runs.
+test-engine: ## run the tests that need no local stack, and those of the embedded engine
+	cargo test --workspace --exclude e2e
 
 test-stack: up ## run the tests on the local stack, end to end
 	@$(LOCAL) with-stack cargo test --workspace $(addprefix --test ,$(STACK_TESTS))
@@ -71,6 +77,9 @@ bench: ## measure the hot paths
 
 bench-ledger: ## time batches of 200 thousand to 20 million events on local files, beside DuckDB and Spark; EVENTS bounds them
 	@$(LOCAL) bench-ledger $(or $(EVENTS),20000000)
+
+bench-reconcile: ## time a lookup of 2 million rows and 48 further columns on local files, beside Polars, DuckDB and Spark; ROWS changes that
+	@$(LOCAL) bench-reconcile $(or $(ROWS),2000000)
 
 measure: up ## time files (upload to mail) and batches (submitted to indexed) on the local stack; ROWS is 10000 unless said otherwise
 	@$(LOCAL) measure $(or $(ROWS),10000)

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from local import bench_ledger, build, demo, measure, settings, stack, test_spark
+from local import bench_ledger, bench_reconcile, build, demo, measure, settings, stack, test_spark
 from local.console import Stop, complain
 
 
@@ -33,6 +33,9 @@ def parser() -> argparse.ArgumentParser:
     bench = chosen.add_parser("bench-ledger", help="time batches of the ledger on local files, beside DuckDB and Spark")
     bench.add_argument("events", type=int)
     bench.set_defaults(action=lambda given: bench_ledger.bench(given.events))
+    job = chosen.add_parser("bench-reconcile", help="time a large job on local files, beside Polars, DuckDB and Spark")
+    job.add_argument("rows", type=int)
+    job.set_defaults(action=lambda given: bench_reconcile.bench(given.rows))
     with_stack = chosen.add_parser("with-stack", help="run a program in the stack's environment")
     with_stack.add_argument("program", nargs=argparse.REMAINDER)
     with_stack.set_defaults(action=lambda given: run_with_stack(given.program))

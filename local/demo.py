@@ -1,7 +1,7 @@
-"""Two files and a ledger through the whole local stack.
+"""Two files, a ledger and a job through the whole local stack.
 
 10,000 good orders, checked to the cent against the generator's own sums; 20 of which 12 have errors; and what was
-invoiced, shipped and paid of the example's orders, batch by batch.
+invoiced, shipped and paid of the example's orders, batch by batch; and the same orders looked up in their financials.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from local import build, example, ledger, paths
+from local import build, example, ledger, paths, reconcile
 from local.console import Stop, say
 from local.example import tieout
 
@@ -48,6 +48,8 @@ def demo() -> None:
     say(f"  {command} run list")
     say("\n6. a ledger: what was invoiced, shipped and paid of the example's orders")
     ledger.demo()
+    say("\n10. a job: the example's orders looked up in their financials, their variance, and a pivot by region")
+    reconcile.demo()
 
 
 def generate() -> dict[str, Any]:

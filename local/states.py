@@ -49,6 +49,8 @@ class Template:
                 return f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
             case {"Fn::If": ["IsAws", on_aws, locally]}:
                 return self.value(locally if self.local else on_aws)
+            case {"Fn::If": ["HasSpark", _, without]}:
+                return self.value(without)
             case {"Fn::Sub": str(text)}:
                 return re.sub(r"\$\{([A-Za-z0-9:]+)\}", lambda found: self.value({"Ref": found[1]}), text)
             case str() | int():

@@ -32,7 +32,7 @@ const LIBRARIES: [(&str, &[&str]); 13] = [
     ("disk-adapters", &["error-class", "storage"]),
     ("lambda-shell", &["error-class"]),
     ("ledger-model", &[]),
-    ("reconcile", &PIPELINE),
+    ("reconcile-engine", &["error-class", "reconcile", "records", "storage"]),
     ("jobs", &["environment", "error-class", "money", "reconcile", "records", "report", "storage"]),
     (
         "cli",
@@ -54,19 +54,21 @@ const PIPELINE: [&str; 6] = ["environment", "error-class", "money", "records", "
 /// And its own pipeline.
 const FUNCTION: [&str; 2] = ["aws-adapters", "lambda-shell"];
 /// What a pipeline's functions take from besides: its core knows nothing of them.
-const AROUND: [(&str, &[&str]); 1] = [("reconcile", &["jobs"])];
+const AROUND: [(&str, &[&str]); 1] = [("reconcile", &["jobs", "reconcile-engine"])];
 
 /// Libraries of others that one crate wraps for all.
-const WRAPPED: [(&str, &str); 6] = [
+const WRAPPED: [(&str, &str); 8] = [
     ("aws-sdk-", "aws-adapters"),
     ("aws-config", "aws-adapters"),
     ("aws-smithy-", "aws-adapters"),
     ("redis", "aws-adapters"),
     ("redb", "disk-adapters"),
+    ("arrow", "reconcile-engine"),
+    ("datafusion", "reconcile-engine"),
     ("lambda_runtime", "lambda-shell"),
 ];
 /// Libraries that take minutes to build: no crate that `cargo build` builds names them.
-const HEAVY: [&str; 1] = ["datafusion"];
+const HEAVY: [&str; 2] = ["datafusion", "reconcile-engine"];
 const NAMELESS: [&str; 5] = ["common", "core", "helpers", "shared", "utils"];
 const MAIN_LINES_MAX: usize = 40;
 
@@ -254,8 +256,12 @@ fn one_crate_wraps_each_service() {
             one.names.insert(library.to_owned());
         });
     }
-    finds(wrapped, "records makes every build wait for datafusion", "records", |one| {
-        one.names.insert("datafusion".to_owned());
+    finds(wrapped, "records makes every build wait for reconcile-engine", "records", |one| {
+        one.names.insert("reconcile-engine".to_owned());
+    });
+    finds(wrapped, "reconcile-engine makes every build wait for datafusion-common", "reconcile-engine", |one| {
+        one.default = true;
+        one.names.retain(|name| name == "datafusion-common");
     });
 }
 

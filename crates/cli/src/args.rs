@@ -9,7 +9,9 @@ use intake::{
     messages::RunId,
 };
 
-use crate::{artifact::ArtifactCommand, batch::args::BatchCommand, ledgers::args::LedgerCommand};
+use crate::{
+    artifact::ArtifactCommand, batch::args::BatchCommand, job::args::JobCommand, ledgers::args::LedgerCommand,
+};
 
 /// Financial files in; clean, enriched files and up-to-date artifacts out, with every row and every cent accounted for.
 #[derive(Debug, Parser)]
@@ -40,9 +42,15 @@ Describe a ledger, send it the events of half a year, and look at what is known 
   tieout artifact get orders 155314338
   tieout ledger show orders
 
+Look one file up in another, and take what comes out:
+
+  tieout operations vlookup
+  tieout job submit examples/reconcile/orders.json --wait
+  tieout job output orders-0123abcd regions
+
 Results go to standard output, progress and errors to standard error.
 
-Exit status: 0 all went well; 1 the run failed, the batch was not taken, or the service failed; 2 the command cannot be
+Exit status: 0 all went well; 1 the run or job failed, the batch was not taken, or the service failed; 2 the command cannot be
 done as it was given: wrong usage, an unknown feed, run, ledger, batch or file, a file with errors; 130 interrupted.";
 
 /// Which installation is meant. AWS's own environment variables and configuration files apply.
@@ -97,6 +105,14 @@ pub(crate) enum Command {
     /// See what a ledger knows of one order, shipment or invoice
     #[command(subcommand)]
     Artifact(ArtifactCommand),
+    /// Hand in reconcile jobs: spreadsheet operations on files of any size; follow them, and take what they publish
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// List what a step of a job can be, or explain one
+    Operations {
+        /// The operation's name
+        operation: Option<String>,
+    },
 }
 
 #[derive(Debug, Subcommand)]

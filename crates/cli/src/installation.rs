@@ -1,6 +1,6 @@
 //! The installation that is meant: its names follow from stack, account and region, so nothing has to be configured.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_adapters::{Overrides, Session};
 use intake::{
@@ -9,6 +9,10 @@ use intake::{
     reference::References,
     rejects::Rejects,
     runs::{RunRecord, Runs},
+};
+use jobs::{
+    book::Jobs,
+    starter::{self, JobStarter},
 };
 use ledger::{
     Rules,
@@ -40,10 +44,13 @@ pub(crate) struct Names {
     pub(crate) work_bucket: String,
     /// What the ARNs of the stack's machines begin with.
     machines: String,
+    /// What the URLs of the stack's queues begin with.
+    queues: String,
 }
 
 impl Names {
-    fn of(stack: &str, account: &str, region: &str) -> Self {
+    /// `endpoint` is that of a local stack.
+    fn of(stack: &str, account: &str, region: &str, endpoint: Option<&str>) -> Self {
         let bucket = |what: &str| format!("{stack}-{what}-{account}-{region}");
         let partition = match region.split_once('-') {
             Some(("cn", _)) => "aws-cn",
@@ -55,12 +62,21 @@ impl Names {
             input_bucket: bucket("input"),
             data_bucket: bucket("data"),
             work_bucket: bucket("work"),
+            queues: match endpoint {
+                Some(endpoint) => format!("{}/{account}/{stack}", endpoint.trim_end_matches('/')),
+                None if partition == "aws-cn" => format!("https://sqs.{region}.amazonaws.com.cn/{account}/{stack}"),
+                None => format!("https://sqs.{region}.amazonaws.com/{account}/{stack}"),
+            },
             machines: format!("arn:{partition}:states:{region}:{account}:stateMachine:{stack}"),
         }
     }
 
     fn machine(&self, what: &str) -> String {
         format!("{}-{what}", self.machines)
+    }
+
+    fn queue(&self, what: &str) -> String {
+        format!("{}-{what}", self.queues)
     }
 
     fn table(&self, what: &str) -> String {
@@ -73,7 +89,8 @@ impl Installation {
         let Target { stack, tenant, profile, region, endpoint_url } = target;
         let overrides = Overrides { profile, region, endpoint: endpoint_url, key: None };
         let session = Session::connect(overrides).await.map_err(Failure::misuse)?;
-        let names = Names::of(&stack, session.account_id().await?, session.region());
+        let endpoint = session.sdk_config().endpoint_url();
+        let names = Names::of(&stack, session.account_id().await?, session.region(), endpoint);
         Ok(Self { tenant, names, session })
     }
 
@@ -130,6 +147,33 @@ impl Installation {
         BacklogManager::new(self.tables(), Arc::new(self.session.workflows()), aws_adapters::clock(), config)
     }
 
+    pub(crate) fn jobs(&self) -> Jobs {
+        Jobs::new(self.tables(), self.names.table("jobs"), aws_adapters::clock())
+    }
+
+    /// Takes jobs in, with the caller's own credentials; the function of that name starts them.
+    pub(crate) fn starter(&self) -> JobStarter {
+        let config = starter::Config {
+            queue: self.names.queue("jobs"),
+            dead_letters: self.names.queue("jobs-dead-letters"),
+            jobs_table: self.names.table("jobs"),
+            data_bucket: self.names.data_bucket.clone(),
+            machine: self.names.machine("reconcile"),
+            // Whoever hands in takes no slot.
+            slots: 0,
+            execution: Duration::ZERO,
+        };
+        let (objects, queues) = (Arc::new(self.session.objects()), Arc::new(self.session.queues()));
+        let workflows = Arc::new(self.session.workflows());
+        JobStarter::new(objects, self.tables(), queues, workflows, aws_adapters::clock(), config)
+    }
+
+    /// Stops the execution of a job, if there is one.
+    pub(crate) async fn stop_job(&self, execution: &str) -> Result<(), Failure> {
+        let machine = self.names.machine("reconcile");
+        Ok(self.session.workflows().stop(&machine, execution, "cancelled by tieout job cancel").await?)
+    }
+
     /// What coordination of a ledger that must exist goes by.
     pub(crate) async fn terms(&self, ledger: &str) -> Result<Terms, Failure> {
         let ledger = LedgerId { tenant: self.tenant.clone(), ledger: ledger.to_owned() };
@@ -163,12 +207,15 @@ mod tests {
 
     #[test]
     fn names_are_the_template_s() {
-        let names = Names::of("tieout", "000000000000", "eu-central-1");
+        let names = Names::of("tieout", "000000000000", "eu-central-1", None);
         assert_eq!(names.input_bucket, "tieout-input-000000000000-eu-central-1");
         assert_eq!(names.data_bucket, "tieout-data-000000000000-eu-central-1");
         assert_eq!(names.work_bucket, "tieout-work-000000000000-eu-central-1");
         assert_eq!(names.table("runs"), "tieout-runs");
-        let machine = |region| Names::of("tieout", "000000000000", region).machine("stateless");
+        assert_eq!(names.queue("jobs"), "https://sqs.eu-central-1.amazonaws.com/000000000000/tieout-jobs");
+        let local = Names::of("tieout", "000000000000", "us-east-1", Some("http://127.0.0.1:4566/"));
+        assert_eq!(local.queue("jobs"), "http://127.0.0.1:4566/000000000000/tieout-jobs");
+        let machine = |region| Names::of("tieout", "000000000000", region, None).machine("stateless");
         for (region, partition) in [("eu-central-1", "aws"), ("cn-north-1", "aws-cn"), ("us-gov-west-1", "aws-us-gov")]
         {
             let arn = format!("arn:{partition}:states:{region}:000000000000:stateMachine:tieout-stateless");

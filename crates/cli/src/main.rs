@@ -8,7 +8,9 @@ mod error;
 mod feed;
 mod follow;
 mod installation;
+mod job;
 mod ledgers;
+mod operations;
 mod output;
 mod progress;
 mod reference;
@@ -30,7 +32,13 @@ async fn main() -> ExitCode {
     let Args { target, json, command } = Args::parse();
     let output = Output { json };
     let local = target.is_local();
-    let end = async { perform(command, &Installation::connect(target).await?, output).await }.await;
+    let end = async {
+        match command {
+            Command::Operations { operation } => operations::perform(operation.as_deref(), output),
+            command => perform(command, &Installation::connect(target).await?, output).await,
+        }
+    }
+    .await;
     match end {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -52,5 +60,7 @@ async fn perform(command: Command, installation: &Installation, output: Output) 
         Command::Ledger(command) => ledgers::perform(command, installation, output).await,
         Command::Batch(command) => batch::perform(command, installation, output).await,
         Command::Artifact(command) => artifact::perform(command, installation, output).await,
+        Command::Job(command) => job::perform(command, installation, output).await,
+        Command::Operations { operation } => operations::perform(operation.as_deref(), output),
     }
 }

@@ -18,6 +18,8 @@ pub enum ErrorClass {
     WorkerLost,
     /// What was sent in cannot be processed: reject it and tell the sender. Retrying changes nothing.
     InvalidInput,
+    /// It is more than this worker can hold: give it to a larger one.
+    TooLarge,
     /// Somebody else has done it, or is doing it: stop quietly.
     Conflict,
     /// Two independent counts or sums of the same records differ: nothing may be published.
@@ -28,11 +30,12 @@ pub enum ErrorClass {
 
 impl ErrorClass {
     /// Every class, in the order in which the documentation lists them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Throttled,
         Self::Unavailable,
         Self::WorkerLost,
         Self::InvalidInput,
+        Self::TooLarge,
         Self::Conflict,
         Self::ControlTotalMismatch,
         Self::Bug,
@@ -45,6 +48,7 @@ impl ErrorClass {
             Self::Unavailable => "Unavailable",
             Self::WorkerLost => "WorkerLost",
             Self::InvalidInput => "InvalidInput",
+            Self::TooLarge => "TooLarge",
             Self::Conflict => "Conflict",
             Self::ControlTotalMismatch => "ControlTotalMismatch",
             Self::Bug => "Bug",

@@ -153,6 +153,8 @@ pub struct StepRequest {
 pub struct Chosen {
     /// What runs the task.
     pub engine: Engine,
+    /// Whether there is a distributed engine, for a task that turns out too large for the other.
+    pub spark: bool,
     /// Where the task is.
     pub task: Location,
     /// The same, as the distributed engine's script takes it: `s3://bucket/key`.

@@ -101,6 +101,7 @@ impl JobPlanner {
         info!(job = execution(attempt), engine = engine.as_str(), why, bytes, objects = count, "job planned");
         Ok(Chosen {
             engine,
+            spark: self.config.spark,
             task_uri: at.to_string(),
             task: at,
             report: Location::new(&task.output.bucket, task.output.report_key()),

@@ -250,13 +250,20 @@ impl JobStarter {
         Ok(())
     }
 
-    /// Takes a request: what is well-formed goes into the queue, by which everything else goes.
+    /// Writes a job down and puts it into the queue, by which everything else goes. Returns what is known of it.
+    pub async fn hand_in(&self, submission: &Submission) -> Result<JobRecord, JobError> {
+        let record = self.register(submission).await?;
+        self.queues.send(&self.config.queue, &message_of(submission)?).await?;
+        Ok(record)
+    }
+
+    /// Takes a request: what is well-formed is handed in.
     async fn post(&self, request: ApiRequest) -> Result<ApiResponse, JobError> {
         let submission = match posted(&request).and_then(|body| read(&body)) {
             Ok(submission) => submission,
             Err(refused) => return Ok(respond(400, &json!({ "error": refused.to_string() }))),
         };
-        let record = match self.register(&submission).await {
+        let record = match self.hand_in(&submission).await {
             Ok(record) => record,
             Err(JobError::Refused(refused)) => {
                 let status = if matches!(refused, Refused::OtherDocument { .. }) { 409 } else { 400 };
@@ -264,7 +271,6 @@ impl JobStarter {
             }
             Err(error) => return Err(error),
         };
-        self.queues.send(&self.config.queue, &message_of(&submission)?).await?;
         let Submission { tenant, job, .. } = &submission;
         Ok(respond(202, &json!({ "tenant": tenant, "job": job, "status": record.status })))
     }

@@ -40,7 +40,8 @@ const MEMORY_BYTES: u64 = 2 << 30;
 impl Config {
     /// Reads `JOBS_TABLE` and `TRANSFORM_DISK_MIB`; the memory is the function's.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let disk_bytes = parsed::<u64>("TRANSFORM_DISK_MIB")?.saturating_mul(1 << 20);
+        let disk_mebibytes: u64 = parsed("TRANSFORM_DISK_MIB")?;
+        let disk_bytes = disk_mebibytes.saturating_mul(1 << 20);
         let memory_bytes = function_memory().unwrap_or(MEMORY_BYTES);
         Ok(Self { jobs_table: text("JOBS_TABLE")?, room: Room { memory_bytes, disk_bytes } })
     }

@@ -175,7 +175,9 @@ impl Retry {
             // A conflict of the current attempt is with one that it has replaced and that is about to end.
             ErrorClass::Unavailable | ErrorClass::Conflict => self.unavailable_seconds,
             ErrorClass::Throttled => self.throttled_seconds,
-            ErrorClass::InvalidInput | ErrorClass::ControlTotalMismatch | ErrorClass::Bug => return AfterFailure::Park,
+            ErrorClass::InvalidInput | ErrorClass::TooLarge | ErrorClass::ControlTotalMismatch | ErrorClass::Bug => {
+                return AfterFailure::Park;
+            }
         };
         let doubled = 1_u64.checked_shl(failures.saturating_sub(1)).unwrap_or(u64::MAX);
         let seconds = u64::from(first_seconds).saturating_mul(doubled).min(self.pause_seconds_max.into());

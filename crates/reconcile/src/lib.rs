@@ -37,6 +37,7 @@ mod planning;
 mod pruning;
 pub mod reference;
 pub mod report;
+pub mod scalar;
 pub mod task;
 mod types;
 

@@ -9,7 +9,7 @@ use crate::{
 /// The number that a text stands for, as [`Expression::ParseNumber`] says; `None` when it stands for none in that type.
 ///
 /// [`Expression::ParseNumber`]: crate::expression::Expression::ParseNumber
-pub(crate) fn read(text: &str, format: &NumberText, kind: Type) -> Option<Value> {
+pub fn read(text: &str, format: &NumberText, kind: Type) -> Option<Value> {
     let (mut rest, mut signs, mut negative) = (text.trim(), 0, false);
     if let Some(inner) = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
         (rest, signs, negative) = (inner.trim(), 1, true);

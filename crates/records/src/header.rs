@@ -126,14 +126,20 @@ impl Header {
 
     /// For each field of the schema the index of its column.
     pub(crate) fn match_to(&self, schema: &CompiledSchema) -> Result<Vec<usize>, HeaderError> {
-        let positions: Vec<Option<usize>> = schema.names().map(|name| self.position(name)).collect();
-        let missing = schema.names().zip(&positions).filter(|(_, position)| position.is_none());
-        let missing: Vec<String> = missing.map(|(name, _)| name.to_owned()).collect();
-        let unexpected: Vec<String> = match schema.fields_match {
+        let names: Vec<&str> = schema.names().collect();
+        self.match_names(&names, schema.fields_match)
+    }
+
+    /// For each of these names the index of its column.
+    pub fn match_names(&self, names: &[&str], fields_match: FieldsMatch) -> Result<Vec<usize>, HeaderError> {
+        let positions: Vec<Option<usize>> = names.iter().map(|name| self.position(name)).collect();
+        let missing = names.iter().zip(&positions).filter(|(_, position)| position.is_none());
+        let missing: Vec<String> = missing.map(|(name, _)| (*name).to_owned()).collect();
+        let unexpected: Vec<String> = match fields_match {
             FieldsMatch::Subset => Vec::new(),
             FieldsMatch::Exact | FieldsMatch::Equal => self
                 .names()
-                .filter(|name| !schema.names().any(|field| self.same(field, name)))
+                .filter(|name| !names.iter().any(|field| self.same(field, name)))
                 .map(str::to_owned)
                 .collect(),
         };
@@ -141,11 +147,11 @@ impl Header {
             return Err(HeaderError::Mismatch { missing, unexpected });
         }
         let positions: Vec<usize> = positions.into_iter().flatten().collect();
-        if schema.fields_match == FieldsMatch::Exact
+        if fields_match == FieldsMatch::Exact
             && let Some((index, (found, expected))) =
-                self.names().zip(schema.names()).enumerate().find(|(_, (found, expected))| !self.same(found, expected))
+                self.names().zip(names).enumerate().find(|(_, (found, expected))| !self.same(found, expected))
         {
-            let (found, expected) = (found.to_owned(), expected.to_owned());
+            let (found, expected) = (found.to_owned(), (*expected).to_owned());
             return Err(HeaderError::WrongOrder { position: index + 1, found, expected });
         }
         Ok(positions)

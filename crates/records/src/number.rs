@@ -2,6 +2,23 @@
 
 use money::Amount;
 
+/// How numbers are written where they are not plain: as a field's `decimalChar`, `groupChar` and `bareNumber` say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberPattern(NumberFormat);
+
+impl NumberPattern {
+    /// Numbers with that decimal sign and those signs between groups, whole ones alone if so said; `bare` where a cell is
+    /// nothing but the number.
+    pub const fn new(decimal_char: char, group_char: Option<char>, bare: bool, whole: bool) -> Self {
+        Self(NumberFormat { decimal_char, group_char, bare, whole })
+    }
+
+    /// The number that the text stands for; `None` when it is not written so.
+    pub fn read(&self, text: &str) -> Option<Amount> {
+        self.0.parse(text)
+    }
+}
+
 /// How the numbers of a column are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NumberFormat {

@@ -88,6 +88,8 @@ pub struct Splitter {
     /// Where the bytes begin that no range covers yet.
     uncovered: u64,
     done: Vec<RecordRange>,
+    /// How many ranges have been told of before the end.
+    told: u64,
     records: u64,
 }
 
@@ -115,6 +117,7 @@ impl Splitter {
             current: None,
             uncovered: 0,
             done: Vec::new(),
+            told: 0,
             records: 0,
         }
     }
@@ -129,6 +132,20 @@ impl Splitter {
         }
         self.begin()?;
         self.scan(rest)
+    }
+
+    /// The ranges that are closed by now, and are told of once: neither again here nor by [`Splitter::finish`].
+    pub fn closed(&mut self) -> Vec<RecordRange> {
+        self.told += self.done.len() as u64;
+        std::mem::take(&mut self.done)
+    }
+
+    /// The header, once a record behind it has begun.
+    pub fn header(&self) -> Option<ByteRange> {
+        match self.header {
+            HeaderScan::Closed(range) => Some(range),
+            _ => None,
+        }
     }
 
     /// Ends the input.
@@ -228,7 +245,7 @@ impl Splitter {
         match &mut self.current {
             Some(range) => range.records += 1,
             None => {
-                let index = self.done.len() as u64;
+                let index = self.told + self.done.len() as u64;
                 let range = RecordRange { index, start: self.uncovered, end: 0, records: 1, first_row: self.records };
                 self.current = Some(range);
             }
@@ -247,7 +264,7 @@ impl Splitter {
 
     fn close_range(&mut self, end: u64) -> Result<(), StructureError> {
         if let Some(range) = self.current.take() {
-            if self.done.len() as u64 >= self.plan.chunks_max {
+            if self.told + self.done.len() as u64 >= self.plan.chunks_max {
                 return Err(StructureError::TooManyChunks { limit: self.plan.chunks_max });
             }
             self.done.push(RecordRange { end, ..range });
@@ -297,6 +314,26 @@ mod tests {
             assert_eq!(ranges, expected);
             let (_, ranges) = pieces(input.as_bytes(), ChunkSize::ByBytes(5));
             assert!(ranges.len() >= 2 && ranges.concat() == expected.concat());
+        }
+    }
+
+    /// Whoever reads while the input is scanned gets the ranges that a scan of the whole tells of.
+    #[test]
+    fn ranges_are_told_of_as_they_close() {
+        let input = "id,note\n".to_owned() + &"1,\"a\nb\"\n\n2,c\r\n".repeat(50);
+        for chunk in [ChunkSize::ByBytes(20), ChunkSize::ByRecords(3)] {
+            let whole = split(input.as_bytes(), chunk).unwrap();
+            let mut splitter = Splitter::new(&Format::default(), plan(chunk));
+            let (mut ranges, mut early) = (Vec::new(), 0);
+            for block in input.as_bytes().chunks(7) {
+                splitter.push(block).unwrap();
+                ranges.extend(splitter.closed());
+                early += usize::from(splitter.header().is_some());
+            }
+            assert!(ranges.len() > 10 && early > 90, "{} {early}", ranges.len());
+            assert_eq!(splitter.header(), whole.header);
+            ranges.extend(splitter.finish().unwrap().ranges);
+            assert_eq!(ranges, whole.ranges);
         }
     }
 

@@ -25,6 +25,31 @@ impl DatePattern {
     }
 }
 
+/// How moments are written: a pattern with a date and a time, as in a descriptor's `format`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MomentPattern(TemporalFormat);
+
+impl MomentPattern {
+    /// Takes a pattern apart; the error says what is wrong with it.
+    pub fn compile(pattern: &str) -> Result<Self, String> {
+        if pattern == "default" {
+            return Ok(Self(TemporalFormat::iso_date_time()));
+        }
+        let format = TemporalFormat::compile(pattern)?;
+        if format.has_date() && format.has_time() {
+            Ok(Self(format))
+        } else {
+            Err("it does not say day and time".to_owned())
+        }
+    }
+
+    /// The moment that the text stands for, in UTC; without an offset it is taken to be in UTC. `None` when it is not
+    /// written so.
+    pub fn read(&self, text: &str) -> Option<DateTime> {
+        self.0.date_time(text)
+    }
+}
+
 /// How a date, a time or both are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TemporalFormat {

@@ -27,7 +27,7 @@ pub(crate) fn advice(figures: &RunFigures, class: &str) -> String {
             "Another run took the same file, or something was in the way of this one. {list} shows whether it \
              was published; if it was not, {again}."
         ),
-        Some(ErrorClass::Bug) | None => format!(
+        Some(ErrorClass::TooLarge | ErrorClass::Bug) | None => format!(
             "This is a fault of tieout or of its set-up, not of the file. Tell the people who run tieout: \
              {show_run} is what they need."
         ),

@@ -31,9 +31,13 @@ const SERVICE_ERRORS: [&str; 12] = [
 /// What may pass if it is tried again. Everything else would end the same.
 const PASSING: [ErrorClass; 3] = [ErrorClass::Throttled, ErrorClass::Unavailable, ErrorClass::WorkerLost];
 
-/// States that retry a class otherwise than all others: emailer's wait for a mail that another worker has claimed.
-const RETRIED_OTHERWISE: [(&str, ErrorClass); 2] =
-    [("Notify", ErrorClass::Unavailable), ("NotifyFailure", ErrorClass::Unavailable)];
+/// States that retry a class otherwise than all others: emailer and job-closer wait for a mail that another worker has claimed.
+const RETRIED_OTHERWISE: [(&str, ErrorClass); 4] = [
+    ("Notify", ErrorClass::Unavailable),
+    ("NotifyFailure", ErrorClass::Unavailable),
+    ("Close", ErrorClass::Unavailable),
+    ("CloseFailure", ErrorClass::Unavailable),
+];
 /// Longer than a worker that died holds its claim, which is its function's timeout, a minute.
 const PATIENCE_SECONDS: u64 = 90;
 /// How often a task asks again that waits for a token: as often as Step Functions lets it.

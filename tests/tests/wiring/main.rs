@@ -19,6 +19,7 @@ mod machines;
 mod names;
 mod policies;
 mod protection;
+mod reconcile_events;
 mod rules;
 
 use std::sync::LazyLock;

@@ -205,6 +205,17 @@ fn needs(project: &Project, name: &str, definition: &Value) -> Result<Needs, Str
                     need("events:PutEvents", format!("events:event-bus/{bus}"));
                 }
             }
+            (None, Some("arn:aws:states:::emr-serverless:startJobRun.sync")) => {
+                let application = "emr-serverless:/applications/${SparkApplication}";
+                need("emr-serverless:StartJobRun", application.to_owned());
+                for action in ["emr-serverless:GetJobRun", "emr-serverless:CancelJobRun"] {
+                    need(action, format!("{application}/jobruns/*"));
+                }
+                need("iam:PassRole", "SparkRole".to_owned());
+                for action in ["events:PutTargets", "events:PutRule", "events:DescribeRule"] {
+                    need(action, "events:rule/StepFunctionsGetEventsForEMRServerlessJobRule".to_owned());
+                }
+            }
             (None, other) => {
                 return Err(format!("{name}, {}: {other:?} needs actions unknown to this test", state.name));
             }

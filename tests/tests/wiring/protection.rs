@@ -95,7 +95,7 @@ fn tables(project: &Project) -> Vec<String> {
 }
 
 /// Functions whose last failure fails the run, or the attempt at a job, which rings.
-const FAILS_RUNS: [&str; 10] = [
+const FAILS_RUNS: [&str; 14] = [
     "splitter",
     "merger",
     "job-splitter",
@@ -106,6 +106,10 @@ const FAILS_RUNS: [&str; 10] = [
     "state-engine",
     "index-coordinator",
     "index-worker",
+    "job-planner",
+    "transform-runner",
+    "output-checker",
+    "job-publisher",
 ];
 
 fn watch(project: &Project) -> Vec<String> {
@@ -140,7 +144,9 @@ fn watch(project: &Project) -> Vec<String> {
         let name = json!({"Fn::GetAtt": format!("{id}.QueueName")});
         rings("ApproximateNumberOfMessagesVisible", id, "QueueName", name);
     }
-    rings("mails_failed", "Emailer", "function", json!({"Ref": "Emailer"}));
+    for mailing in ["Emailer", "JobCloser"] {
+        rings("mails_failed", mailing, "function", json!({"Ref": mailing}));
+    }
     for metric in ["jobs_parked", "ledgers_failed"] {
         rings(metric, "BacklogManager", "function", json!({"Ref": "BacklogManager"}));
     }

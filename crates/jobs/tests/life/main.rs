@@ -8,6 +8,7 @@
 )]
 
 mod ending;
+mod example;
 mod kit;
 mod planning;
 mod starting;

@@ -2,15 +2,14 @@
 
 use std::cmp::Ordering;
 
-use jiff::{Unit, civil::Date};
 use records::DatePattern;
 
 use crate::{
     decimal,
     error::Fault,
     expression::{Branch, Comparison, DateUnit, Expression, OnError, OnZero, Operator},
-    number_text,
     reference::Rows,
+    scalar,
     types::{Rounding, Type, Value},
 };
 
@@ -128,34 +127,29 @@ impl Row<'_> {
         let changed = |of: &Expression, change: &dyn Fn(&str) -> String| -> Result<Value, Fault> {
             Ok(read(of)?.map_or(Value::Blank, |text| Value::text(change(&text))))
         };
-        let size = |length: u32| usize::try_from(length).unwrap_or(usize::MAX);
         match expression {
             Expression::Concatenate { of } => {
                 let texts =
                     of.iter().map(|one| Ok(read(one)?.unwrap_or_default())).collect::<Result<Vec<_>, Fault>>()?;
                 Ok(Value::text(texts.concat()))
             }
-            Expression::Trim { of } => {
-                changed(of, &|text| text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
-            }
+            Expression::Trim { of } => changed(of, &scalar::trim),
             Expression::Upper { of } => changed(of, &str::to_uppercase),
             Expression::Lower { of } => changed(of, &str::to_lowercase),
             Expression::Substring { of, start, length } => {
-                changed(of, &|text| text.chars().skip(size(start.saturating_sub(1))).take(size(*length)).collect())
+                changed(of, &|text| scalar::substring(text, *start, *length).to_owned())
             }
-            Expression::Last { of, length } => {
-                changed(of, &|text| text.chars().skip(text.chars().count().saturating_sub(size(*length))).collect())
-            }
+            Expression::Last { of, length } => changed(of, &|text| scalar::last(text, *length).to_owned()),
             Expression::Length { of } => {
                 let count = read(of)?.unwrap_or_default().chars().count();
                 i64::try_from(count).map(Value::Integer).map_err(|_| Fault::Overflow(Type::Integer))
             }
             Expression::Replace { of, find, with, occurrence } => {
-                changed(of, &|text| replace(text, find, with, *occurrence))
+                changed(of, &|text| scalar::replace(text, find, with, *occurrence))
             }
             Expression::ParseNumber { of, format, kind, on_error } => {
                 let Some(text) = read(of)? else { return Ok(Value::Blank) };
-                match (number_text::read(&text, format, *kind), on_error) {
+                match (scalar::number(&text, format, *kind), on_error) {
                     (Some(number), _) => Ok(number),
                     (None, OnError::Blank) => Ok(Value::Blank),
                     (None, OnError::Fail) => Err(Fault::NotANumber { text, kind: *kind }),
@@ -185,71 +179,16 @@ impl Row<'_> {
 
     fn round(self, of: &Expression, decimals: i8, rounding: Rounding, kind: Type) -> Result<Value, Fault> {
         let Some(units) = units(&self.value(of)?)? else { return Ok(Value::Blank) };
-        let round = || {
-            let scale = of.kind().scale();
-            if let Ok(decimals) = u8::try_from(decimals) {
-                let rounded =
-                    if decimals < scale { decimal::rescale(units, scale, decimals, rounding)? } else { units };
-                return decimal::rescale(rounded, decimals.min(scale), kind.scale(), rounding);
-            }
-            // To tens, hundreds, …: as if it had that many more decimals, and back. Beyond the digits there are it is one of
-            // nought and the first such number, which does not fit.
-            let tens = decimals.unsigned_abs();
-            let rounded = decimal::rescale(units, scale.checked_add(tens)?, 0, rounding)?;
-            rounded
-                .checked_mul(10_i128.checked_pow(u32::from(tens))?)
-                .and_then(|whole| decimal::rescale(whole, 0, kind.scale(), rounding))
-        };
-        round().and_then(|units| value(units, kind)).ok_or(Fault::Overflow(kind))
+        let rounded = scalar::round((units, of.kind().scale()), decimals, rounding, kind.scale());
+        rounded.and_then(|units| value(units, kind)).ok_or(Fault::Overflow(kind))
     }
 
     fn date_difference(self, from: &Expression, to: &Expression, unit: DateUnit) -> Result<Value, Fault> {
-        let (Value::Date(one), Value::Date(two)) = (self.value(from)?, self.value(to)?) else {
-            return Ok(Value::Blank);
-        };
-        if unit == DateUnit::Days {
-            return Ok(Value::Integer(i64::from(two) - i64::from(one)));
+        match (self.value(from)?, self.value(to)?) {
+            (Value::Date(one), Value::Date(two)) => scalar::date_difference(one, two, unit).map(Value::Integer),
+            _ => Ok(Value::Blank),
         }
-        let date = |days: i32| Value::calendar(days).ok_or(Fault::Plan("no date"));
-        let (one, two) = (date(one)?, date(two)?);
-        if one > two {
-            return Err(Fault::DatesReversed { from: one.to_string(), to: two.to_string() });
-        }
-        let apart = apart(one, two, unit).ok_or(Fault::Overflow(Type::Integer))?;
-        Ok(Value::Integer(apart))
     }
-}
-
-/// Complete months of two days: a month is complete on the same day of the month, or behind its end where it has no such
-/// day.
-fn complete_months(from: Date, to: Date) -> i64 {
-    let months = (i64::from(to.year()) - i64::from(from.year())) * 12 + i64::from(to.month()) - i64::from(from.month());
-    if to.day() < from.day() { months - 1 } else { months }
-}
-
-fn apart(from: Date, to: Date, unit: DateUnit) -> Option<i64> {
-    let months = complete_months(from, to);
-    let days_behind = |months: i64| -> Option<i64> {
-        let begin = from.checked_add(jiff::Span::new().try_months(months).ok()?).ok()?;
-        Some(i64::from(to.since((Unit::Day, begin)).ok()?.get_days()))
-    };
-    match unit {
-        DateUnit::Days => None,
-        DateUnit::Months => Some(months),
-        DateUnit::Years => Some(months / 12),
-        DateUnit::MonthsOfYear => Some(months % 12),
-        DateUnit::DaysOfMonth => days_behind(months),
-        DateUnit::DaysOfYear => days_behind(months - months % 12),
-    }
-}
-
-/// The text with one or all occurrences replaced.
-fn replace(text: &str, find: &str, with: &str, occurrence: Option<u32>) -> String {
-    let Some(occurrence) = occurrence else { return text.replace(find, with) };
-    let skipped = usize::try_from(occurrence.saturating_sub(1)).unwrap_or(usize::MAX);
-    let Some((at, _)) = text.match_indices(find).nth(skipped) else { return text.to_owned() };
-    let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
-    format!("{before}{with}{}", rest.strip_prefix(find).unwrap_or(rest))
 }
 
 /// The units of a number; `None` for a blank.
@@ -303,30 +242,5 @@ fn cast(value: &Value, from: Type, to: Type) -> Result<Value, Fault> {
         (Value::Date(days), Type::Timestamp) => Ok(Value::Timestamp(i64::from(*days) * 86_400_000_000)),
         _ if from == to => Ok(value.clone()),
         _ => Err(Fault::Plan("no such cast")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use jiff::ToSpan;
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn years_months_and_days_lead_from_one_day_to_the_other(begin in -719_162..2_932_896_i32, length in 0..60_000_i32) {
-            let (from, to) = (Value::calendar(begin).unwrap(), Value::calendar((begin + length).min(2_932_896)).unwrap());
-            let [months, years, rest, days, days_of_year] =
-                [DateUnit::Months, DateUnit::Years, DateUnit::MonthsOfYear, DateUnit::DaysOfMonth, DateUnit::DaysOfYear]
-                    .map(|unit| apart(from, to, unit).unwrap());
-            prop_assert_eq!(months, years * 12 + rest);
-            prop_assert!((0..12).contains(&rest) && (0..31).contains(&days) && (0..366).contains(&days_of_year));
-            prop_assert_eq!(from.saturating_add(months.months()).saturating_add(days.days()), to);
-            prop_assert_eq!(from.saturating_add(years.years()).saturating_add(days_of_year.days()), to);
-            // No more month is complete, but for one that ends before its day.
-            let next = from.saturating_add((months + 1).months());
-            prop_assert!(next > to || next.day() < from.day() || to == Date::MAX);
-        }
     }
 }

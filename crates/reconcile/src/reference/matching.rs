@@ -13,17 +13,22 @@ use crate::{
     types::{Type, Value},
 };
 
-/// A row of one side: its rank and its amount, in units.
+/// A row of one side of a match.
 #[derive(Debug, Clone, Copy)]
-struct Member {
-    rank: i64,
-    amount: Option<i128>,
+pub struct Member {
+    /// Its rank.
+    pub rank: i64,
+    /// Its amount, in units.
+    pub amount: Option<i128>,
 }
 
+/// The rows with one key, each side in the order of its ranks.
 #[derive(Debug, Default)]
-struct Group {
-    left: Vec<Member>,
-    right: Vec<Member>,
+pub struct Group {
+    /// Those of the left.
+    pub left: Vec<Member>,
+    /// Those of the right.
+    pub right: Vec<Member>,
 }
 
 /// The rows of a match.
@@ -68,7 +73,9 @@ fn members(rows: &Rows, side: &MatchSide) -> Result<Vec<(Vec<Value>, Member)>, F
 }
 
 impl Group {
-    fn rows(&self, key: &[Value], tolerance: Option<&Tolerance>, scale: u8) -> Result<Vec<[Value; 4]>, Fault> {
+    /// The pairs and the rows that stay alone: left rank, right rank, and the candidates of each. The amounts have `scale`
+    /// decimals.
+    pub fn rows(&self, key: &[Value], tolerance: Option<&Tolerance>, scale: u8) -> Result<Vec<[Value; 4]>, Fault> {
         let mut candidates = Vec::new();
         for (one, left) in self.left.iter().enumerate() {
             for (two, right) in self.right.iter().enumerate() {

@@ -12,10 +12,12 @@ use std::{
     collections::{BTreeMap, HashMap},
 };
 
+pub use matching::{Group, Member};
+
 use crate::{
     error::{Fault, InputRow, RunError},
-    expression::ColumnId,
-    plan::{OrderKey, Plan, PlanOutput, Relation},
+    expression::{ColumnId, Expression},
+    plan::{OrderKey, Plan, PlanColumn, PlanOutput, Relation},
     types::{Type, Value},
 };
 
@@ -71,13 +73,19 @@ pub(crate) struct Rows {
     pub(crate) index: HashMap<ColumnId, usize>,
     pub(crate) kinds: HashMap<ColumnId, Type>,
     pub(crate) rows: Vec<Vec<Value>>,
+    /// How many cells a row has; a column may be there twice.
+    pub(crate) width: usize,
 }
 
 impl Rows {
     fn of(relation: &Relation, rows: Vec<Vec<Value>>) -> Self {
-        let index = relation.columns.iter().enumerate().map(|(index, column)| (column.id, index)).collect();
-        let kinds = relation.columns.iter().map(|column| (column.id, column.kind)).collect();
-        Self { index, kinds, rows }
+        Self::with(&relation.columns, rows)
+    }
+
+    fn with(columns: &[PlanColumn], rows: Vec<Vec<Value>>) -> Self {
+        let index = columns.iter().enumerate().map(|(index, column)| (column.id, index)).collect();
+        let kinds = columns.iter().map(|column| (column.id, column.kind)).collect();
+        Self { index, kinds, rows, width: columns.len() }
     }
 
     /// The cell of a row.
@@ -129,6 +137,11 @@ impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self { fault, column: None, row: None }
     }
+}
+
+/// What an expression is for one row, whose cells are those of `columns`.
+pub fn value(expression: &Expression, columns: &[PlanColumn], cells: &[Value]) -> Result<Value, Fault> {
+    evaluate::Row { of: &Rows::with(columns, Vec::new()), cells }.value(expression)
 }
 
 /// Runs a plan.

@@ -119,7 +119,7 @@ fn joined(join: JoinKind, left: &Rows, right: &Rows, keys: &[(ColumnId, ColumnId
     for (at, cells) in right.rows.iter().enumerate() {
         partners.entry(right.cells(cells, &twos)?).or_default().push(at);
     }
-    let blanks = |rows: &Rows| vec![Value::Blank; rows.index.len()];
+    let blanks = |rows: &Rows| vec![Value::Blank; rows.width];
     let (mut rows, mut met) = (Vec::new(), BTreeSet::new());
     for cells in &left.rows {
         let key = left.cells(cells, &ones)?;

@@ -1,0 +1,169 @@
+//! `tieout job submit`: the local files that a job names, and the job.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use jobs::{
+    layout::{JOB_CHARS_MAX, input_key, is_job},
+    starter,
+};
+use serde_json::value::{RawValue, to_raw_value};
+use sha2::{Digest, Sha256};
+use storage::{Location, Objects, StorageError};
+
+use crate::{
+    error::{Failure, shown},
+    output::byte_bar,
+    submit::{file_name, open, upload},
+};
+
+/// A job's document, with the keys of its local files in place of their paths; and those files.
+pub(crate) struct Document {
+    pub(crate) text: Box<RawValue>,
+    pub(crate) files: Vec<LocalFile>,
+}
+
+/// A file that a job reads.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct LocalFile {
+    path: PathBuf,
+    key: String,
+}
+
+type Keys = BTreeMap<String, Box<RawValue>>;
+
+impl Document {
+    /// Reads a document. What is no job is passed on as it is: whoever checks it says what is wrong.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+        let wrong = |error: serde_json::Error| Failure::misuse(format!("{}: {error}", shown(path)));
+        let whole: Box<RawValue> = serde_json::from_str(&text).map_err(wrong)?;
+        let mut files = Vec::new();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let Ok(mut document) = serde_json::from_str::<Keys>(&text) else { return Ok(Self { text: whole, files }) };
+        let inputs =
+            document.get("inputs").and_then(|inputs| serde_json::from_str::<BTreeMap<String, Keys>>(inputs.get()).ok());
+        let Some(mut inputs) = inputs else { return Ok(Self { text: whole, files }) };
+        for input in inputs.values_mut() {
+            let objects =
+                input.get("objects").and_then(|objects| serde_json::from_str::<Vec<String>>(objects.get()).ok());
+            let Some(objects) = objects else { continue };
+            let mut keys = Vec::with_capacity(objects.len());
+            for object in objects {
+                if !["./", "../", "/"].iter().any(|begin| object.starts_with(begin)) {
+                    keys.push(object);
+                    continue;
+                }
+                let file = LocalFile::of(folder.join(&object))?;
+                keys.push(file.key.clone());
+                files.push(file);
+            }
+            input.insert("objects".to_owned(), to_raw_value(&keys).map_err(wrong)?);
+        }
+        if files.is_empty() {
+            return Ok(Self { text: whole, files });
+        }
+        document.insert("inputs".to_owned(), to_raw_value(&inputs).map_err(wrong)?);
+        Ok(Self { text: to_raw_value(&document).map_err(wrong)?, files })
+    }
+
+    /// An id for the job, of the file's name and of what the job says.
+    pub(crate) fn id(&self, path: &Path) -> String {
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let plain =
+            |char: char| if char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.') { char } else { '-' };
+        let digest = starter::digest(self.text.get());
+        let digits = digest.get(..8).unwrap_or_default();
+        let stem: String = stem.chars().map(plain).take(JOB_CHARS_MAX - digits.len() - 1).collect();
+        let id = format!("{}-{digits}", stem.trim_start_matches(['-', '_', '.']));
+        if is_job(&id) { id } else { format!("job-{digits}") }
+    }
+}
+
+impl LocalFile {
+    /// The file, under a key that goes by its content: uploading it twice uploads it once.
+    fn of(path: PathBuf) -> Result<Self, Failure> {
+        let (mut file, _) = open(&path)?;
+        let name = file_name(&path)?;
+        let mut hash = Sha256::new();
+        let mut block = vec![0; 1 << 20];
+        loop {
+            let read = file.read(&mut block).map_err(|error| Failure::file(&path, &error))?;
+            if read == 0 {
+                break;
+            }
+            hash.update(block.get(..read).unwrap_or_default());
+        }
+        let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let key = format!("files/{digits}/{name}");
+        Ok(Self { path, key })
+    }
+
+    /// Uploads it, unless it is there already.
+    pub(crate) async fn upload(&self, objects: &dyn Objects, bucket: &str, tenant: &str) -> Result<(), Failure> {
+        let to = Location::new(bucket, input_key(tenant, &self.key));
+        let (mut file, bytes): (File, u64) = open(&self.path)?;
+        match objects.head(&to, None).await {
+            Ok(there) if there.bytes == bytes => return Ok(()),
+            Ok(_) | Err(StorageError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let bar = byte_bar(&shown(&self.path), bytes);
+        let uploaded = upload(&mut file, &self.path, objects, (&to, "application/octet-stream"), &bar).await;
+        bar.finish_and_clear();
+        uploaded.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+    use storage::memory::MemoryObjects;
+
+    use super::*;
+
+    fn document(objects: &Value) -> Value {
+        json!({"version": 1, "inputs": {"a": {"format": "csv", "objects": objects}}, "steps": [{"scale": 0.1}], "outputs": []})
+    }
+
+    #[tokio::test]
+    async fn local_files_become_keys_by_their_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("Close 2016.json");
+        fs::write(folder.path().join("orders.csv"), "id\n1\n").unwrap();
+        fs::write(&path, document(&json!(["./orders.csv", "files/there.csv"])).to_string()).unwrap();
+        let read = Document::read(&path).unwrap();
+        let said: Value = serde_json::from_str(read.text.get()).unwrap();
+        let objects = said["inputs"]["a"]["objects"].as_array().unwrap();
+        let key = objects[0].as_str().unwrap();
+        assert!(key.starts_with("files/") && key.ends_with("/orders.csv"), "{key}");
+        assert_eq!((objects[1].as_str(), &said["steps"][0]["scale"]), (Some("files/there.csv"), &json!(0.1)));
+        assert!(read.id(&path).starts_with("close-2016-") && is_job(&read.id(&path)));
+
+        let objects = MemoryObjects::default();
+        for _ in 0..2 {
+            read.files[0].upload(&objects, "data", "acme").await.unwrap();
+        }
+        let page = objects.list_versions("data", "acme/files/", None).await.unwrap();
+        assert_eq!(page.versions.len(), 1, "it is uploaded once");
+    }
+
+    #[test]
+    fn what_names_no_local_file_stays_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ä.json");
+        let text = document(&json!(["a.csv"])).to_string();
+        fs::write(&path, &text).unwrap();
+        let read = Document::read(&path).unwrap();
+        assert_eq!((read.text.get(), read.files.len()), (text.as_str(), 0));
+        assert!(is_job(&read.id(&path)), "{}", read.id(&path));
+        fs::write(&path, document(&json!(["./none.csv"])).to_string()).unwrap();
+        assert!(matches!(Document::read(&path), Err(Failure::Misuse(_))));
+        fs::write(&path, "no JSON").unwrap();
+        assert!(matches!(Document::read(&path), Err(Failure::Misuse(_))));
+    }
+}

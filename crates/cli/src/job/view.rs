@@ -1,0 +1,122 @@
+//! Jobs, as people and programs see them.
+
+use jiff::Timestamp;
+use jobs::book::{JobRecord, JobStatus};
+use report::text;
+
+use crate::output::columns;
+
+/// Characters of a text that a stranger may have written.
+const TEXT_CHARS_MAX: usize = 1_000;
+
+pub(crate) fn list(jobs: &[JobRecord], now: Timestamp) -> String {
+    if jobs.is_empty() {
+        return "no jobs yet: tieout job submit <job.json>\n".to_owned();
+    }
+    let header = ["job", "status", "engine", "handed in", "seconds", "rows"].map(str::to_owned).to_vec();
+    let rows = jobs.iter().map(|job| {
+        vec![
+            job.job.clone(),
+            job.status.as_str().to_owned(),
+            job.engine.map_or("", |engine| engine.as_str()).to_owned(),
+            text::time(job.submitted_at),
+            format!("{:.1}", job.seconds(now)),
+            text::count(job.outputs.iter().map(|output| output.rows).sum()),
+        ]
+    });
+    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[4, 5])
+}
+
+pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
+    let mut facts = vec![
+        ("job".to_owned(), format!("{}, attempt {}", job.job, job.attempt)),
+        ("status".to_owned(), status(job)),
+        ("handed in".to_owned(), text::time(job.submitted_at)),
+        ("duration".to_owned(), text::duration(job.submitted_at, job.ended_at.unwrap_or(now))),
+    ];
+    let mut fact = |label: &str, value: Option<String>| facts.extend(value.map(|value| (label.to_owned(), value)));
+    fact(
+        "why",
+        job.failure.as_ref().map(|why| text::visible(&format!("{}: {}", why.class, why.message), TEXT_CHARS_MAX)),
+    );
+    let why = job.engine_why.as_ref().map(|why| text::visible(why, TEXT_CHARS_MAX)).unwrap_or_default();
+    fact("engine", job.engine.map(|engine| format!("{engine}: {why}")));
+    fact("its time", job.milliseconds.map(|milliseconds| format!("{} ms", text::count(milliseconds))));
+    fact("memory", job.peak_memory_bytes.map(text::bytes));
+    fact("on disk", job.spilled_bytes.filter(|bytes| *bytes > 0).map(text::bytes));
+    fact("cost", job.cost_microdollars.map(|cost| format!("about {}.{:06} $", cost / 1_000_000, cost % 1_000_000)));
+    for warning in &job.warnings {
+        fact("note", Some(text::visible(warning, TEXT_CHARS_MAX)));
+    }
+    for (name, input) in &job.inputs {
+        fact(&format!("input {name}"), Some(format!("{}, {}", text::records(input.rows), text::bytes(input.bytes))));
+    }
+    for output in &job.outputs {
+        let size = format!("{}, {}", text::records(output.rows), text::bytes(output.bytes));
+        fact(&format!("output {}", output.name), Some(size));
+        for (column, sum) in &output.totals {
+            fact(&format!("  sum of {}", text::visible(column, 80)), Some(sum.clone()));
+        }
+    }
+    let width = facts.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
+    let mut shown: String = facts.iter().map(|(label, value)| format!("{label:width$}  {value}\n")).collect();
+    if !job.steps.is_empty() {
+        shown.push('\n');
+        shown.push_str(&steps(job));
+    }
+    shown
+}
+
+fn steps(job: &JobRecord) -> String {
+    let header = ["step", "operation", "rows", "ms"].map(str::to_owned).to_vec();
+    let rows = job.steps.iter().map(|step| {
+        vec![step.step.clone(), step.operation.clone(), text::count(step.rows), text::count(step.milliseconds)]
+    });
+    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[2, 3])
+}
+
+fn status(job: &JobRecord) -> String {
+    match (job.status, job.cancel_asked) {
+        (JobStatus::Queued | JobStatus::Running, true) => format!("{}, to be cancelled", job.status.as_str()),
+        (JobStatus::Queued, false) if job.waits > 0 => "queued: waits for a slot".to_owned(),
+        (status, _) => status.as_str().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn record() -> JobRecord {
+        serde_json::from_value(json!({
+            "tenant": "acme", "job": "close", "attempt": 1, "status": "published", "digest": "0",
+            "submitted_at": "2026-01-31T08:00:00Z", "ended_at": "2026-01-31T08:00:02Z", "engine": "embedded",
+            "engine_why": "about 1 MiB on disk", "milliseconds": 1500, "peak_memory_bytes": 1_048_576,
+            "spilled_bytes": 0, "cost_microdollars": 200, "inputs": {"orders": {"rows": 5, "bytes": 100}},
+            "steps": [{"step": "dear", "operation": "filter", "rows": 3, "milliseconds": 1}],
+            "outputs": [{"name": "dear", "format": "csv", "rows": 3, "bytes": 60, "totals": {"net": "18.26"}}],
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_published_job_shows_its_figures() {
+        let shown = show(&record(), Timestamp::UNIX_EPOCH);
+        for said in ["close, attempt 1", "published", "embedded: about 1 MiB", "0.000200 $", "18.26", "dear  filter"] {
+            assert!(shown.contains(said), "{said}: {shown}");
+        }
+        assert!(list(&[record()], Timestamp::UNIX_EPOCH).contains("close  published  embedded"));
+    }
+
+    #[test]
+    fn a_failed_job_says_why() {
+        let mut failed = record();
+        failed.status = JobStatus::Failed;
+        failed.failure =
+            Some(jobs::book::Reason { class: "InvalidInput".to_owned(), message: "a\u{1b}[31mb".to_owned() });
+        let shown = show(&failed, Timestamp::UNIX_EPOCH);
+        assert!(shown.contains("InvalidInput: a") && !shown.contains('\u{1b}'), "{shown:?}");
+    }
+}

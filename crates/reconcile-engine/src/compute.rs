@@ -1,0 +1,302 @@
+//! Relations that look at one row at a time: projections and filters.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{BooleanArray, RecordBatch},
+    compute::{BatchCoalescer, filter_record_batch},
+    datatypes::SchemaRef,
+};
+use datafusion_common::{DataFusionError, Result};
+use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
+use futures::{StreamExt, TryStreamExt, stream};
+use reconcile::{
+    Fault, InputRow, RunError,
+    expression::{ColumnId, Expression},
+    plan::{Computed, PlanColumn, Relation},
+    reference,
+};
+
+use crate::{
+    columns,
+    evaluate::evaluate,
+    fault::DataFault,
+    figures::{Clock, Counter, Reading},
+    operator::{Operator, Work},
+};
+
+/// The input of an operator that has one.
+pub(crate) fn only(inputs: &[Arc<dyn ExecutionPlan>]) -> Result<&Arc<dyn ExecutionPlan>> {
+    inputs.first().ok_or_else(|| DataFusionError::Internal("an operator lacks its input".to_owned()))
+}
+
+/// What the errors of a relation say of themselves.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    relation: Relation,
+}
+
+impl Site {
+    pub(crate) fn of(relation: &Relation) -> Self {
+        Self { relation: relation.clone() }
+    }
+
+    /// The error of a fault; `at` is a row of a batch that has the columns of the place.
+    pub(crate) fn error(
+        &self,
+        fault: Fault,
+        column: Option<ColumnId>,
+        at: Option<(&RecordBatch, usize)>,
+    ) -> DataFusionError {
+        let named = |id: ColumnId| self.relation.columns.iter().find(|column| column.id == id);
+        let column = column.and_then(named).map(|column| column.name.clone());
+        let row = self.relation.place.as_ref().zip(at).and_then(|(place, (batch, row))| {
+            let (object, row) = columns::origin(batch, place, row)?;
+            Some(InputRow { input: place.input.clone(), object, row })
+        });
+        let error = RunError {
+            step: self.relation.step.clone(),
+            operation: self.relation.operation.clone(),
+            column: column.filter(|name| !name.starts_with('#')),
+            row,
+            fault: Box::new(fault),
+        };
+        DataFault::Step(Box::new(error)).into()
+    }
+
+    /// Why an expression failed for a row.
+    fn failed(
+        &self,
+        expression: &Expression,
+        column: Option<ColumnId>,
+        known: &[PlanColumn],
+        batch: &RecordBatch,
+        row: usize,
+    ) -> DataFusionError {
+        let fault = columns::values(batch, known, row)
+            .map_err(|_| Fault::Plan("a column is not there"))
+            .and_then(|cells| reference::value(expression, known, &cells));
+        self.error(fault.err().unwrap_or(Fault::Plan("the engines differ")), column, Some((batch, row)))
+    }
+}
+
+/// One relation of a chain.
+#[derive(Debug, Clone)]
+pub(crate) struct Stage {
+    site: Site,
+    known: Vec<PlanColumn>,
+    schema: SchemaRef,
+    body: StageBody,
+    counter: Arc<Counter>,
+    reading: Arc<Reading>,
+}
+
+#[derive(Debug, Clone)]
+enum StageBody {
+    Project { keep: Vec<ColumnId>, compute: Vec<Computed> },
+    Filter(Expression),
+}
+
+impl Stage {
+    /// Each row with the kept columns and the computed ones.
+    pub(crate) fn project(
+        relation: &Relation,
+        known: &[PlanColumn],
+        keep: &[ColumnId],
+        compute: &[Computed],
+        counter: &Arc<Counter>,
+    ) -> Self {
+        Self::new(relation, known, StageBody::Project { keep: keep.to_vec(), compute: compute.to_vec() }, counter)
+    }
+
+    /// The rows for which the condition is true.
+    pub(crate) fn filter(
+        relation: &Relation,
+        known: &[PlanColumn],
+        condition: &Expression,
+        counter: &Arc<Counter>,
+    ) -> Self {
+        Self::new(relation, known, StageBody::Filter(condition.clone()), counter)
+    }
+
+    fn new(relation: &Relation, known: &[PlanColumn], body: StageBody, counter: &Arc<Counter>) -> Self {
+        let (site, schema) = (Site::of(relation), columns::schema_of(&relation.columns));
+        Self { site, known: known.to_vec(), schema, body, counter: Arc::clone(counter), reading: Arc::default() }
+    }
+
+    fn run(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let _clock = Clock::of(&self.counter);
+        let made = match &self.body {
+            StageBody::Project { keep, compute } => self.projected(batch, keep, compute),
+            StageBody::Filter(condition) => self.filtered(batch, condition),
+        }?;
+        self.reading.add_rows(made.num_rows());
+        Ok(made)
+    }
+
+    fn projected(&self, batch: &RecordBatch, keep: &[ColumnId], compute: &[Computed]) -> Result<RecordBatch> {
+        let mut made = Vec::with_capacity(self.schema.fields().len());
+        for id in keep {
+            made.push(Arc::clone(columns::column(batch, *id)?));
+        }
+        for Computed { column, expression } in compute {
+            let cells = evaluate(expression, batch)?;
+            if let Some(row) = cells.first_bad() {
+                return Err(self.site.failed(expression, Some(*column), &self.known, batch, row));
+            }
+            made.push(cells.array);
+        }
+        Ok(columns::batch(&self.schema, made, batch.num_rows())?)
+    }
+
+    fn filtered(&self, batch: &RecordBatch, condition: &Expression) -> Result<RecordBatch> {
+        let cells = evaluate(condition, batch)?;
+        if let Some(row) = cells.first_bad() {
+            return Err(self.site.failed(condition, None, &self.known, batch, row));
+        }
+        let truth = cells.truth()?;
+        if truth.count_set_bits() == batch.num_rows() {
+            return Ok(batch.clone());
+        }
+        Ok(filter_record_batch(batch, &BooleanArray::new(truth, None))?)
+    }
+}
+
+/// What is done with each row of `input`, one stage behind the other.
+///
+/// A chain is one operator, however long: jobs of a thousand steps do not nest a thousand streams.
+pub(crate) fn chain(input: Arc<dyn ExecutionPlan>, mut stages: Vec<Stage>) -> Arc<dyn ExecutionPlan> {
+    let Some(last) = stages.last() else { return input };
+    let (schema, partitions) = (Arc::clone(&last.schema), input.output_partitioning().partition_count());
+    stages.iter_mut().for_each(|stage| stage.reading = stage.counter.begin(partitions));
+    Operator::plan("Chain", Chain(stages.into()), vec![input], schema, partitions)
+}
+
+#[derive(Debug)]
+struct Chain(Arc<[Stage]>);
+
+impl Work for Chain {
+    fn start(
+        &self,
+        partition: usize,
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = only(inputs)?.execute(partition, Arc::clone(context))?;
+        let schema = self.0.last().map_or_else(|| input.schema(), |last| Arc::clone(&last.schema));
+        let thins = self.0.iter().any(|stage| matches!(stage.body, StageBody::Filter(_)));
+        let whole = context.session_config().batch_size();
+        let coalescer = (thins && !schema.fields().is_empty()).then(|| BatchCoalescer::new(Arc::clone(&schema), whole));
+        let links = Links { input, stages: Arc::clone(&self.0), coalescer, whole, ended: false };
+        let made =
+            stream::try_unfold(links, |mut links| async move { Ok(links.next().await?.map(|batch| (batch, links))) });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, made)))
+    }
+}
+
+/// A partition of a chain.
+struct Links {
+    input: SendableRecordBatchStream,
+    stages: Arc<[Stage]>,
+    /// Batches that lose rows are put together again, so that what follows has whole ones to work on.
+    coalescer: Option<BatchCoalescer>,
+    /// The rows of a whole batch.
+    whole: usize,
+    ended: bool,
+}
+
+impl Links {
+    async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            if let Some(batch) = self.coalescer.as_mut().and_then(BatchCoalescer::next_completed_batch) {
+                return Ok(Some(batch));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let Some(mut batch) = self.input.try_next().await? else {
+                self.ended = true;
+                self.stages.iter().for_each(|stage| stage.reading.end_partition());
+                if let Some(coalescer) = &mut self.coalescer {
+                    coalescer.finish_buffered_batch()?;
+                }
+                continue;
+            };
+            for stage in self.stages.iter() {
+                batch = stage.run(&batch)?;
+            }
+            match &mut self.coalescer {
+                Some(_) if batch.num_rows() == 0 => {}
+                Some(coalescer) if !coalescer.is_empty() || batch.num_rows() < self.whole / 2 => {
+                    coalescer.push_batch(batch)?;
+                }
+                _ => return Ok(Some(batch)),
+            }
+        }
+    }
+}
+
+/// These columns of `input`, under the names of `schema`.
+pub(crate) fn renamed(
+    input: Arc<dyn ExecutionPlan>,
+    columns: &[ColumnId],
+    schema: &SchemaRef,
+) -> Arc<dyn ExecutionPlan> {
+    let partitions = input.output_partitioning().partition_count();
+    let work = Renamed { columns: columns.into(), schema: Arc::clone(schema) };
+    Operator::plan("Renamed", work, vec![input], Arc::clone(schema), partitions)
+}
+
+#[derive(Debug)]
+struct Renamed {
+    columns: Arc<[ColumnId]>,
+    schema: SchemaRef,
+}
+
+impl Work for Renamed {
+    fn start(
+        &self,
+        partition: usize,
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = only(inputs)?.execute(partition, Arc::clone(context))?;
+        let (wanted, schema) = (Arc::clone(&self.columns), Arc::clone(&self.schema));
+        let renamed = move |batch: Result<RecordBatch>| {
+            let batch = batch?;
+            let arrays = wanted.iter().map(|id| columns::column(&batch, *id).map(Arc::clone));
+            let arrays = arrays.collect::<Result<Vec<_>, _>>()?;
+            Ok(columns::batch(&schema, arrays, batch.num_rows())?)
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), input.map(renamed))))
+    }
+}
+
+/// The partitions of all `inputs`, which have one schema.
+pub(crate) fn all(inputs: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> Arc<dyn ExecutionPlan> {
+    let partitions = inputs.iter().map(|input| input.output_partitioning().partition_count()).sum();
+    Operator::plan("All", All, inputs, schema, partitions)
+}
+
+#[derive(Debug)]
+struct All;
+
+impl Work for All {
+    fn start(
+        &self,
+        partition: usize,
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let mut before = 0;
+        for input in inputs {
+            let count = input.output_partitioning().partition_count();
+            if partition < before + count {
+                return input.execute(partition - before, Arc::clone(context));
+            }
+            before += count;
+        }
+        Err(DataFusionError::Internal("there is no such partition".to_owned()))
+    }
+}

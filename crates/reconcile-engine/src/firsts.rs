@@ -1,0 +1,119 @@
+//! The first row of each group, of rows that come in order: what a lookup finds, without a sort.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{BooleanArray, Int64Array, RecordBatch},
+    compute::filter_record_batch,
+    datatypes::{Schema, SchemaRef},
+};
+use datafusion_common::Result;
+use datafusion_execution::{
+    SendableRecordBatchStream, TaskContext,
+    memory_pool::{MemoryConsumer, MemoryReservation},
+};
+use datafusion_physical_plan::{
+    ExecutionPlan,
+    aggregates::{
+        group_values::{GroupValues, new_group_values},
+        order::GroupOrdering,
+    },
+    stream::RecordBatchStreamAdapter,
+};
+use futures::{TryStreamExt, stream};
+use reconcile::{
+    expression::ColumnId,
+    plan::{OrderKey, Relation},
+};
+
+use crate::{
+    columns,
+    compute::only,
+    operator::{Operator, Work},
+    sorting::Ordered,
+};
+
+/// The rows that a window numbers 1 in their partition. Those that it numbers otherwise do not come.
+pub(crate) fn firsts(
+    relation: &Relation,
+    input: Ordered,
+    (partition, order): (&[ColumnId], &[OrderKey]),
+    number: ColumnId,
+) -> Result<Ordered> {
+    let gathered = input.gathered(order)?;
+    let schema = columns::schema_of(&relation.columns);
+    let work = Firsts { partition: partition.to_vec(), number, schema: Arc::clone(&schema) };
+    let plan = Operator::plan("Firsts", Arc::new(work), vec![gathered.plan], schema, 1);
+    Ok(Ordered { plan, ..gathered })
+}
+
+#[derive(Debug)]
+struct Firsts {
+    partition: Vec<ColumnId>,
+    number: ColumnId,
+    schema: SchemaRef,
+}
+
+impl Work for Arc<Firsts> {
+    fn start(
+        &self,
+        partition: usize,
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = only(inputs)?.execute(partition, Arc::clone(context))?;
+        let known = input.schema();
+        let field = |id: &ColumnId| Ok(known.field_with_name(&columns::field_name(*id))?.clone());
+        let fields = self.partition.iter().map(field).collect::<Result<Vec<_>>>()?;
+        let seen = Seen {
+            work: Arc::clone(self),
+            groups: new_group_values(Arc::new(Schema::new(fields)), &GroupOrdering::None)?,
+            places: Vec::new(),
+            reservation: MemoryConsumer::new("Firsts").register(context.memory_pool()),
+        };
+        let made = stream::try_unfold((input, seen), |(mut input, mut seen)| async move {
+            let Some(batch) = input.try_next().await? else { return Ok(None) };
+            let batch = seen.firsts(&batch)?;
+            Ok(Some((batch, (input, seen))))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), made)))
+    }
+}
+
+/// The groups that have been seen.
+struct Seen {
+    work: Arc<Firsts>,
+    groups: Box<dyn GroupValues>,
+    places: Vec<usize>,
+    reservation: MemoryReservation,
+}
+
+impl Seen {
+    fn firsts(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let keys = self.work.partition.iter().map(|id| columns::column(batch, *id).map(Arc::clone));
+        let keys = keys.collect::<Result<Vec<_>, _>>()?;
+        let mut next = self.groups.len();
+        self.groups.intern(&keys, &mut self.places)?;
+        self.reservation.try_resize(self.groups.size())?;
+        // Groups are numbered as they are met.
+        let first = |place: &usize| {
+            let is_new = *place == next;
+            next += usize::from(is_new);
+            is_new
+        };
+        let first = BooleanArray::from(self.places.iter().map(first).collect::<Vec<bool>>());
+        let kept = if first.false_count() == 0 { batch.clone() } else { filter_record_batch(batch, &first)? };
+        let work = &self.work;
+        let array = |field: &Arc<arrow::datatypes::Field>| -> Result<arrow::array::ArrayRef> {
+            if *field.name() == columns::field_name(work.number) {
+                return Ok(Arc::new(Int64Array::from_value(1, kept.num_rows())));
+            }
+            let found = kept.column_by_name(field.name());
+            found
+                .cloned()
+                .ok_or_else(|| datafusion_common::DataFusionError::Internal("a column is not there".to_owned()))
+        };
+        let arrays = work.schema.fields().iter().map(array).collect::<Result<_>>()?;
+        Ok(columns::batch(&work.schema, arrays, kept.num_rows())?)
+    }
+}

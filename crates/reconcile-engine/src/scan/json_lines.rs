@@ -1,0 +1,197 @@
+//! JSON lines: chunks of whole lines, and the values of their objects.
+
+use std::{borrow::Cow, collections::HashMap, fmt};
+
+use bytes::{Bytes, BytesMut};
+use datafusion_common::{DataFusionError, Result};
+use futures::TryStreamExt;
+use memchr::{memchr_iter, memrchr};
+use reconcile::{Type, task::TaskObject};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use storage::Location;
+use tokio::sync::mpsc;
+
+use super::{
+    Chunk, Numbers, Read, Reading,
+    builders::{Builder, Spelling},
+};
+
+/// The longest line that is read: 16 MiB.
+const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// Lines of one object.
+pub(super) struct Rows {
+    object: usize,
+    bytes: Bytes,
+    /// The number of the first line; the first of an object is 1.
+    first: u64,
+    taken: bool,
+}
+
+/// Sends the chunks of an object.
+pub(super) async fn send(
+    reading: &Reading,
+    index: usize,
+    object: &TaskObject,
+    at: &Location,
+    sender: &mpsc::Sender<Result<Chunk>>,
+) -> Result<()> {
+    let (mut held, mut first, mut begun) = (BytesMut::new(), 1_u64, false);
+    let mut blocks = std::pin::pin!(reading.blocks(object, at));
+    loop {
+        let block = blocks.try_next().await?;
+        let end = block.is_none();
+        held.extend_from_slice(&block.unwrap_or_default());
+        if !begun && (held.len() >= 3 || end) {
+            begun = true;
+            if held.starts_with(b"\xef\xbb\xbf") {
+                let _mark = held.split_to(3);
+            }
+        }
+        while let Some(length) = cut(&held, reading.source.chunk_bytes, end) {
+            let bytes = held.split_to(length).freeze();
+            let lines = memchr_iter(b'\n', &bytes).count() as u64;
+            let rows = Rows { object: index, bytes, first, taken: false };
+            first += lines;
+            if sender.send(Ok(Chunk::JsonLines(rows))).await.is_err() {
+                return Ok(());
+            }
+        }
+        if held.len() > LINE_BYTES_MAX {
+            let problem = format!("the line is longer than {LINE_BYTES_MAX} bytes");
+            return Err(reading.failure(object, Some(first), None, problem));
+        }
+        if end {
+            return Ok(());
+        }
+    }
+}
+
+/// How many of the bytes are a chunk: whole lines, about as many bytes as wanted.
+fn cut(held: &[u8], chunk_bytes: u64, end: bool) -> Option<usize> {
+    let wanted = usize::try_from(chunk_bytes).unwrap_or(usize::MAX);
+    if held.is_empty() {
+        return None;
+    }
+    if held.len() <= wanted {
+        return end.then_some(held.len());
+    }
+    let (head, tail) = held.split_at_checked(wanted)?;
+    let last = memrchr(b'\n', head).map(|at| at + 1);
+    let next = || memchr::memchr(b'\n', tail).map(|at| wanted + at + 1);
+    last.or_else(next).or(end.then_some(held.len()))
+}
+
+/// Takes the values of a line's object that are wanted, as they stand there.
+struct Wanted<'w, 'de> {
+    columns: &'w HashMap<&'w str, usize>,
+    values: &'w mut [Option<&'de RawValue>],
+}
+
+impl<'de> DeserializeSeed<'de> for Wanted<'_, 'de> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Wanted<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<Key<'de>>()? {
+            match self.columns.get(key.0.as_ref()).and_then(|at| self.values.get_mut(*at)) {
+                Some(value) => *value = Some(map.next_value()?),
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed where it has no escapes.
+#[derive(serde::Deserialize)]
+struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
+
+impl Rows {
+    /// The rows, once.
+    pub(super) fn next(&mut self, reading: &Reading) -> Result<Option<Read>> {
+        if std::mem::replace(&mut self.taken, true) {
+            return Ok(None);
+        }
+        let names: HashMap<&str, usize> =
+            reading.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), at)).collect();
+        let mut builders: Vec<Builder> = reading.columns.iter().map(|column| Builder::new(column.kind, 1024)).collect();
+        let mut numbers = Vec::new();
+        let object = reading.input.objects.get(self.object);
+        let failure = |row: u64, problem: String| match object {
+            Some(object) => reading.failure(object, Some(row), None, problem),
+            None => DataFusionError::Internal("an object is not there".to_owned()),
+        };
+        for (number, line) in (self.first..).zip(self.bytes.split(|byte| *byte == b'\n')) {
+            let line = std::str::from_utf8(line).map_err(|_| failure(number, "expected text in utf-8".to_owned()))?;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let mut values = vec![None; names.len()];
+            let mut deserializer = serde_json::Deserializer::from_str(line);
+            let wanted = Wanted { columns: &names, values: &mut values };
+            wanted
+                .deserialize(&mut deserializer)
+                .and_then(|()| deserializer.end())
+                .map_err(|error| failure(number, format!("expected a JSON object: {error}")))?;
+            for ((value, builder), column) in values.iter().zip(&mut builders).zip(&reading.columns) {
+                let raw = value.map_or("null", RawValue::get);
+                if append(builder, raw, column.kind).is_none() {
+                    return Err(reading.misfit(self.object, number, column, raw, &column.kind.to_string()));
+                }
+            }
+            numbers.push(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+        let columns = builders.into_iter().map(Builder::finish).collect();
+        Ok(Some(Read { columns, rows: numbers.len(), object: self.object, numbers: Numbers::Each(numbers) }))
+    }
+}
+
+/// Adds a value as it stands in JSON; `None` where it is not of the column's type.
+fn append(builder: &mut Builder, raw: &str, kind: Type) -> Option<()> {
+    match raw.as_bytes().first()? {
+        b'n' => builder.append_blank(),
+        b'"' => {
+            let Key(text) = serde_json::from_str(raw).ok()?;
+            if text.is_empty() {
+                builder.append_blank();
+            } else {
+                builder.append(&text, &Spelling::Plain)?;
+            }
+        }
+        b'-' | b'0'..=b'9' if kind.is_number() => builder.append(raw, &Spelling::Plain)?,
+        b't' | b'f' if kind == Type::Boolean => builder.append(raw, &Spelling::Plain)?,
+        _ => return None,
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_end_with_lines() {
+        assert_eq!(cut(b"", 4, true), None);
+        assert_eq!(cut(b"ab\nc", 4, false), None);
+        assert_eq!(cut(b"ab\nc", 4, true), Some(4));
+        assert_eq!(cut(b"ab\ncd\n", 4, false), Some(3));
+        assert_eq!(cut(b"abcdef\ng", 4, false), Some(7));
+        assert_eq!(cut(b"abcdefg", 4, false), None);
+        assert_eq!(cut(b"abcdefg", 4, true), Some(7));
+    }
+}

@@ -1,0 +1,252 @@
+//! Parquet: row groups, and their columns as the plan has them.
+
+use std::{ops::Range, sync::Arc};
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, Decimal128Array, RecordBatch, StringViewBuilder},
+    compute::{CastOptions, cast_with_options},
+    datatypes::{DataType, Decimal128Type, Int64Type, TimeUnit},
+};
+use bytes::Bytes;
+use datafusion_common::Result;
+use futures::{FutureExt, StreamExt, future::BoxFuture};
+use parquet::{
+    arrow::{
+        ParquetRecordBatchStreamBuilder, ProjectionMask,
+        arrow_reader::ArrowReaderOptions,
+        async_reader::{AsyncFileReader, ParquetRecordBatchStream},
+    },
+    errors::ParquetError,
+    file::metadata::{ParquetMetaData, ParquetMetaDataReader},
+};
+use reconcile::{Type, decimal, plan::PlanColumn, task::TaskObject};
+use storage::{
+    StorageError,
+    objects::{ByteRange, Location, Objects, read_range},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    Chunk, Numbers, Read, Reading,
+    builders::{Builder, Spelling},
+};
+use crate::{columns, evaluate::units::ten_to};
+
+/// Rows of one row group.
+pub(super) struct Rows {
+    object: usize,
+    batches: ParquetRecordBatchStream<Reader>,
+    /// The next row's number; the first of an object is 1.
+    next: i64,
+}
+
+/// Sends the row groups of an object.
+pub(super) async fn send(
+    reading: &Reading,
+    index: usize,
+    object: &TaskObject,
+    at: &Location,
+    sender: &mpsc::Sender<Result<Chunk>>,
+) -> Result<()> {
+    let broken = |error: ParquetError| reading.broken(object, error);
+    let new = || Reader {
+        objects: Arc::clone(&reading.source.objects),
+        at: at.clone(),
+        version: object.version.clone(),
+        bytes: object.bytes,
+    };
+    let metadata = new().get_metadata(None).await.map_err(broken)?;
+    let mut next = 1_i64;
+    for (group, about) in metadata.row_groups().iter().enumerate() {
+        let builder = ParquetRecordBatchStreamBuilder::new(new()).await.map_err(broken)?;
+        let wanted = |name: &str| reading.columns.iter().any(|column| column.name == name);
+        let leaves = builder.parquet_schema().columns().iter().enumerate();
+        let leaves = leaves.filter(|(_, leaf)| leaf.path().parts().first().is_some_and(|name| wanted(name)));
+        let mask = ProjectionMask::leaves(builder.parquet_schema(), leaves.map(|(at, _)| at).collect::<Vec<_>>());
+        if let Some(column) = reading.columns.iter().find(|column| builder.schema().index_of(&column.name).is_err()) {
+            let problem = "the file has no such column".to_owned();
+            return Err(reading.failure(object, None, Some(&column.name), problem));
+        }
+        let builder =
+            builder.with_row_groups(vec![group]).with_projection(mask).with_batch_size(reading.source.batch_rows);
+        let batches = builder.build().map_err(broken)?;
+        let rows = Rows { object: index, batches, next };
+        next += about.num_rows();
+        if sender.send(Ok(Chunk::Parquet(rows))).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+impl Rows {
+    /// The next rows of the group.
+    pub(super) async fn next(&mut self, reading: &Reading) -> Result<Option<Read>> {
+        let Some(object) = reading.input.objects.get(self.object) else { return Ok(None) };
+        let Some(batch) = self.batches.next().await else { return Ok(None) };
+        let batch = batch.map_err(|error| reading.broken(object, error))?;
+        let first = self.next;
+        self.next += i64::try_from(batch.num_rows()).unwrap_or(i64::MAX);
+        let columns = reading
+            .columns
+            .iter()
+            .map(|column| {
+                reading.typed(&batch, column).map_err(|misfit| {
+                    let row = misfit.row.and_then(|row| u64::try_from(row).ok()).map(|row| first.unsigned_abs() + row);
+                    reading.failure(object, row, Some(&column.name), misfit.problem)
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Some(Read { columns, rows: batch.num_rows(), object: self.object, numbers: Numbers::From(first) }))
+    }
+}
+
+/// A column or a cell that does not fit.
+struct Misfit {
+    row: Option<usize>,
+    problem: String,
+}
+
+impl Reading {
+    fn broken(&self, object: &TaskObject, error: ParquetError) -> datafusion_common::DataFusionError {
+        match error {
+            ParquetError::External(source) => match source.downcast::<StorageError>() {
+                Ok(error) => self.lost(object, *error),
+                Err(source) => self.failure(object, None, None, format!("it cannot be read as Parquet: {source}")),
+            },
+            error => self.failure(object, None, None, format!("it cannot be read as Parquet: {error}")),
+        }
+    }
+
+    /// A column in the plan's type, exactly.
+    fn typed(&self, batch: &RecordBatch, column: &PlanColumn) -> Result<ArrayRef, Misfit> {
+        let general = |problem: String| Misfit { row: None, problem };
+        let found =
+            batch.column_by_name(&column.name).ok_or_else(|| general("the file has no such column".to_owned()))?;
+        let typed = converted(found, column.kind).map_err(|error| general(error.to_string()))?;
+        let typed =
+            typed.ok_or_else(|| general(format!("expected {}, the file has {}", column.kind, found.data_type())))?;
+        let lost = (0..found.len()).find(|row| found.is_valid(*row) && typed.is_null(*row) && !is_empty(found, *row));
+        match lost {
+            None => Ok(typed),
+            Some(row) => Err(Misfit { row: Some(row), problem: format!("the value is no {}", column.kind) }),
+        }
+    }
+}
+
+fn is_empty(array: &ArrayRef, row: usize) -> bool {
+    match array.data_type() {
+        DataType::Utf8 => array.as_string::<i32>().value(row).is_empty(),
+        DataType::LargeUtf8 => array.as_string::<i64>().value(row).is_empty(),
+        DataType::Utf8View => array.as_string_view().value(row).is_empty(),
+        _ => false,
+    }
+}
+
+/// The column in that type; what does not fit is null. `None` where no value could fit.
+fn converted(array: &ArrayRef, kind: Type) -> Result<Option<ArrayRef>, arrow::error::ArrowError> {
+    let cast = |to: &DataType| cast_with_options(array, to, &CastOptions { safe: true, ..CastOptions::default() });
+    let from = array.data_type();
+    Ok(Some(match (from, kind) {
+        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..), _) => {
+            let texts = cast(&DataType::Utf8View)?;
+            return Ok(texts.as_string_view_opt().map(|texts| read_texts(texts.iter(), kind)));
+        }
+        (from, Type::Integer) if from.is_integer() => cast(&DataType::Int64)?,
+        (from, Type::Decimal(_)) if from.is_integer() => {
+            let whole = cast(&columns::data_type(Type::Decimal(0)))?;
+            rescaled(whole.as_primitive::<Decimal128Type>(), 0, kind)
+        }
+        (
+            DataType::Decimal32(_, scale)
+            | DataType::Decimal64(_, scale)
+            | DataType::Decimal128(_, scale)
+            | DataType::Decimal256(_, scale),
+            Type::Integer | Type::Decimal(_),
+        ) => {
+            let Ok(from) = u8::try_from(*scale) else { return Ok(None) };
+            let wide = cast(&DataType::Decimal128(columns::PRECISION, *scale))?;
+            rescaled(wide.as_primitive::<Decimal128Type>(), from, kind)
+        }
+        (DataType::Date32, Type::Date | Type::Timestamp) | (DataType::Boolean, Type::Boolean) => {
+            cast(&columns::data_type(kind))?
+        }
+        (DataType::Timestamp(unit, _), Type::Timestamp) => {
+            let micro = cast(&DataType::Timestamp(TimeUnit::Microsecond, None))?;
+            let micro = cast_with_options(&micro, &DataType::Int64, &CastOptions::default())?;
+            let exact = if *unit == TimeUnit::Nanosecond {
+                let nanos = cast(&DataType::Int64)?;
+                let pairs = micro.as_primitive::<Int64Type>().iter().zip(nanos.as_primitive::<Int64Type>());
+                let whole = pairs.map(|(micro, nanos)| micro.filter(|_| nanos.is_some_and(|nanos| nanos % 1000 == 0)));
+                Arc::new(whole.collect::<arrow::array::Int64Array>()) as ArrayRef
+            } else {
+                micro
+            };
+            cast_with_options(&exact, &columns::data_type(kind), &CastOptions::default())?
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// Texts as values of the type; none is blank.
+fn read_texts<'t>(texts: impl ExactSizeIterator<Item = Option<&'t str>>, kind: Type) -> ArrayRef {
+    if kind == Type::Text {
+        let mut made = StringViewBuilder::with_capacity(texts.len());
+        texts.for_each(|text| made.append_option(text.filter(|text| !text.is_empty())));
+        return Arc::new(made.finish());
+    }
+    let mut made = Builder::new(kind, texts.len());
+    for text in texts {
+        let text = text.unwrap_or_default();
+        if text.is_empty() || made.append(text, &Spelling::Plain).is_none() {
+            made.append_blank();
+        }
+    }
+    made.finish()
+}
+
+/// Decimals in a type of other decimals; what would have to be rounded is null.
+fn rescaled(array: &Decimal128Array, from: u8, kind: Type) -> ArrayRef {
+    let to = kind.scale();
+    let exact = |units: i128| match from.checked_sub(to) {
+        None | Some(0) => decimal::rescale(units, from, to, reconcile::Rounding::Down),
+        Some(fewer) => ten_to(fewer).filter(|ten| units % ten == 0).map(|ten| units / ten),
+    };
+    let units = array.iter().map(|units| units.and_then(exact));
+    match kind {
+        Type::Integer => Arc::new(
+            units.map(|units| units.and_then(|units| i64::try_from(units).ok())).collect::<arrow::array::Int64Array>(),
+        ),
+        _ => Arc::new(units.collect::<Decimal128Array>().with_data_type(columns::data_type(kind))),
+    }
+}
+
+/// Reads ranges of an object.
+struct Reader {
+    objects: Arc<dyn Objects>,
+    at: Location,
+    version: Option<String>,
+    bytes: u64,
+}
+
+impl AsyncFileReader for Reader {
+    fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes, ParquetError>> {
+        async move {
+            let range = ByteRange::new(range.start, range.end);
+            let read = read_range(self.objects.as_ref(), &self.at, self.version.as_deref(), range).await;
+            read.map_err(|error| ParquetError::External(Box::new(error)))
+        }
+        .boxed()
+    }
+
+    fn get_metadata<'a>(
+        &'a mut self,
+        _: Option<&'a ArrowReaderOptions>,
+    ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
+        async move {
+            let bytes = self.bytes;
+            Ok(Arc::new(ParquetMetaDataReader::new().load_and_finish(self, bytes).await?))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,196 @@
+//! Windows: over rows that lie sorted, one partition of the window behind the other.
+
+use std::sync::Arc;
+
+use arrow::{
+    array::{Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, UInt32Array, new_null_array},
+    compute::{concat, take},
+    datatypes::{Int64Type, SchemaRef},
+    row::{OwnedRow, RowConverter, Rows, SortField},
+};
+use datafusion_common::{DataFusionError, Result};
+use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
+use futures::{TryStreamExt, stream};
+use reconcile::{
+    Fault, Type,
+    expression::ColumnId,
+    plan::{OrderKey, Relation, WindowFunction},
+};
+
+use crate::{
+    columns,
+    compute::{Site, only},
+    evaluate::{numbers::units_of, units},
+    operator::{Operator, Work},
+    sorting::{Ordered, ascending},
+};
+
+/// Each row with a column that is computed of those before it.
+pub(crate) fn window(
+    relation: &Relation,
+    input: Ordered,
+    function: WindowFunction,
+    (partition, order): (&[ColumnId], &[OrderKey]),
+    column: ColumnId,
+    partitions: usize,
+) -> Result<Ordered> {
+    let whole: Vec<OrderKey> = partition.iter().copied().map(ascending).chain(order.iter().copied()).collect();
+    let sorted = if partition.is_empty() {
+        input.gathered(&whole)?
+    } else {
+        input.partitioned(partition, partitions)?.sorted(&whole)?
+    };
+    let known = relation.columns.iter().find(|one| one.id == column);
+    let kind = known.map(|column| column.kind).ok_or_else(|| unsound("a window has no column"))?;
+    let schema = columns::schema_of(&relation.columns);
+    let keep = relation.columns.iter().map(|one| one.id).filter(|id| *id != column).collect();
+    let (site, partition) = (Site::of(relation), partition.to_vec());
+    let work = Window { site, function, partition, keep, column, kind, schema: Arc::clone(&schema) };
+    let count = sorted.plan.output_partitioning().partition_count();
+    let plan = Operator::plan("Window", Arc::new(work), vec![sorted.plan], schema, count);
+    Ok(Ordered { plan, ..sorted })
+}
+
+fn unsound(what: &str) -> DataFusionError {
+    DataFusionError::Internal(what.to_owned())
+}
+
+#[derive(Debug)]
+struct Window {
+    site: Site,
+    function: WindowFunction,
+    partition: Vec<ColumnId>,
+    keep: Vec<ColumnId>,
+    column: ColumnId,
+    kind: Type,
+    schema: SchemaRef,
+}
+
+impl Work for Arc<Window> {
+    fn start(
+        &self,
+        partition: usize,
+        inputs: &[Arc<dyn ExecutionPlan>],
+        context: &Arc<TaskContext>,
+    ) -> Result<SendableRecordBatchStream> {
+        let input = only(inputs)?.execute(partition, Arc::clone(context))?;
+        let fields = self.partition.iter().map(|id| {
+            let field = input.schema().field_with_name(&columns::field_name(*id))?.data_type().clone();
+            Ok(SortField::new(field))
+        });
+        let converter = match self.partition.is_empty() {
+            true => None,
+            false => Some(RowConverter::new(fields.collect::<Result<Vec<_>>>()?)?),
+        };
+        let pane = Pane { work: Arc::clone(self), converter, last: None, number: 0, sum: 0, seen: None };
+        let made = stream::try_unfold((input, pane), |(mut input, mut pane)| async move {
+            let Some(batch) = input.try_next().await? else { return Ok(None) };
+            let batch = pane.batch(&batch)?;
+            Ok(Some((batch, (input, pane))))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), made)))
+    }
+}
+
+/// Where a window has come to.
+struct Pane {
+    work: Arc<Window>,
+    converter: Option<RowConverter>,
+    /// The last row's values of the partition's columns.
+    last: Option<OwnedRow>,
+    number: i64,
+    sum: i128,
+    /// The last value, as a column of one row.
+    seen: Option<ArrayRef>,
+}
+
+impl Pane {
+    fn batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let begins = self.begins(batch)?;
+        let new = match self.work.function {
+            WindowFunction::RowNumber => self.numbers(&begins),
+            WindowFunction::RunningSum { of } => self.sums(batch, of, &begins)?,
+            WindowFunction::LastValue { of } => self.values(batch, of, &begins)?,
+        };
+        let work = &self.work;
+        let mut arrays = Vec::with_capacity(work.schema.fields().len());
+        for field in work.schema.fields() {
+            let old = work.keep.iter().find(|id| columns::field_name(**id) == *field.name());
+            arrays.push(match old {
+                Some(id) => Arc::clone(columns::column(batch, *id)?),
+                None => Arc::clone(&new),
+            });
+        }
+        Ok(columns::batch(&work.schema, arrays, batch.num_rows())?)
+    }
+
+    /// The rows that are the first of their partition.
+    fn begins(&mut self, batch: &RecordBatch) -> Result<Vec<bool>> {
+        let Some(converter) = &self.converter else { return Ok(vec![false; batch.num_rows()]) };
+        let keys = self.work.partition.iter().map(|id| Ok(Arc::clone(columns::column(batch, *id)?)));
+        let rows: Rows = converter.convert_columns(&keys.collect::<Result<Vec<_>>>()?)?;
+        let mut begins = Vec::with_capacity(batch.num_rows());
+        let mut before = self.last.as_ref().map(OwnedRow::row);
+        for row in rows.iter() {
+            begins.push(before != Some(row));
+            before = Some(row);
+        }
+        self.last = rows.iter().next_back().map(|row| row.owned());
+        Ok(begins)
+    }
+
+    fn numbers(&mut self, begins: &[bool]) -> ArrayRef {
+        let number = |begins: &bool| {
+            self.number = if *begins { 1 } else { self.number + 1 };
+            self.number
+        };
+        Arc::new(Int64Array::from_iter_values(begins.iter().map(number)))
+    }
+
+    fn sums(&mut self, batch: &RecordBatch, of: ColumnId, begins: &[bool]) -> Result<ArrayRef> {
+        let array = columns::column(batch, of)?;
+        let units = units_of(array)?;
+        let mut sums = Vec::with_capacity(batch.num_rows());
+        for (row, (begins, next)) in begins.iter().zip(units.iter()).enumerate() {
+            let next = if array.is_valid(row) { *next } else { 0 };
+            let sum = if *begins { Some(next) } else { self.sum.checked_add(next) };
+            let (work, overflow) = (&self.work, Fault::Overflow(self.work.kind));
+            self.sum = sum
+                .and_then(units::fit)
+                .ok_or_else(|| work.site.error(overflow, Some(work.column), Some((batch, row))))?;
+            sums.push(self.sum);
+        }
+        let sums = Decimal128Array::from(sums).with_data_type(columns::data_type(self.work.kind));
+        Ok(Arc::new(sums))
+    }
+
+    fn values(&mut self, batch: &RecordBatch, of: ColumnId, begins: &[bool]) -> Result<ArrayRef> {
+        let array = columns::column(batch, of)?;
+        let before = self.seen.take().unwrap_or_else(|| new_null_array(array.data_type(), 1));
+        let all = concat(&[&before, array])?;
+        // Row 0 is what was seen before this batch.
+        let mut seen = Some(0);
+        let places = begins.iter().zip(1_u32..).map(|(begins, place)| {
+            if *begins {
+                seen = None;
+            }
+            let row = usize::try_from(place - 1).unwrap_or_default();
+            if array.is_valid(row) {
+                seen = Some(place);
+            }
+            seen
+        });
+        let places: UInt32Array = places.collect();
+        let made = take(&all, &places, None)?;
+        if let Some(last) = made.len().checked_sub(1) {
+            self.seen = Some(take(&made, &UInt32Array::from(vec![u32::try_from(last).unwrap_or(u32::MAX)]), None)?);
+        }
+        Ok(made)
+    }
+}
+
+/// The numbers of a column of whole numbers.
+pub(crate) fn whole_numbers(array: &ArrayRef) -> Result<&Int64Array> {
+    array.as_primitive_opt::<Int64Type>().ok_or_else(|| unsound("no whole number"))
+}

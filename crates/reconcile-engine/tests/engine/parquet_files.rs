@@ -1,0 +1,126 @@
+//! Parquet: what is written is read again as it was, and what others write is read exactly or not at all.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use arrow::array::{
+    ArrayRef, Decimal128Array, Float64Array, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray,
+};
+use parquet::arrow::ArrowWriter;
+use reconcile::{Format, Job, Type, Value, plan::Plan, report::Outcome, task::TaskFormat};
+use serde_json::json;
+
+use crate::kit::{Data, Lies, World, small};
+
+const KINDS: [(&str, Type); 6] = [
+    ("id", Type::Integer),
+    ("name", Type::Text),
+    ("net", Type::Decimal(2)),
+    ("day", Type::Date),
+    ("at", Type::Timestamp),
+    ("open", Type::Boolean),
+];
+
+fn copy(columns: &[(&str, Type)], format: &str) -> Plan {
+    let columns: Vec<_> = columns.iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect();
+    let job = json!({"version": 1, "inputs": {"in": {"format": "jsonLines", "objects": ["x"], "columns": columns}},
+        "steps": [], "outputs": [{"name": "out", "from": "in", "format": format}]});
+    Job::from_json(&job.to_string()).unwrap().plan(&BTreeMap::new()).unwrap().plan
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_is_read_again_as_it_was() {
+    let row = |number: i64| {
+        let blank = |value: Value| if number % 7 == 3 { Value::Blank } else { value };
+        vec![
+            blank(Value::Integer(number - 5)),
+            blank(Value::text(format!("täxt, \"{number}\""))),
+            blank(Value::Decimal(i128::from(number) * 10_i128.pow(30) - 1)),
+            blank(Value::Date(i32::try_from(number).unwrap() - 10_000)),
+            blank(Value::Timestamp(number * 1_234_567)),
+            blank(Value::Boolean(number % 2 == 0)),
+        ]
+    };
+    let columns = KINDS.map(|(name, kind)| (name.to_owned(), kind)).to_vec();
+    for rows in [0, 20_000] {
+        let data = Data { columns: columns.clone(), objects: vec![(0..rows).map(row).collect()] };
+        let mut world = World::new();
+        world.fill("in", &data, Lies::JsonLines).await;
+        let limits = reconcile_engine::Limits { part_bytes: 100_000, ..small() };
+        let Outcome::Done(written) = world.run(&copy(&KINDS, "parquet"), &limits).await.unwrap().outcome else {
+            panic!("it failed")
+        };
+        let parts = &written.outputs[0].parts;
+        assert!(if rows == 0 { parts.len() == 1 } else { parts.len() > 1 }, "{parts:?}");
+        let mut again = World::new();
+        for part in parts {
+            let at = storage::Location::new("work", &part.key);
+            let body = world.objects.read(&at, None, None).await.unwrap();
+            let body = storage::objects::read_all(body, &at, 1 << 30).await.unwrap();
+            again.put("in", TaskFormat::Parquet, None, body).await;
+        }
+        let Outcome::Done(read) = again.run(&copy(&KINDS, "csv"), &small()).await.unwrap().outcome else {
+            panic!("it failed")
+        };
+        let law = reconcile::reference::OutputRows { columns: columns.clone(), rows: data.objects[0].clone() };
+        assert!(again.read(&read, "out").await == crate::kit::expected(&law, Format::Csv));
+        assert_eq!(read.outputs[0].totals, written.outputs[0].totals);
+    }
+}
+
+fn file(arrays: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(arrays).unwrap();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_write_is_read_exactly_or_not_at_all() {
+    let ids: ArrayRef = Arc::new(Int32Array::from(vec![Some(7), None, Some(-1)]));
+    let names: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some(""), None]));
+    let decimals = |units: Vec<i128>, scale: i8| -> ArrayRef {
+        Arc::new(Decimal128Array::from(units).with_precision_and_scale(20, scale).unwrap())
+    };
+    let moments: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![1_000, 2_500_000, 0]));
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["2024-02-29", "", "1999-12-31"]));
+    let columns = [KINDS[0], KINDS[1], KINDS[2], KINDS[3], KINDS[4]];
+    let good = |net: ArrayRef, at: ArrayRef| {
+        file(vec![
+            ("at", at),
+            ("more", Arc::clone(&ids)),
+            ("id", Arc::clone(&ids)),
+            ("name", Arc::clone(&names)),
+            ("net", net),
+            ("day", Arc::clone(&texts)),
+        ])
+    };
+    let mut world = World::new();
+    world.put("in", TaskFormat::Parquet, None, good(decimals(vec![12_500, -1_000, 0], 3), Arc::clone(&moments))).await;
+    let Outcome::Done(figures) = world.run(&copy(&columns, "csv"), &small()).await.unwrap().outcome else {
+        panic!("it failed")
+    };
+    let text = String::from_utf8(world.read(&figures, "out").await).unwrap();
+    let expected = "7,a,12.50,2024-02-29,1970-01-01T00:00:00.000001Z\r\n,,-1.00,,1970-01-01T00:00:00.0025Z\r\n\
+                    -1,,0.00,1999-12-31,1970-01-01T00:00:00Z\r\n";
+    assert_eq!(text, expected);
+
+    let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 2.0, 3.0]));
+    let late: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![1_000, 1, 0]));
+    let fine = || decimals(vec![0, 0, 0], 2);
+    for (body, row, column, words) in [
+        (good(decimals(vec![12_500, 1, 0], 3), Arc::clone(&moments)), Some(2), Some("net"), "is no decimal(2)"),
+        (good(floats, Arc::clone(&moments)), None, Some("net"), "expected decimal(2), the file has Float64"),
+        (good(fine(), late), Some(2), Some("at"), "is no timestamp"),
+        (file(vec![("id", Arc::clone(&ids))]), None, Some("name"), "the file has no such column"),
+        (b"PAR1 and no more".to_vec(), None, None, "cannot be read as Parquet"),
+        (Vec::new(), None, None, "cannot be read as Parquet"),
+    ] {
+        let mut world = World::new();
+        world.put("in", TaskFormat::Parquet, None, body).await;
+        let Outcome::Failed { failure } = world.run(&copy(&columns, "csv"), &small()).await.unwrap().outcome else {
+            panic!("{words}")
+        };
+        assert!(failure.message.contains(words), "{failure:?}");
+        assert_eq!((failure.row, failure.column.as_deref()), (row, column), "{failure:?}");
+    }
+}

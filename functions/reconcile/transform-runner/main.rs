@@ -1,0 +1,20 @@
+//! transform-runner: a task → its parts and its report, by the embedded engine.
+//!
+//! job-starter → job-planner → **transform-runner** → output-checker → job-publisher → job-closer
+
+use jobs::transform::{Config, TransformRunner};
+use reconcile_engine::Limits;
+
+#[tokio::main]
+async fn main() -> Result<(), lambda_shell::Error> {
+    lambda_shell::init();
+    let config = Config::from_env()?;
+    let objects = aws_adapters::objects().await;
+    let runner = TransformRunner::new(objects, aws_adapters::tables().await, aws_adapters::clock(), config);
+    lambda_shell::run(|request| {
+        runner.run(request, |task, objects, room| async move {
+            reconcile_engine::run(&task, objects, &Limits::new(room.memory_bytes, room.disk_bytes)).await
+        })
+    })
+    .await
+}
