@@ -161,7 +161,8 @@ def moment(pattern: str, text: str) -> Optional[str]:
     """The moment that a text stands for, in UTC, as `2024-05-01 10:00:00.5`."""
     parts = iso_parts(text) if pattern == "default" else taken(pattern, text)
     day = None if parts is None else day_of(parts)
-    if parts is None or day is None:
+    # Nothing is rounded: what has parts of a microsecond is no moment.
+    if parts is None or day is None or parts.get("fraction", 0) % 1000:
         return None
     hour = parts.get("hour", 0)
     if "afternoon" in parts:

@@ -317,6 +317,12 @@ impl Jobs {
         self.update(job, Update { set: attributes(set), ..Update::default() }, queued).await
     }
 
+    /// Marks an attempt as failed that is not over. Whether it was not over.
+    pub async fn fail_open(&self, job: &TaskJob, failure: &Reason) -> Result<bool, StorageError> {
+        let set = json!({ "status": JobStatus::Failed, "ended_at": self.clock.now(), "failure": failure });
+        self.update(job, Update { set: attributes(set), ..Update::default() }, open()).await
+    }
+
     /// Counts that an attempt has found no slot.
     pub async fn waited(&self, job: &TaskJob) -> Result<(), StorageError> {
         let update = Update { add: vec![("waits".to_owned(), 1)], ..Update::default() };
@@ -325,13 +331,8 @@ impl Jobs {
 
     /// Marks a job that is not over as to be cancelled; every step looks at the mark. Whether it was not over.
     pub async fn ask_cancel(&self, job: &TaskJob) -> Result<bool, StorageError> {
-        let open = Condition::Any(
-            [JobStatus::Queued, JobStatus::Running]
-                .map(|status| Condition::Equals("status".into(), json!(status)))
-                .to_vec(),
-        );
         let update = Update { set: attributes(json!({ "cancel_asked": true })), ..Update::default() };
-        self.update(job, update, open).await
+        self.update(job, update, open()).await
     }
 
     /// Sets attributes of an attempt that runs; of one that is over nothing is changed. Whether it was changed.
@@ -377,6 +378,12 @@ impl Jobs {
         let outcome = self.tables.update(&self.table, &key(&job.tenant, &job.job), update, condition).await?;
         Ok(outcome == Outcome::Written)
     }
+}
+
+/// The attempt is not over.
+fn open() -> Condition {
+    let open = [JobStatus::Queued, JobStatus::Running];
+    Condition::Any(open.map(|status| Condition::Equals("status".into(), json!(status))).to_vec())
 }
 
 fn key(tenant: &str, job: &str) -> Key {

@@ -24,6 +24,9 @@ use crate::{
     slots::Slots,
 };
 
+/// Why a mail that a job asks for is not sent where the stack has no address to send from.
+const NO_SENDER: &str = "this stack sends no mail: deploy it with the parameter MailFrom";
+
 /// What job-closer is configured by.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -94,8 +97,9 @@ impl JobCloser {
         let record =
             record.ok_or_else(|| JobError::StepMissing { what: "its row".to_owned(), job: execution(&job) })?;
         let end = self.end(&job, &record, failure.as_ref()).await?;
-        let status = self.record(&job, &end).await?;
+        // The slot first: what is wrong with a row keeps nobody else waiting.
         self.slots.release(&execution(&job)).await?;
+        let status = self.record(&job, &end).await?;
         let current = self.jobs.get(&job.tenant, &job.job).await?.filter(|record| record.attempt == job.attempt);
         let Some(record) = current else {
             return Ok(Closed { status, mail: MailStatus::NotWanted, dead_letters: 0, mails_failed: 0 });
@@ -181,17 +185,25 @@ impl JobCloser {
         let job = record.current();
         let document = self.document(&job).await?.and_then(|document| Job::from_json(document.get()).ok());
         let to = document.map(|document| document.options.mail).unwrap_or_default();
-        let (Some(from), false) = (&self.config.mail_from, to.is_empty()) else {
-            self.jobs.set_always(&job, json!({ "mail": MailStatus::NotWanted })).await?;
-            return Ok(MailStatus::NotWanted);
+        let unsent = if to.is_empty() {
+            Some(MailStatus::NotWanted)
+        } else if self.config.mail_from.is_none() {
+            Some(MailStatus::Failed { reason: NO_SENDER.to_owned() })
+        } else {
+            None
         };
+        if let Some(unsent) = unsent {
+            self.jobs.set_always(&job, json!({ "mail": unsent })).await?;
+            return Ok(unsent);
+        }
+        let from = self.config.mail_from.clone().unwrap_or_default();
         let claim = Uuid::new_v4().to_string();
         if !self.jobs.claim_mail(&job, &claim).await? {
             let known = self.jobs.get(&job.tenant, &job.job).await?.and_then(|record| record.mail);
             return known.filter(|mail| matches!(mail, MailStatus::Sent { .. })).ok_or(JobError::MailClaimed);
         }
         let report::Mail { subject, text, html } = report::job_mail(&figures(record, end));
-        let sent = self.mailer.send(&Mail { from: from.clone(), to, subject, text, html }).await;
+        let sent = self.mailer.send(&Mail { from, to, subject, text, html }).await;
         let mail = match &sent {
             Ok(id) => MailStatus::Sent { id: id.clone() },
             Err(error) => MailStatus::Failed { reason: error_class::chain(error) },

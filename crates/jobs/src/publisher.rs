@@ -239,10 +239,19 @@ fn header(output: &PlanOutput) -> Bytes {
 /// The most steps that a row tells of: an item has at most 400 KB.
 const STEPS_TOLD: usize = 500;
 
+/// And the most sums of columns, over all outputs: the manifest has all.
+const TOTALS_TOLD: usize = 1_000;
+
 /// The attributes that a published job's row has.
 pub(crate) fn published(publication: &Publication, manifest: &str, resources: Resources) -> Map<String, Value> {
     let figures = &publication.figures;
-    let outputs: Vec<_> = publication.outputs.iter().map(PublishedOutput::record).collect();
+    let mut outputs: Vec<_> = publication.outputs.iter().map(PublishedOutput::record).collect();
+    let mut left = TOTALS_TOLD;
+    for output in &mut outputs {
+        let totals = std::mem::take(&mut output.totals);
+        output.totals = totals.into_iter().take(left).collect();
+        left -= output.totals.len();
+    }
     let steps: Vec<_> = figures.steps.iter().take(STEPS_TOLD).collect();
     let attributes = [
         ("status", json!(JobStatus::Published)),

@@ -153,15 +153,22 @@ impl JobStarter {
 
     async fn message(&self, message: &SqsMessage) -> Result<Fate, JobError> {
         let received = message.attributes.approximate_receive_count.parse().unwrap_or(1);
-        let poisonous = |waits: u32| match received > RECEIPTS_MAX.saturating_add(waits) {
-            true => Err(Refused::Poisonous { received }),
-            false => Ok(()),
-        };
         let submission = read(&message.body)?;
+        check(&submission)?;
         let known = self.jobs.get(&submission.tenant, &submission.job).await?;
-        poisonous(known.as_ref().map_or(0, |known| known.waits))?;
-        let record = self.register(&submission).await?;
-        let fate = self.go(&submission, record).await?;
+        let waits = known.as_ref().map_or(0, |known| known.waits);
+        let too_often = received > RECEIPTS_MAX.saturating_add(waits);
+        // What has begun, or is over, may run well: it is for its state machine to say.
+        if too_often && known.is_none_or(|known| known.status == JobStatus::Queued) {
+            return Err(Refused::Poisonous { received }.into());
+        }
+        let fate = match self.take(&submission).await {
+            Err(error) if too_often && !matches!(error, JobError::Refused(_)) => {
+                warn!(error = error_class::chain(&error), "message given up");
+                return Err(Refused::Poisonous { received }.into());
+            }
+            fate => fate?,
+        };
         if matches!(fate, Fate::Waiting) {
             // Without it the message comes back when the queue's own time is up: later, but no worse.
             if let Err(error) = self.queues.hide(&self.config.queue, &message.receipt_handle, pause(received)).await {
@@ -169,6 +176,11 @@ impl JobStarter {
             }
         }
         Ok(fate)
+    }
+
+    async fn take(&self, submission: &Submission) -> Result<Fate, JobError> {
+        let record = self.register(submission).await?;
+        self.go(submission, record).await
     }
 
     /// Writes the job down, if it is new, and keeps its document.
@@ -184,7 +196,7 @@ impl JobStarter {
         let content_type = Some("application/json".to_owned());
         let options = PutOptions { if_absent: true, content_type, ..PutOptions::default() };
         match self.objects.put(&at, document.get().to_owned().into(), options).await? {
-            // Whoever has registered the job has written these very bytes.
+            // Whoever has registered the job has written these bytes, but perhaps for white space.
             Put::Written(_) | Put::Exists => Ok(record),
         }
     }
@@ -232,7 +244,7 @@ impl JobStarter {
         })
     }
 
-    /// Sends a message to the dead-letter queue, with the reason; where it names a job that waits, that has failed.
+    /// Sends a message to the dead-letter queue, with the reason; where it names a job that is not over, that has failed.
     async fn bury(&self, message: &SqsMessage, refused: &Refused) -> Result<(), JobError> {
         let submission = serde_json::from_str::<Submission>(&message.body).ok();
         let letter = Letter {
@@ -244,8 +256,10 @@ impl JobStarter {
         self.queues.send(&self.config.dead_letters, &dead_letter(&letter)).await?;
         if let (Some(submission), Refused::Poisonous { .. }) = (submission, refused) {
             let failure = crate::book::Reason { class: refused.kind().to_owned(), message: refused.to_string() };
-            let ended = json!({ "status": JobStatus::Failed, "ended_at": self.jobs.now(), "failure": failure });
-            self.jobs.set_always(&submission.attempt(), ended).await?;
+            let attempt = submission.attempt();
+            if self.jobs.fail_open(&attempt, &failure).await? {
+                self.slots.release(&execution(&attempt)).await?;
+            }
         }
         Ok(())
     }

@@ -351,6 +351,8 @@ impl Input {
             "a ledger has neither `objects` nor `prefix`"
         } else if !ledger && self.objects.is_empty() == self.prefix.is_none() {
             "expected either `objects` or `prefix`"
+        } else if self.objects.iter().collect::<BTreeSet<_>>().len() < self.objects.len() {
+            "`objects` has one twice: its rows would count twice"
         } else if self.format != InputFormat::Csv && (self.feed.is_some() || self.descriptor.is_some()) {
             "`feed` and `descriptor` go with format `csv`"
         } else if self.feed.is_some() && self.descriptor.is_some() {

@@ -80,7 +80,7 @@ impl Type {
                     .map(Value::Decimal)
             }
             Self::Date => text.parse::<Date>().ok().filter(|_| text.len() == 10).and_then(Value::date),
-            Self::Timestamp => text.parse::<Timestamp>().ok().map(Timestamp::as_microsecond).and_then(Value::timestamp),
+            Self::Timestamp => text.parse().ok().filter(|_| is_moment(text)).and_then(Value::instant),
             Self::Boolean => match text {
                 "true" | "TRUE" | "True" => Some(Value::Boolean(true)),
                 "false" | "FALSE" | "False" => Some(Value::Boolean(false)),
@@ -101,6 +101,27 @@ impl Type {
             Value::Boolean(truth) => truth.to_string(),
         }
     }
+}
+
+/// Whether a text is written as ISO 8601 has a moment: `2024-05-01T10:00`, perhaps with seconds and their fraction, and
+/// always `Z` or an offset. Libraries take more, each in its own way.
+fn is_moment(text: &str) -> bool {
+    let shape: String = text.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
+    let Some(rest) =
+        ["T", "t", " "].iter().find_map(|between| shape.strip_prefix(&format!("0000-00-00{between}00:00")))
+    else {
+        return false;
+    };
+    let offset = match rest.strip_prefix(":00") {
+        Some(behind) => behind.strip_prefix(['.', ',']).map_or(behind, |fraction| {
+            let digits = fraction.len() - fraction.trim_start_matches('0').len();
+            // A fraction has a digit; more than nine are no offset either.
+            if (1..=9).contains(&digits) { fraction.get(digits..).unwrap_or_default() } else { "" }
+        }),
+        None => rest,
+    };
+    let is_leap = text.get(17..19) == Some("60") && rest.starts_with(":00");
+    !is_leap && matches!(offset, "Z" | "z" | "+00" | "-00" | "+0000" | "-0000" | "+00:00" | "-00:00")
 }
 
 impl fmt::Display for Type {
@@ -210,6 +231,11 @@ impl Value {
         Self::moment(microseconds).filter(|at| at.year() >= 1).map(|_| Self::Timestamp(microseconds))
     }
 
+    /// The moment; `None` outside the years 1 to 9999, and where parts of a microsecond would be lost.
+    pub fn instant(at: Timestamp) -> Option<Self> {
+        (at.subsec_nanosecond() % 1_000 == 0).then(|| Self::timestamp(at.as_microsecond()))?
+    }
+
     /// Date and time of day, UTC, so many microseconds after 1970-01-01T00:00:00Z.
     pub fn moment(microseconds: i64) -> Option<DateTime> {
         EPOCH.at(0, 0, 0, 0).checked_add(jiff::Span::new().try_microseconds(microseconds).ok()?).ok()
@@ -271,6 +297,14 @@ mod tests {
             (Type::Date, "0000-01-01", None),
             (Type::Date, "1900-01-01", Some("1900-01-01")),
             (Type::Timestamp, "2024-05-01T12:00:00.5+02:00", Some("2024-05-01T10:00:00.5Z")),
+            (Type::Timestamp, "2024-05-01 12:00+02", Some("2024-05-01T10:00:00Z")),
+            (Type::Timestamp, "2024-05-01T12:00:00.123456000Z", Some("2024-05-01T12:00:00.123456Z")),
+            (Type::Timestamp, "2024-05-01T12:00:00.1234567Z", None),
+            (Type::Timestamp, "1969-12-31T23:59:59.9999999Z", None),
+            (Type::Timestamp, "2024-05-01T23:59:60Z", None),
+            (Type::Timestamp, "20240501T120000Z", None),
+            (Type::Timestamp, "2024-05-01T12:00:00+02:00[Europe/Berlin]", None),
+            (Type::Timestamp, "2024-05-01T12:00:00", None),
             (Type::Timestamp, "2024-05-01", None),
             (Type::Timestamp, "0000-12-31T23:59:59Z", None),
             (Type::Timestamp, "0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00Z")),

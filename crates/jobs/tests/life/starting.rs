@@ -149,6 +149,37 @@ async fn a_message_that_is_never_handled_to_its_end_is_poisonous() {
     let record = world.record("close").await;
     assert_eq!(record.status, JobStatus::Failed);
     assert!(record.failure.unwrap().message.contains("21 times"));
+    let holders = (0..10).map(|job| format!("other-{job}"));
+    for other in holders {
+        assert_eq!(
+            world.deliver(&world.handlers(), &self::body(&other, &document())).await.started,
+            1,
+            "its slot is free"
+        );
+    }
+}
+
+/// A neighbour may have brought the same deliveries to nothing again and again: what runs, or is published, is left alone.
+#[tokio::test]
+async fn a_job_that_has_begun_is_not_ended_by_its_message() {
+    let world = World::new();
+    let handlers = world.handlers();
+    let body = body("close", &document());
+    assert_eq!(world.deliver(&handlers, &body).await.started, 1);
+    for _ in 0..=jobs::starter::RECEIPTS_MAX {
+        let taken = world.deliver(&handlers, &body).await;
+        assert_eq!((taken.repeated, taken.dead_letters), (1, 0));
+    }
+    assert_eq!(world.record("close").await.status, JobStatus::Running);
+    assert!(world.dead_letters().is_empty());
+}
+
+#[tokio::test]
+async fn an_id_that_no_key_holds_is_malformed() {
+    let world = World::new();
+    let taken = world.deliver(&world.handlers(), &body(&"x".repeat(5_000), &document())).await;
+    assert_eq!((taken.dead_letters, taken.failures.len()), (1, 0));
+    assert_eq!(world.dead_letters()[0].attributes["class"], "malformed");
 }
 
 /// Whatever call fails, with or without its effect: the next delivery goes on, and one execution comes of it.

@@ -85,10 +85,7 @@ impl Spelling {
                 }
             }
             Self::Date(pattern, _) => Value::date(pattern.read(text)?),
-            Self::Moment(pattern, _) => {
-                let moment = pattern.read(text)?.to_zoned(TimeZone::UTC).ok()?.timestamp();
-                Some(Value::Timestamp(moment.as_microsecond()))
-            }
+            Self::Moment(pattern, _) => Value::instant(pattern.read(text)?.to_zoned(TimeZone::UTC).ok()?.timestamp()),
             Self::Boolean { yes, no } => {
                 let is = |words: &[String]| words.iter().any(|word| word == text);
                 if is(yes) { Some(Value::Boolean(true)) } else { is(no).then_some(Value::Boolean(false)) }

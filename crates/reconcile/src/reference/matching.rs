@@ -82,10 +82,10 @@ impl Group {
                 if let Some(difference) = difference(*left, *right, tolerance, scale) {
                     candidates.push((difference, one, two));
                 }
-            }
-            if candidates.len() > MATCH_CANDIDATES_MAX {
-                let keys: Vec<String> = key.iter().map(|value| format!("{value:?}")).collect();
-                return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX });
+                if candidates.len() > MATCH_CANDIDATES_MAX {
+                    let keys: Vec<String> = key.iter().map(|value| format!("{value:?}")).collect();
+                    return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX });
+                }
             }
         }
         let (mut left_counts, mut right_counts) = (vec![0_i64; self.left.len()], vec![0_i64; self.right.len()]);
