@@ -259,8 +259,8 @@ pub(crate) fn applied(
     });
     // Two, where the functions were deployed anew meanwhile.
     let rules: BTreeSet<_> = partitions.iter().filter_map(|of| of.rule.as_ref()).map(RuleVersion::to_string).collect();
-    if !rules.is_empty() {
-        figures["rule"] = rules.into_iter().collect::<Vec<_>>().join(", ").into();
+    if let (Value::Object(figures), false) = (&mut figures, rules.is_empty()) {
+        figures.insert("rule".to_owned(), rules.into_iter().collect::<Vec<_>>().join(", ").into());
     }
     Ok(Accounts { expected: stateless.totals.clone(), found, figures })
 }
