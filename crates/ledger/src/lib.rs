@@ -20,6 +20,7 @@ pub mod combine_partition;
 pub mod commits;
 mod compiled;
 mod container;
+pub mod contents;
 pub mod coordinate;
 mod cursors;
 mod definition;

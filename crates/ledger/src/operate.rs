@@ -9,7 +9,7 @@ use tracing::{info, warn};
 use crate::{
     BatchSequence, JobNumber,
     backlog::BacklogManager,
-    book::{BatchRecord, BatchStatus, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, source_row},
+    book::{BatchRecord, BatchStatus, Book, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, source_row},
     head::Field,
     intervals::IntervalSet,
     job::{Job, JobRefusal, JobStatus},
@@ -323,17 +323,24 @@ impl BacklogManager {
 
     /// Until when the ledger is complete, and what holds it.
     pub async fn completeness(&self, terms: &Terms) -> Result<Completeness, OperateError> {
-        let view = self.book().view(&terms.ledger).await?;
+        Ok(self.book().completeness(terms).await?)
+    }
+}
+
+impl Book {
+    /// Until when the ledger is complete, and what holds it.
+    pub(crate) async fn completeness(&self, terms: &Terms) -> Result<Completeness, StorageError> {
+        let view = self.view(&terms.ledger).await?;
         let mut parked: BTreeMap<String, IntervalSet> = BTreeMap::new();
         for job in view.jobs.iter().filter(|job| matches!(job.status, JobStatus::Parked(_))) {
-            for batch in self.book().numbered(&terms.ledger, job.batches.lo(), job.batches.hi()).await? {
+            for batch in self.numbered(&terms.ledger, job.batches.lo(), job.batches.hi()).await? {
                 parked.entry(batch.source).or_default().insert(batch.interval);
             }
         }
         let mut sources = BTreeMap::new();
         for (name, opens_at) in &terms.sources {
-            let registered = self.book().source(&terms.ledger, name).await?;
-            let coverage = self.book().coverage(&terms.ledger, name).await?;
+            let registered = self.source(&terms.ledger, name).await?;
+            let coverage = self.coverage(&terms.ledger, name).await?;
             let intervals = SourceIntervals {
                 opens_at: *opens_at,
                 claimed: registered.claimed,
