@@ -1,6 +1,7 @@
 //! What can go wrong in a job, told so that whoever handed it in knows what to do.
 
 use error_class::{Classified, ErrorClass};
+use ledger::LedgerError;
 use reconcile::{PlanError, task::UnusableTask};
 use storage::{StorageError, documents::DocumentError};
 
@@ -10,6 +11,9 @@ pub enum JobError {
     /// A store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The job cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -148,6 +152,7 @@ impl Classified for JobError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Storage(error) => error.class(),
+            Self::Ledger(error) => error.class(),
             Self::Plan(_) | Self::Input { .. } | Self::TooLarge { .. } | Self::Refused(_) => ErrorClass::InvalidInput,
             Self::Engine { class, .. } => *class,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
