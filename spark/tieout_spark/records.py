@@ -268,18 +268,15 @@ def json_value(value: Any, path: Path) -> Any:
             if not isinstance(value, dict):
                 return Misplaced("an object")
             value = value.get(step["member"])
-            continue
-        if not isinstance(value, list):
+        elif not isinstance(value, list):
             return Misplaced("a list")
-        if step == "only":
-            if len(value) > 1:
-                return Misplaced(f"one entry of {len(value)}")
+        elif isinstance(step, dict):
+            member, wanted = step["entry"]["member"], step["entry"]["is"]
+            value = next((entry for entry in value if isinstance(entry, dict) and entry.get(member) == wanted), None)
+        elif len(value) > 1:
+            return Misplaced(f"one entry of {len(value)}")
+        else:
             value = value[0] if value else None
-            continue
-        if not all(isinstance(entry, dict) for entry in value):
-            return Misplaced("an object")
-        member, wanted = step["entry"]["member"], step["entry"]["is"]
-        value = next((entry for entry in value if entry.get(member) == wanted), None)
     return value
 
 

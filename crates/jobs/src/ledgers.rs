@@ -193,6 +193,17 @@ mod tests {
     }
 
     #[test]
+    fn the_documented_input_fits_the_example_ledger() {
+        let definition = Definition::from_json(include_str!("../../../examples/ledger/ledger.json")).unwrap();
+        let document = include_str!("../../../docs/reconcile.md");
+        let (_, input) = document.split_once("```json input\n").unwrap();
+        let input: Input = serde_json::from_str(input.split_once("```").unwrap().0).unwrap();
+        assert_eq!(input.ledger.as_deref(), Some(&*definition.name));
+        let (found, _) = columns(&definition, &input.columns).unwrap();
+        assert_eq!(input.schema("artifacts", Some(&found)).unwrap().len(), input.columns.len());
+    }
+
+    #[test]
     fn amounts_are_read_by_their_currency() {
         let asked = json!([{"name": "measures.paid.JPY", "type": "decimal(0)"}, {"name": "key", "type": "text"}]);
         let (columns, found) = paths(&asked).unwrap();

@@ -9,7 +9,9 @@ use tracing::{info, warn};
 use crate::{
     BatchSequence, JobNumber,
     backlog::BacklogManager,
-    book::{BatchRecord, BatchStatus, Book, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, source_row},
+    book::{
+        BatchRecord, BatchStatus, Book, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, source_row,
+    },
     head::Field,
     intervals::IntervalSet,
     job::{Job, JobRefusal, JobStatus},

@@ -55,7 +55,7 @@ fn outcome(job: &Json) -> BTreeMap<String, OutputRows> {
 /// A ledger beside `b`; `a` has other columns.
 fn of_ledger(columns: &Json, outputs: &[(&str, &str)]) -> Json {
     let mut job = job(json!([]), outputs);
-    job["inputs"]["a"] = json!({"format": "ledger", "ledger": "orders", "columns": columns});
+    *job.pointer_mut("/inputs/a").unwrap() = json!({"format": "ledger", "ledger": "orders", "columns": columns});
     job
 }
 
@@ -63,14 +63,10 @@ fn of_ledger(columns: &Json, outputs: &[(&str, &str)]) -> Json {
 fn a_ledger_is_its_artifacts_latest_versions_in_the_order_of_their_keys() {
     let columns = json!([{"name": "measures.net", "type": "decimal(2)"}]);
     let plan = planned(&of_ledger(&columns, &[("out", "a")])).unwrap().plan;
-    let versions = rows("measures.net: decimal(2) | key: text | applied_through: integer", &[
-        "1.00 | b | 2",
-        "7.00 | a | 9",
-        "3.00 | c | 2",
-        "6.50 | a | 10",
-        "2.00 | b | 10",
-        " | d | 11",
-    ]);
+    let versions = rows(
+        "measures.net: decimal(2) | key: text | applied_through: integer",
+        &["1.00 | b | 2", "7.00 | a | 9", "3.00 | c | 2", "6.50 | a | 10", "2.00 | b | 10", " | d | 11"],
+    );
     let columns = versions.columns.iter().map(|(name, _)| name.clone()).collect();
     let objects = versions.rows.chunks(2).map(<[Vec<Value>]>::to_vec).collect();
     let inputs = BTreeMap::from([("a".to_owned(), InputRows { columns, objects })]);

@@ -110,7 +110,9 @@ mod tests {
     fn a_published_job_shows_its_figures() {
         let shown = show(&record(), Timestamp::UNIX_EPOCH);
         let ledger = "ledger books, batch 7, complete until 2026-01-31T00:00:00Z";
-        for said in [ledger, "close, attempt 1", "published", "embedded: about 1 MiB", "0.000200 $", "18.26", "dear  filter"] {
+        for said in
+            [ledger, "close, attempt 1", "published", "embedded: about 1 MiB", "0.000200 $", "18.26", "dear  filter"]
+        {
             assert!(shown.contains(said), "{said}: {shown}");
         }
         assert!(list(&[record()], Timestamp::UNIX_EPOCH).contains("close  published  embedded"));

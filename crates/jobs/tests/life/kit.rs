@@ -366,7 +366,8 @@ fn csv_rows(plan: &Plan, name: &str, objects: &[Vec<u8>]) -> InputRows {
         let mut reader = csv::Reader::from_reader(&bytes[..]);
         let rows = reader.deserialize().map(|row| {
             let row: BTreeMap<String, String> = row.unwrap();
-            let cell = |column: &&PlanColumn| column.kind.parse(row.get(&column.name).map_or("", String::as_str)).unwrap();
+            let cell =
+                |column: &&PlanColumn| column.kind.parse(row.get(&column.name).map_or("", String::as_str)).unwrap();
             columns.iter().map(cell).collect()
         });
         rows.collect()

@@ -148,11 +148,8 @@ async fn what_is_committed_is_read_in_its_latest_version() {
     let closed = world.execute(&world.handlers(), &attempt("close", 1)).await.unwrap();
     let record = world.record("close").await;
     assert_eq!(closed.status, JobStatus::Published, "{:?}", record.failure);
-    let read = LedgerRead {
-        ledger: "books".to_owned(),
-        through: 3,
-        watermark: Some("2026-03-01T00:00:00Z".to_owned()),
-    };
+    let read =
+        LedgerRead { ledger: "books".to_owned(), through: 3, watermark: Some("2026-03-01T00:00:00Z".to_owned()) };
     assert_eq!((task.inputs["artifacts"].ledger.as_ref(), record.ledgers.get("artifacts")), (Some(&read), Some(&read)));
     assert!(task.inputs["artifacts"].objects.iter().all(|object| object.version.is_some()));
     let published = world.publication(&attempt("close", 1)).await;
@@ -192,7 +189,11 @@ async fn what_is_wrong_with_a_ledger_is_said_with_its_name() {
     for (key, value, words) in [
         ("ledger", json!("other"), "input \"artifacts\": there is no ledger \"other\" of tenant acme"),
         ("ledger", json!("../books"), "there is no ledger \"../books\" of tenant acme"),
-        ("columns", columns("paid", "decimal(2)"), "ledger \"books\" has no column \"paid\"; it has key, applied_through"),
+        (
+            "columns",
+            columns("paid", "decimal(2)"),
+            "ledger \"books\" has no column \"paid\"; it has key, applied_through",
+        ),
         ("columns", columns("key", "integer"), "column \"key\" of a ledger is text"),
         ("prefix", json!("x/"), "a ledger has neither `objects` nor `prefix`"),
     ] {

@@ -29,7 +29,7 @@ pub(crate) struct Data {
 /// A store, and what is put into it.
 pub(crate) struct World {
     pub(crate) objects: Arc<dyn Objects>,
-    inputs: BTreeMap<String, TaskInput>,
+    pub(crate) inputs: BTreeMap<String, TaskInput>,
 }
 
 /// How inputs lie in the store.
