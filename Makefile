@@ -78,10 +78,10 @@ bench: ## measure the hot paths
 bench-ledger: ## time batches of 200 thousand to 20 million events on local files, beside DuckDB and Spark; EVENTS bounds them
 	@$(LOCAL) bench-ledger $(or $(EVENTS),20000000)
 
-bench-reconcile: ## time a lookup of 2 million rows and 48 further columns on local files, beside Polars, DuckDB and Spark; ROWS changes that
-	@$(LOCAL) bench-reconcile $(or $(ROWS),2000000)
+bench-reconcile: ## time a lookup of 2 million rows and 48 further columns on local files, beside Polars, DuckDB and Spark; ROWS="10 1000" and MEMORY (in MiB) change that
+	@$(LOCAL) bench-reconcile $(or $(MEMORY),3072) $(or $(ROWS),2000000)
 
-measure: up ## time files (upload to mail) and batches (submitted to indexed) on the local stack; ROWS is 10000 unless said otherwise
+measure: up ## time files (upload to mail), batches (submitted to indexed) and jobs on the local stack; ROWS is 10000 unless said otherwise
 	@$(LOCAL) measure $(or $(ROWS),10000)
 
 dist: ## build the functions for AWS into dist/; ARCHITECTURE is arm64 (unless said otherwise) or x86_64

@@ -1,5 +1,5 @@
-"""How long a file takes from upload to mail, and a batch of events from its submission to the index, on the warm local
-stack. Prints figures; judges nothing."""
+"""How long a file takes from upload to mail, a batch of events from its submission to the index, and a job from its
+hand-in to its publication, on the warm local stack. Prints figures; judges nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local import build, example, ledger, paths, settings
+from local import build, example, ledger, measure_jobs, paths, settings
 from local.console import Stop, say
 
 RUNS = 5
@@ -39,6 +39,13 @@ def measure(rows: int) -> None:
     say(f"\n{EVENTS:,} events ({size:,} bytes) over {ARTIFACTS:,} orders, {RUNS} batches: median (least to most)")
     for what, seconds in zip(("submitted to indexed", "uploaded to indexed"), zip(*took, strict=True), strict=True):
         tell(what, seconds)
+    job = measure_jobs.document(FOLDER)
+    singles = tuple(measure_jobs.alone(job) for _ in range(RUNS + 1))[1:]
+    measure_jobs.together(job)
+    tens = tuple(seconds for _ in range(RUNS) for seconds in measure_jobs.together(job))
+    say(f"\nthe example's job over {rows:,} orders, {RUNS} times: median (least to most)")
+    tell("alone", singles)
+    tell(f"each of {measure_jobs.SLOTS} at once", tens)
 
 
 def tell(name: str, seconds: tuple[float, ...]) -> None:

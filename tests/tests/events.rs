@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use ledger::{
-    Apply, ApplyJob, BatchSequence, EventRange, IndexEntry, Interval, JobBatches, JobNumber, Ledger, PrefetchedWriter,
-    ReducedSection, Sidecar, Stateless, combine, reduce,
+    Apply, ApplyJob, BatchSequence, EventRange, IndexEntry, Interval, JobBatches, JobNumber, Ledger, Piece,
+    PrefetchedWriter, ReducedSection, Sidecar, Stateless, combine, reduce,
 };
 use records::Header;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ impl Books {
         }
         for one in &reduced {
             figures.records += one.totals_in.records();
-            figures.rejected += one.rejects.len() as u64;
+            figures.rejected += one.rejected_by_rule.values().sum::<u64>();
         }
         for partition in bits.iter() {
             let sections = reduced.iter().filter_map(|reduced| {
@@ -92,8 +92,10 @@ impl Books {
             };
             let mut apply = Apply::new(&self.ledger, job, &stateless, &prefetched, &[]).unwrap();
             let mut parts = Vec::new();
-            while let Some(part) = apply.next_part().unwrap() {
-                parts.push(part);
+            while let Some(piece) = apply.next_piece().unwrap() {
+                if let Piece::Part(part) = piece {
+                    parts.push(part);
+                }
             }
             figures.applied += apply.finish().unwrap().totals_applied.records();
             for part in parts {

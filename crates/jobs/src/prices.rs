@@ -1,4 +1,5 @@
-//! What a job costs, about: the engine's time at AWS's list prices. Requests, storage and the small functions are not in it.
+//! What a job costs, about: the engine's time and the state machine at AWS's list prices. Requests, storage and the small
+//! functions are not in it.
 
 use environment::{ConfigError, parsed};
 use reconcile::report::Engine;
@@ -9,6 +10,9 @@ const LAMBDA_GB_SECOND: u128 = 133_334;
 const EMR_VCPU_HOUR: u128 = 52_624;
 /// And 0.0057785 dollars a GB-hour, in 10^-7 dollars.
 const EMR_GB_HOUR: u128 = 57_785;
+
+/// The nine state transitions of a job that goes well, at 0.025 dollars a thousand, in millionths.
+const TRANSITIONS: u128 = 9 * 25;
 
 /// What the engines have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +36,7 @@ impl Resources {
     }
 }
 
-/// About what so much time of an engine costs, in millionths of a dollar.
+/// About what a job costs that took so much time of an engine, in millionths of a dollar.
 pub fn cost(engine: Engine, milliseconds: u64, resources: Resources) -> u64 {
     let milliseconds = u128::from(milliseconds);
     let micros = match engine {
@@ -46,7 +50,7 @@ pub fn cost(engine: Engine, milliseconds: u64, resources: Resources) -> u64 {
             hourly * milliseconds / (10 * 3_600_000)
         }
     };
-    u64::try_from(micros).unwrap_or(u64::MAX)
+    u64::try_from(micros + TRANSITIONS).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -57,8 +61,8 @@ mod tests {
     fn prices_are_those_of_the_list() {
         let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
         // 10 GB for 100 s: 1,000 GB-seconds.
-        assert_eq!(cost(Engine::Embedded, 100_000, resources), 13_333);
+        assert_eq!(cost(Engine::Embedded, 100_000, resources), 225 + 13_333);
         // An hour: 16 × 0.052624 + 64 × 0.0057785.
-        assert_eq!(cost(Engine::Spark, 3_600_000, resources), 841_984 + 369_824);
+        assert_eq!(cost(Engine::Spark, 3_600_000, resources), 225 + 841_984 + 369_824);
     }
 }

@@ -9,7 +9,7 @@ use std::{fmt::Write as _, hint::black_box, time::Duration};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ledger::{
     Apply, ApplyJob, BatchSequence, Combined, EventRange, IndexEntry, Interval, JobBatches, JobNumber, Ledger,
-    PartFile, PartitionBits, PrefetchedWriter, Reduced, ReducedSection, Sidecar, Stateless, combine, reduce,
+    PartFile, PartitionBits, Piece, PrefetchedWriter, Reduced, ReducedSection, Sidecar, Stateless, combine, reduce,
 };
 use records::Header;
 
@@ -121,8 +121,10 @@ fn apply_all(ledger: &Ledger, combined: &[Combined], prefetched: &[Vec<u8>], bat
             let mut apply =
                 Apply::new(ledger, job, &Stateless::open(&combined.file).unwrap(), prefetched, &[]).unwrap();
             let mut parts = Vec::new();
-            while let Some(part) = apply.next_part().unwrap() {
-                parts.push(part);
+            while let Some(piece) = apply.next_piece().unwrap() {
+                if let Piece::Part(part) = piece {
+                    parts.push(part);
+                }
             }
             black_box(apply.finish().unwrap());
             parts

@@ -10,19 +10,21 @@ use money::ControlTotals;
 
 use crate::{
     apply_error::ApplyError,
-    artifact::{self, Artifact, Heading, TakenId, put_text},
+    artifact::{self, Artifact, Heading, TakenId},
     codec::Corrupt,
     combine::{EventConflict, Stateless},
     compiled::Ledger,
     definition::KeepLines,
-    lines::{LINES_BYTES_MAX, NewLines, SIDE_BYTES_MAX, SideFile},
+    lines::{LINES_BYTES_MAX, NewLines},
     measure::{Currencies, take_attributes},
-    part_file::{PartBytes, PartFile, PartWriter, Sidecar, SidecarEntry, version},
+    overlay::{Overlay, OverlayReader},
+    part_file::{PartFile, PartWriter},
     partition::{KeyHash, Partition, PartitionBits},
     prefetched::{PrefetchedReader, Version},
     rule::{Facts, Status},
-    run::{Event, Group, RunReader},
+    run::{Event, Events, Group, RunReader},
     sequence::{JobBatches, JobNumber},
+    side_lines::{SIDE_BYTES_MAX, SideLines},
     tally::Tally,
 };
 
@@ -41,18 +43,6 @@ pub struct ApplyJob<'a> {
     pub folder: &'a str,
     /// A part-file ends with the first artifact that brings it to so many bytes.
     pub part_bytes_max: usize,
-}
-
-/// What a job between the snapshot and this one has written of the same keys. Every job that is not void has one, even
-/// if it has no part-files here.
-///
-/// A job with fewer partition bits has other keys in its partition too ([`Partition::at`]); they are passed over.
-#[derive(Debug, Clone, Copy)]
-pub struct Overlay<'a> {
-    /// The job.
-    pub job: JobNumber,
-    /// The part-files of its partition, in order.
-    pub parts: &'a [PartBytes<'a>],
 }
 
 /// What applying came to.
@@ -84,7 +74,22 @@ pub struct Applied {
     pub events_before: u64,
 }
 
-/// Applies one partition of a job: part-file after part-file, so that memory holds one at a time.
+/// What applying has made, to be written before it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// The next bytes of the side file of the part-file that is to come: lines of an artifact that has too many.
+    SideLines {
+        /// The side file's key in the data bucket.
+        file: String,
+        /// So many as a run has at most, [`SIDE_BYTES_MAX`] and what brought it there, or two short ones.
+        bytes: Vec<u8>,
+    },
+    /// A part-file; its side file, if it has one, ends with what was handed over before.
+    Part(PartFile),
+}
+
+/// Applies one partition of a job: piece after piece, so that memory holds one part-file and one run of side lines at a
+/// time, however many events an artifact takes.
 ///
 /// It is a function of what it is given: an attempt that runs again writes the same bytes under its own folder.
 #[derive(Debug)]
@@ -100,16 +105,29 @@ pub struct Apply<'a> {
     currencies: Currencies,
     cells: Vec<&'a str>,
     new_lines: NewLines<'a>,
+    /// The artifact at hand, where not all of its events are taken.
+    current: Option<Current<'a>>,
     /// The side lines of the artifact at hand, where it has too many for its own line.
     side: Option<SideLines>,
     line_buffer: Vec<u8>,
 }
 
-/// Side lines that are being written.
+/// An artifact that takes the events of its group.
 #[derive(Debug)]
-struct SideLines {
-    bytes: Vec<u8>,
-    lines: u64,
+struct Current<'a> {
+    group: Group<'a>,
+    /// Those that were not taken yet, and how many were.
+    events: Events<'a>,
+    read: u64,
+    base: Option<Version<'a>>,
+    artifact: Artifact<'a>,
+    /// How many events and ids the base has.
+    events_before: u64,
+    ids_before: usize,
+    /// The bytes of the event lines that it has of its own.
+    own: usize,
+    /// How many of the first events cannot be among the lines that are kept.
+    skip: u64,
 }
 
 #[derive(Debug)]
@@ -156,26 +174,42 @@ impl<'a> Apply<'a> {
             currencies: Currencies::default(),
             cells: Vec::new(),
             new_lines: NewLines::default(),
+            current: None,
             side: None,
             line_buffer: Vec::new(),
         })
     }
 
-    /// The next part-file; `None` behind the last.
-    pub fn next_part(&mut self) -> Result<Option<PartFile>, ApplyError> {
-        while let Some(group) = self.run.next_group()? {
-            self.apply(&group)?;
-            if self.parts.bytes() >= self.job.part_bytes_max {
-                return Ok(self.parts.cut());
+    /// The next piece; `None` behind the last.
+    pub fn next_piece(&mut self) -> Result<Option<Piece>, ApplyError> {
+        loop {
+            if let Some((file, bytes)) = self.parts.take_side() {
+                return Ok(Some(Piece::SideLines { file, bytes }));
+            }
+            let mut current = match self.current.take() {
+                Some(current) => current,
+                None => {
+                    if self.parts.bytes() >= self.job.part_bytes_max as u64
+                        && let Some(part) = self.parts.cut()
+                    {
+                        return Ok(Some(Piece::Part(part)));
+                    }
+                    let Some(group) = self.run.next_group()? else { break };
+                    self.begin(group)?
+                }
+            };
+            match self.take_events(&mut current)? {
+                true => self.end(current)?,
+                false => self.current = Some(current),
             }
         }
         if let Some((key, _)) = self.prefetched.next_record()? {
             return Err(ApplyError::NotInJob { key: key.to_owned() });
         }
-        Ok(self.parts.cut())
+        Ok(self.parts.cut().map(Piece::Part))
     }
 
-    /// What it came to, once [`next_part`](Self::next_part) has answered `None`.
+    /// What it came to, once [`next_piece`](Self::next_piece) has answered `None`.
     pub fn finish(self) -> Result<Applied, ApplyError> {
         Ok(Applied {
             totals_in: self.tallies.read.totals(self.ledger)?,
@@ -190,24 +224,46 @@ impl<'a> Apply<'a> {
         })
     }
 
-    fn apply(&mut self, group: &Group<'a>) -> Result<(), ApplyError> {
-        let key = group.key;
+    fn begin(&mut self, group: Group<'a>) -> Result<Current<'a>, ApplyError> {
+        let (ledger, key) = (self.ledger, group.key);
         if self.job.bits.partition(KeyHash::of(key.as_bytes())) != self.job.partition {
             return Err(ApplyError::Misplaced { key: key.to_owned(), partition: self.job.partition });
         }
         let base = self.base(key)?;
-        let mut artifact = match &base {
-            Some(base) => artifact::read(self.ledger, base.line, key, base.sequence, &mut self.currencies)?,
-            None => Artifact::empty(self.ledger),
+        let artifact = match &base {
+            Some(base) => artifact::read(ledger, base.line, key, base.sequence, &mut self.currencies)?,
+            None => Artifact::empty(ledger),
         };
-        let before = artifact.events;
-        self.take_events(group, &mut artifact)?;
-        if artifact.events == before {
+        self.new_lines.clear();
+        Ok(Current {
+            events: group.events(),
+            read: 0,
+            base,
+            events_before: artifact.events,
+            ids_before: artifact.ids.len(),
+            own: artifact.lines.iter().map(|line| line.get().len() + 1).sum(),
+            // Of many events only the last can be among the lines that are kept, unless some of them are dropped.
+            skip: match ledger.keep_lines() {
+                KeepLines::Last(count) if !ledger.keeps_ids() => group.count.saturating_sub(u64::from(count)),
+                _ => 0,
+            },
+            group,
+            artifact,
+        })
+    }
+
+    fn end(&mut self, current: Current<'a>) -> Result<(), ApplyError> {
+        let Current { group, read, base, mut artifact, events_before, .. } = current;
+        if read != group.count {
+            return Err(Corrupt::new("stateless file", "a group holds another number of events than it says").into());
+        }
+        if artifact.events == events_before {
             // Every event was taken before: there is nothing new to say, and the version stands as it is.
             return Ok(());
         }
-        self.keep_lines(key, &mut artifact)?;
-        self.write(key, base.as_ref(), &artifact)
+        artifact.ids.sort_unstable_by(|left, right| left.id.cmp(&right.id));
+        self.keep_lines(group.key, &mut artifact)?;
+        self.write(group.key, base.as_ref(), &artifact)
     }
 
     /// The version that the next one is computed from: the greatest `applied_through` of what was prefetched and of what
@@ -246,48 +302,45 @@ impl<'a> Apply<'a> {
         Ok(base)
     }
 
-    fn take_events(&mut self, group: &Group<'a>, artifact: &mut Artifact<'a>) -> Result<(), ApplyError> {
-        let ledger = self.ledger;
-        let amounts = |source| ApplyError::Amounts { key: group.key.to_owned(), source };
-        let keep = ledger.keep_lines();
-        // Of many events only the last can be among the lines that are kept, unless some of them are dropped.
-        let skip = match keep {
-            KeepLines::Last(count) if !ledger.keeps_ids() => group.count.saturating_sub(u64::from(count)),
-            _ => 0,
-        };
-        self.new_lines.clear();
-        let mut own: usize = artifact.lines.iter().map(|line| line.get().len() + 1).sum();
-        let (mut count, known) = (0, artifact.ids.len());
-        for event in group.events() {
-            let event = event?;
-            event.cells(&mut self.cells)?;
-            self.tallies.read.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
-            count += 1;
-            if ledger.keeps_ids() {
-                if !self.take_id(group.key, artifact, known, &event)? {
-                    continue;
+    /// Whether the artifact has taken all of its events; if not, a run of side lines has ended, and is to be written first.
+    fn take_events(&mut self, current: &mut Current<'a>) -> Result<bool, ApplyError> {
+        let keeps_all = self.ledger.keep_lines() == KeepLines::All;
+        while let Some(event) = current.events.next().transpose()? {
+            self.take_event(current, &event)?;
+            if keeps_all && current.own + self.new_lines.bytes() > LINES_BYTES_MAX {
+                // They have to go: at once, so that a million lines are not held.
+                let before = self.new_lines.overtaken(&current.artifact.lines)?;
+                self.move_lines(current.group.key, &mut current.artifact, before)?;
+                current.own = 0;
+                if self.side.is_none() {
+                    return Ok(false);
                 }
-                self.tallies.applied.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
-            }
-            artifact.events += 1;
-            for (measure, state) in ledger.measures.iter().zip(&mut artifact.measures) {
-                state.add(measure, &event, &self.cells, &mut self.currencies).map_err(amounts)?;
-            }
-            take_attributes(ledger, &mut artifact.attributes, &event, &self.cells);
-            if keep != KeepLines::None && count > skip {
-                self.new_lines.push(ledger, &event, &self.cells);
-            }
-            if keep == KeepLines::All && own + self.new_lines.bytes() > LINES_BYTES_MAX {
-                // They have to go: at once, so that a million lines are not held twice.
-                let before = self.new_lines.overtaken(&artifact.lines)?;
-                self.move_lines(group.key, artifact, before)?;
-                own = 0;
             }
         }
-        if count != group.count {
-            return Err(Corrupt::new("stateless file", "a group holds another number of events than it says").into());
+        Ok(true)
+    }
+
+    fn take_event(&mut self, current: &mut Current<'a>, event: &Event<'a>) -> Result<(), ApplyError> {
+        let (ledger, key) = (self.ledger, current.group.key);
+        let amounts = |source| ApplyError::Amounts { key: key.to_owned(), source };
+        event.cells(&mut self.cells)?;
+        self.tallies.read.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
+        current.read += 1;
+        let artifact = &mut current.artifact;
+        if ledger.keeps_ids() {
+            if !self.take_id(key, artifact, current.ids_before, event)? {
+                return Ok(());
+            }
+            self.tallies.applied.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
         }
-        artifact.ids.sort_unstable_by(|left, right| left.id.cmp(&right.id));
+        artifact.events += 1;
+        for (measure, state) in ledger.measures.iter().zip(&mut artifact.measures) {
+            state.add(measure, event, &self.cells, &mut self.currencies).map_err(amounts)?;
+        }
+        take_attributes(ledger, &mut artifact.attributes, event, &self.cells);
+        if ledger.keep_lines() != KeepLines::None && current.read > current.skip {
+            self.new_lines.push(ledger, event, &self.cells);
+        }
         Ok(())
     }
 
@@ -314,7 +367,8 @@ impl<'a> Apply<'a> {
             .add_cells(self.ledger, &self.cells, &mut self.currencies)
             .map_err(|source| ApplyError::Amounts { key: key.to_owned(), source })?;
         if !same {
-            let (key, event_id) = (key.to_owned(), event.id.to_owned());
+            let key = EventConflict::key_behind(&self.applied.rejected, key);
+            let event_id = event.id.to_owned();
             self.applied.rejected.push(EventConflict { key, event_id, rejected: event.origin, kept: None });
         }
         Ok(false)
@@ -383,68 +437,5 @@ impl<'a> Apply<'a> {
             Some(Status::Break) => self.applied.breaks += 1,
         }
         Ok(())
-    }
-}
-
-impl SideLines {
-    /// None yet, but a header line that says where those before are.
-    fn new(key: &str, previous: Option<&SideFile>) -> Self {
-        let mut bytes = b"{\"key\":".to_vec();
-        put_text(&mut bytes, key);
-        bytes.extend_from_slice(b",\"previous\":");
-        match previous {
-            Some(previous) => previous.write(&mut bytes),
-            None => bytes.extend_from_slice(b"null"),
-        }
-        bytes.extend_from_slice(b"}\n");
-        Self { bytes, lines: 0 }
-    }
-}
-
-/// The versions that one job has written, by key.
-#[derive(Debug)]
-struct OverlayReader<'a> {
-    job: JobNumber,
-    parts: std::slice::Iter<'a, PartBytes<'a>>,
-    part: Option<(Sidecar<'a>, &'a [u8])>,
-    next: Option<SidecarEntry<'a>>,
-    last: Option<&'a str>,
-}
-
-impl<'a> OverlayReader<'a> {
-    fn new(overlay: &Overlay<'a>) -> Self {
-        Self { job: overlay.job, parts: overlay.parts.iter(), part: None, next: None, last: None }
-    }
-
-    /// The job's version of a key. Keys are asked for in order.
-    fn find(&mut self, key: &str) -> Result<Option<Version<'a>>, ApplyError> {
-        while self.next.is_none_or(|next| next.key < key) {
-            if !self.advance()? {
-                return Ok(None);
-            }
-        }
-        match (&self.part, &self.next) {
-            (Some((sidecar, lines)), Some(next)) if next.key == key => Ok(Some(version(sidecar, next, lines)?)),
-            _ => Ok(None),
-        }
-    }
-
-    fn advance(&mut self) -> Result<bool, ApplyError> {
-        loop {
-            if let Some(entry) = self.part.as_mut().and_then(|(sidecar, _)| sidecar.next()) {
-                let entry = entry?;
-                if self.last.is_some_and(|last| last >= entry.key) {
-                    return Err(Corrupt::new("sidecar", "its keys are not in order").into());
-                }
-                (self.last, self.next) = (Some(entry.key), Some(entry));
-                return Ok(true);
-            }
-            let Some(part) = self.parts.next() else { return Ok(false) };
-            let sidecar = Sidecar::open(part.sidecar)?;
-            if sidecar.sequence() != self.job.last_batch() {
-                return Err(Corrupt::new("sidecar", "it is of another job").into());
-            }
-            self.part = Some((sidecar, part.lines));
-        }
     }
 }

@@ -13,15 +13,18 @@ use tracing::info;
 
 use crate::{
     Corrupt, JobNumber, Partition,
-    apply::{Applied, Apply, ApplyJob, Overlay},
+    apply::{Applied, Apply, ApplyJob},
     combine::Stateless,
     commits::{AppliedPartition, ApplyManifest, CombinedPartition, PartWritten, PrefetchedPartition, Written},
     error::LedgerError,
     job::Job,
     layout::{combined_key, partition_key},
     messages::{Done, PartitionRequest, RunInput},
-    part_file::{PartBytes, PartFile, Sidecar},
+    overlay::Overlay,
+    part_file::{PartBytes, Sidecar},
+    parts::Parts,
     read_back::ReadBack,
+    side_lines::SIDE_BYTES_MAX,
     stage::{Stage, Turn},
     ties_out,
     workplace::{Entered, Workplace, attempt_place},
@@ -115,9 +118,9 @@ impl StateEngine {
             workplace.read(run, &workplace.work(combined_key(&run.ledger, run.job, partition))).await?;
         let prefetched_at = workplace.work(partition_key(&run.ledger, run.job, Stage::Prefetch, partition));
         let prefetched: PrefetchedPartition = workplace.read(run, &prefetched_at).await?;
-        // A part-file is held twice: as it is made, and as it is written or read back.
-        let held =
-            combined.file.bytes.saturating_add(prefetched.file.bytes).saturating_add(2 * self.part_bytes_max as u64);
+        // What is made is held twice: as it is made, and as it is written or read back.
+        let made = 2 * (self.part_bytes_max + SIDE_BYTES_MAX) as u64;
+        let held = combined.file.bytes.saturating_add(prefetched.file.bytes).saturating_add(made);
         workplace.room(run, partition, [held])?;
         let (stateless_at, versions_at) = (workplace.work(&combined.file.key), workplace.work(&prefetched.file.key));
         let (stateless_bytes, versions) = futures::try_join!(
@@ -145,13 +148,16 @@ impl StateEngine {
             overlays.iter().zip(&parts).map(|(overlay, parts)| Overlay { job: overlay.job, parts }).collect();
         let mut apply = Apply::new(&entered.ledger, told, &stateless, &versions, &overlays)?;
         let pulse = workplace.pulse(run, entered.policy());
-        let (mut written, mut read_back) = (Vec::new(), ReadBack::default());
-        while let Some(part) = apply.next_part()? {
-            let part = self.write(part).await?;
-            self.read_back(run, partition, &part, &mut read_back).await?;
-            written.push(part);
-            pulse.beat().await?;
-        }
+        let mut parts = Parts::new(workplace, run, partition);
+        let made = async {
+            while let Some(piece) = apply.next_piece()? {
+                parts.write(piece).await?;
+                pulse.beat().await?;
+            }
+            Ok::<_, LedgerError>(())
+        };
+        let made = made.await;
+        let (written, read_back) = parts.end(made).await?;
         let applied = apply.finish()?;
         let step = format!("{}-{}", Stage::Apply, partition.padded());
         let rejects = workplace.put_conflicts(run, &step, &applied.rejected).await?;
@@ -216,55 +222,7 @@ impl StateEngine {
         let lines = self.workplace.written(&self.workplace.data(&part.lines.key), part.lines.bytes).await?;
         Ok((sidecar, lines))
     }
-
-    async fn write(&self, part: PartFile) -> Result<PartWritten, LedgerError> {
-        let workplace = &self.workplace;
-        let side = match part.side {
-            Some((file, lines)) => Some(workplace.put_pieces(&workplace.data(file), lines, JSON_LINES).await?),
-            None => None,
-        };
-        let (lines_at, sidecar_at) = (workplace.data(part.file), workplace.data(part.sidecar_file));
-        let lines = workplace.put(&lines_at, part.lines, JSON_LINES);
-        let sidecar = workplace.put(&sidecar_at, part.sidecar, "application/octet-stream");
-        let (lines, sidecar) = futures::try_join!(lines, sidecar)?;
-        Ok(PartWritten { lines, sidecar, side, artifacts: part.artifacts })
-    }
-
-    /// Reads a part-file back as it stands in the store, and adds what it holds to `read_back`.
-    async fn read_back(
-        &self,
-        run: &RunInput,
-        partition: Partition,
-        part: &PartWritten,
-        read_back: &mut ReadBack,
-    ) -> Result<(), LedgerError> {
-        let workplace = &self.workplace;
-        for written in [&part.lines, &part.sidecar].into_iter().chain(&part.side) {
-            let at = workplace.data(&written.key);
-            let found = workplace.objects.head(&at, None).await?.bytes;
-            if found != written.bytes {
-                let difference = format!("{at}: {} bytes against {found}", written.bytes);
-                return Err(not_as_written(run, partition, difference));
-            }
-        }
-        let (lines_at, sidecar_at) = (workplace.data(&part.lines.key), workplace.data(&part.sidecar.key));
-        let (lines, sidecar) = futures::try_join!(
-            workplace.written(&lines_at, part.lines.bytes),
-            workplace.written(&sidecar_at, part.sidecar.bytes)
-        )?;
-        let bytes = PartBytes { sidecar: &sidecar, lines: &lines };
-        let different = |source: Corrupt| not_as_written(run, partition, format!("{lines_at}: {source}"));
-        read_back.add(&bytes, &part.lines.key, run.batches.hi()).map_err(different)
-    }
 }
-
-/// Whatever was written and does not stand as it was.
-fn not_as_written(run: &RunInput, partition: Partition, difference: String) -> LedgerError {
-    let boundary = format!("partition {partition} of job {}, written against read back", run.job);
-    LedgerError::ControlTotalMismatch { boundary, difference }
-}
-
-const JSON_LINES: &str = "application/jsonl";
 
 /// Whether a sidecar names one of the keys. Both are in order.
 fn touches(sidecar: &[u8], stateless: &Stateless<'_>) -> Result<bool, Corrupt> {

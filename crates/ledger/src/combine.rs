@@ -3,7 +3,7 @@
 //! A stateless artifact is a key and the events that a job brings it, each once, by event time and event id. They are
 //! not summed yet: with duplicate scope `artifact`, only apply knows which of them the artifact has taken before.
 
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 use error_class::{Classified, ErrorClass};
 use money::{AmountError, ControlTotals, Overflow};
@@ -56,14 +56,22 @@ pub struct Combined {
 /// An event that was rejected for having the id of an earlier one and different content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventConflict {
-    /// The artifact.
-    pub key: String,
+    /// The artifact; one text for all conflicts of one artifact.
+    pub key: Arc<str>,
     /// The id.
     pub event_id: String,
     /// Where the rejected event stands.
     pub rejected: Origin,
     /// Where the event stands that was kept; `None` where an earlier job has brought it.
     pub kept: Option<Origin>,
+}
+
+impl EventConflict {
+    /// The key of the next conflict: the text of those `before` it, where they are of one artifact.
+    pub(crate) fn key_behind(before: &[Self], key: &str) -> Arc<str> {
+        let last = before.last().filter(|last| *last.key == *key);
+        last.map_or_else(|| key.into(), |last| last.key.clone())
+    }
 }
 
 /// Why a partition cannot be combined.
@@ -252,7 +260,7 @@ impl<'l> Combiner<'_, 'l> {
             }
             if !same {
                 self.rejected.push(EventConflict {
-                    key: key.to_owned(),
+                    key: EventConflict::key_behind(&self.rejected, key),
                     event_id: event.id.to_owned(),
                     rejected: event.origin,
                     kept: Some(earlier.origin),

@@ -140,7 +140,7 @@ pub struct PrefetchedPartition {
     pub bytes_read: u64,
 }
 
-/// The manifest of prefetch.
+/// The manifest of prefetch: what apply's new versions are looked at against.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PrefetchManifest {
     /// The job.
@@ -236,13 +236,4 @@ impl ApplyManifest {
             (0..).zip(&applied.parts).map(move |(part, written)| (place(part), written))
         })
     }
-}
-
-/// The manifest of index: how many puts were confirmed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IndexManifest {
-    /// The job.
-    pub job: JobNumber,
-    /// The puts that were confirmed, all of them.
-    pub confirmed: u64,
 }

@@ -1,6 +1,6 @@
 //! stage-coordinator: begins and ends what many workers do at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use storage::{Clock, Objects, Tables};
 use tracing::info;
@@ -8,15 +8,16 @@ use tracing::info;
 use crate::{
     JobNumber, LedgerError, Partition,
     commits::{
-        AppliedPartition, ApplyManifest, CombinedPartition, PartitionSection, PrefetchManifest, PrefetchedPartition,
-        ReducedJob, ReducedRange, SplitJob, StatelessManifest,
+        AppliedPartition, ApplyManifest, CombinedPartition, PrefetchManifest, PrefetchedPartition, ReducedJob,
+        SplitJob, StatelessManifest,
     },
     job::Job,
-    layout::{attempt, combined_key, job_folder, partition_key, range_key, reduced_key, split_key},
+    layout::{attempt, combined_key, job_folder, partition_key, reduced_key, split_key},
     manifest::LedgerId,
-    messages::{Done, EventChunk, Partitions, RunInput, StageReply, StageRequest},
+    messages::{Done, Partitions, RunInput, StageReply, StageRequest},
+    ranges::Ranges,
     stage::{Stage, Turn},
-    ties_out::{self, RangeTotals},
+    ties_out,
     turns::StageResult,
     workplace::{Entered, Workplace, attempt_place},
 };
@@ -38,6 +39,12 @@ impl StageCoordinator {
     /// A stage-coordinator that reads and writes `objects` and keeps its book in `tables`.
     pub fn new(objects: Arc<dyn Objects>, tables: Arc<dyn Tables>, clock: Arc<dyn Clock>, config: &Config) -> Self {
         Self { workplace: Workplace::at(objects, tables, clock, config) }
+    }
+
+    /// Holds at most so many bytes at once, whatever memory there is.
+    pub const fn holding(mut self, bytes_max: u64) -> Self {
+        self.workplace.held_bytes_max = bytes_max;
+        self
     }
 
     /// Handles what a state asks.
@@ -71,49 +78,36 @@ impl StageCoordinator {
         let workplace = &self.workplace;
         let pulse = workplace.pulse(run, entered.policy());
         let split: SplitJob = workplace.read(run, &workplace.work(split_key(&run.ledger, run.job))).await?;
-        let chunks: Vec<EventChunk> = workplace.read(run, &workplace.work(&split.ranges)).await?;
-        let at = chunks.iter().map(|chunk| workplace.work(range_key(&run.ledger, run.job, chunk.index)));
-        let ranges: Vec<ReducedRange> = workplace.read_each(run, at.collect()).await?;
-        pulse.beat().await?;
-
-        ties_out::ranges_tie_out(run.job, &split, &chunks, &ranges)?;
-        let reasons = ties_out::untrue_batches(&split, &ranges);
+        let ranges = Ranges::read(workplace, run, &split, &pulse).await?;
+        let reasons = ranges.totals.untrue_batches(&split);
         if !reasons.is_empty() {
             return Err(workplace.refuse(run, reasons).await);
         }
-        let totals = RangeTotals::of(&ranges)?;
-
-        let mut sections: BTreeMap<u32, Vec<PartitionSection>> = BTreeMap::new();
-        for range in &ranges {
-            for section in &range.sections {
-                let of = PartitionSection { file: range.file.key.clone(), section: *section };
-                sections.entry(section.number).or_default().push(of);
-            }
-        }
         let folder = format!("{}/", attempt_place(run, "reduced"));
-        let partitions: Vec<Partition> = sections.keys().copied().map(Partition::new).collect();
+        let partitions = ranges.partitions();
         let list = workplace.work(format!("{folder}partitions.json"));
         workplace.write(&list, &partitions).await?;
-        let place = |number| workplace.work(sections_key(&folder, Partition::new(number)));
-        let sections: Vec<_> = sections.into_iter().map(|(number, list)| (place(number), list)).collect();
-        workplace.write_each(&sections).await?;
+        ranges.write(workplace, &folder).await?;
+        let count = ranges.count();
+        let Ranges { totals, rejects, .. } = ranges;
+        let (totals_in, totals_out) = (totals.totals_in()?, totals.totals_out?);
         info!(
             ledger = %run.ledger,
             job = %run.job,
-            ranges = ranges.len(),
+            ranges = count,
             partitions = partitions.len(),
-            records = totals.totals_in.records(),
-            events = totals.totals_out.records(),
+            records = totals_in.records(),
+            events = totals_out.records(),
             "ranges tie out"
         );
         Ok(ReducedJob {
             partitions: list.key,
             count: partitions.len() as u64,
             sections: folder,
-            totals_in: totals.totals_in,
-            totals_out: totals.totals_out,
+            totals_in,
+            totals_out,
             rejected_by_rule: totals.rejected_by_rule,
-            rejects: ranges.into_iter().filter_map(|range| range.rejects).collect(),
+            rejects,
         })
     }
 
@@ -190,7 +184,10 @@ impl StageCoordinator {
         let at = stateless.partitions.iter().map(|of| workplace.data(key(of)));
         let partitions: Vec<AppliedPartition> = workplace.read_each(run, at.collect()).await?;
         let at = workplace.data(manifest_key(&run.ledger, run.job, Stage::Apply.as_str()));
-        let accounts = ties_out::applied(&stateless, &partitions)?;
+        let missing = || LedgerError::StepMissing { what: "the commit of prefetch".to_owned(), job: run.job };
+        let Turn::Committed(prefetch) = job.turn(Stage::Prefetch) else { return Err(missing()) };
+        let prefetched: PrefetchManifest = workplace.read(run, &workplace.work(&prefetch.manifest)).await?;
+        let accounts = ties_out::applied(&stateless, &prefetched, &partitions)?;
         let manifest = ApplyManifest { job: run.job, partition_bits: run.partition_bits, partitions };
         workplace.write(&at, &manifest).await?;
         Ok(accounts.result(at.key))

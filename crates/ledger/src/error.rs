@@ -147,6 +147,23 @@ pub enum LedgerError {
         /// The job's partition bits.
         bits: PartitionBits,
     },
+    /// A job that was cut into more pieces than can be brought together.
+    #[error(
+        "job {job} is cut into {ranges} ranges by {bits} partition bits: its events lie in more than {sections_max} \
+         sections, for which there is no room. Give stage-coordinator more memory, then `tieout batch redrive`; or raise \
+         EVENT_RANGE_BYTES of job-splitter, or lower policy.grouping of the ledger definition, then `tieout batch redrive \
+         --afresh`"
+    )]
+    TooManySections {
+        /// The job.
+        job: JobNumber,
+        /// How many ranges it has.
+        ranges: u64,
+        /// The job's partition bits.
+        bits: PartitionBits,
+        /// How many sections there may be.
+        sections_max: u64,
+    },
     /// Two independent counts or sums of the same records differ.
     #[error("{boundary}: {difference}")]
     ControlTotalMismatch {
@@ -193,6 +210,7 @@ impl Classified for LedgerError {
             | Self::SourceInUse { .. }
             | Self::Event { .. }
             | Self::PartitionTooLong { .. }
+            | Self::TooManySections { .. }
             | Self::Totals(_) => ErrorClass::InvalidInput,
             Self::DefinitionContended(_) => ErrorClass::Throttled,
             Self::BatchRefused { .. } => ErrorClass::Conflict,

@@ -18,7 +18,8 @@ use crate::{
     artifacts::{Artifacts, Found},
     codec::Corrupt,
     error::LedgerError,
-    lines::{Order, SideFile, place},
+    lines::{Order, place},
+    side_lines::{RunCheck, SideFile, SideRun},
 };
 
 /// The longest walk along runs of side lines.
@@ -63,6 +64,8 @@ struct Run {
     held: VecDeque<String>,
     /// What was not read yet.
     rest: Option<ByteRange>,
+    /// Looks at what is read of side lines.
+    check: Option<RunCheck>,
 }
 
 impl Artifacts {
@@ -73,7 +76,7 @@ impl Artifacts {
             .map_err(|_| corrupt(&found.entry.file, "a line is none of the ledger's"))?;
         let own: VecDeque<String> = pointers.lines.iter().map(|line| line.get().to_owned()).collect();
         let mut lines = EventLines { artifacts: self.clone(), runs: Vec::new(), due: BinaryHeap::new() };
-        let run = Run { file: found.entry.file.clone(), held: own, rest: None };
+        let run = Run { file: found.entry.file.clone(), held: own, rest: None, check: None };
         if let Some(first) = run.held.front() {
             lines.due.push(Reverse((run.order(first)?, 0)));
         }
@@ -123,7 +126,7 @@ impl EventLines {
     /// before it is.
     async fn begin_side(&mut self, side: &SideFile, key: &str) -> Result<Option<SideFile>, LedgerError> {
         let whole = ByteRange::new(side.offset, side.offset.saturating_add(side.length));
-        let unread = |rest| Run { file: side.file.clone(), held: VecDeque::new(), rest: Some(rest) };
+        let unread = |rest| Run { file: side.file.clone(), rest: Some(rest), ..Run::default() };
         let mut bytes = BEGINNING_BYTES;
         let mut run = loop {
             let mut run = unread(whole);
@@ -142,7 +145,13 @@ impl EventLines {
         }
         if let Some(first) = run.held.front() {
             self.due.push(Reverse((run.order(first)?, self.runs.len())));
-            self.runs.push(unread(ByteRange::new(whole.start + heading.len() as u64 + 1, whole.end)));
+            let mut check = RunCheck::new(SideRun { length: side.length, digest: side.digest });
+            let corrupt = |source| LedgerError::File { file: side.file.clone(), source };
+            for read in [heading.as_bytes(), b"\n"] {
+                check.take(read).map_err(corrupt)?;
+            }
+            let rest = ByteRange::new(whole.start + heading.len() as u64 + 1, whole.end);
+            self.runs.push(Run { check: Some(check), ..unread(rest) });
         }
         Ok(previous)
     }
@@ -159,6 +168,10 @@ impl Run {
                 // A line that is longer than the piece.
                 (None, _) if piece.end < rest.end => bytes = bytes.saturating_mul(2),
                 (Some(end), Ok(text)) => {
+                    if let Some(check) = &mut self.check {
+                        let corrupt = |source| LedgerError::File { file: self.file.clone(), source };
+                        check.take(read.get(..=end).unwrap_or_default()).map_err(corrupt)?;
+                    }
                     self.held.extend(text.lines().map(str::to_owned));
                     let start = rest.start + end as u64 + 1;
                     self.rest = (start < rest.end).then(|| ByteRange::new(start, rest.end));

@@ -9,13 +9,12 @@ use storage::{Clock, Objects, Tables};
 use tracing::info;
 
 use crate::{
-    commits::{ApplyManifest, IndexManifest},
+    commits::ApplyManifest,
     cursors,
     error::LedgerError,
     job::Job,
-    layout::{attempt, job_folder},
     messages::{Done, IndexPlan, IndexReply, IndexRequest, IndexTask, PartRef, RunInput},
-    stage::{Claim, Stage, Turn},
+    stage::{Claim, Commit, Stage, Turn},
     steps::Figures,
     turns::StageResult,
     workplace::{Workplace, attempt_place},
@@ -105,6 +104,7 @@ impl IndexCoordinator {
         if entered.job.is_committed(Stage::Index) {
             return Ok(Done {});
         }
+        let applied = apply_commit(run, &entered.job)?;
         let manifest = apply_manifest(&self.workplace, run, &entered.job).await?;
         let cursors = cursors::of_job(&self.workplace.book, &run.ledger, run.job).await?;
         let (mut expected, mut found) = (ControlTotals::default(), ControlTotals::default());
@@ -116,15 +116,12 @@ impl IndexCoordinator {
             found.add_records(cursors.get(&part).copied().unwrap_or_default().min(written.artifacts))?;
         }
         let confirmed = found.records();
-        let at =
-            self.workplace.data(format!("{}/{}-{}.json", job_folder(&run.ledger, run.job), Stage::Index, attempt()));
-        self.workplace.write(&at, &IndexManifest { job: run.job, confirmed }).await?;
         let figures = Figures::from_iter([
             ("parts".to_owned(), json!(parts)),
             ("artifacts".to_owned(), json!(expected.records())),
             ("confirmed".to_owned(), json!(confirmed)),
         ]);
-        let result = StageResult { manifest: at.key, expected, found, figures };
+        let result = StageResult { manifest: applied.manifest.clone(), expected, found, figures };
         self.workplace.turns.commit(&run.who(), Stage::Index, fence, &result, entered.policy()).await?;
         Ok(Done {})
     }
@@ -136,8 +133,12 @@ pub(crate) async fn apply_manifest(
     run: &RunInput,
     job: &Job,
 ) -> Result<ApplyManifest, LedgerError> {
+    workplace.read(run, &workplace.data(&apply_commit(run, job)?.manifest)).await
+}
+
+fn apply_commit<'j>(run: &RunInput, job: &'j Job) -> Result<&'j Commit, LedgerError> {
     match job.turn(Stage::Apply) {
-        Turn::Committed(commit) => workplace.read(run, &workplace.data(&commit.manifest)).await,
+        Turn::Committed(commit) => Ok(commit),
         _ => Err(LedgerError::StepMissing { what: "the commit of apply".to_owned(), job: run.job }),
     }
 }

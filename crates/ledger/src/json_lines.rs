@@ -13,7 +13,10 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-/// The records made of a range of JSON lines, and where each comes from.
+/// Lines are taken apart so many bytes at once, or one line: what is made of a line can be many times as long.
+const STRETCH_BYTES: usize = 64 << 10;
+
+/// The records made of a stretch of JSON lines, and where each comes from.
 #[derive(Debug)]
 pub(crate) struct Lines<'a> {
     /// CSV without a header: record n is line n of `places`.
@@ -32,41 +35,59 @@ pub(crate) struct Place<'a> {
     pub(crate) line: &'a [u8],
 }
 
-/// Takes lines apart. `names` are the members to look at; the first line stands at `offset` and is row `row`.
-pub(crate) fn read<'a>(
-    bytes: &'a [u8],
-    names: &[&str],
-    format: &Format,
+/// Takes lines apart, stretch by stretch.
+#[derive(Debug)]
+pub(crate) struct LineReader<'a> {
+    rest: &'a [u8],
+    /// The members to look at.
+    names: Vec<&'a str>,
     line_bytes_max: usize,
-    (mut offset, mut row): (u64, u64),
-) -> Lines<'a> {
-    let mut writer = Writer::new(format, LineEnd::Lf);
-    let (mut places, mut faults, mut rest) = (Vec::new(), Vec::new(), bytes);
-    while !rest.is_empty() {
-        let end = memchr(b'\n', rest).map_or(rest.len(), |end| end + 1);
-        let (line, behind) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-        let place = Place { row, offset, line: line.trim_ascii_end() };
-        rest = behind;
-        offset += line.len() as u64;
-        if place.line.is_empty() {
-            continue;
+    /// Where the next line begins, and its row.
+    offset: u64,
+    row: u64,
+}
+
+impl<'a> LineReader<'a> {
+    /// The first line stands at `offset` and is row `row`.
+    pub(crate) fn new(bytes: &'a [u8], names: Vec<&'a str>, line_bytes_max: usize, (offset, row): (u64, u64)) -> Self {
+        Self { rest: bytes, names, line_bytes_max, offset, row }
+    }
+
+    /// The next lines, as records of `format`; `None` behind the last.
+    pub(crate) fn next_lines(&mut self, format: &Format) -> Option<Lines<'a>> {
+        if self.rest.is_empty() {
+            return None;
         }
-        row += 1;
-        let fault = if place.line.len() > line_bytes_max {
-            Some(format!("expected a line of at most {line_bytes_max} bytes"))
-        } else {
-            match members(place.line, names) {
+        let mut writer = Writer::new(format, LineEnd::Lf);
+        let (mut places, mut faults) = (Vec::new(), Vec::new());
+        let until = self.rest.len().saturating_sub(STRETCH_BYTES);
+        while self.rest.len() > until {
+            let Some(place) = self.next_line() else { continue };
+            if place.line.len() > self.line_bytes_max {
+                faults.push((place, format!("expected a line of at most {} bytes", self.line_bytes_max)));
+                continue;
+            }
+            match members(place.line, &self.names) {
                 Ok(cells) => {
                     writer.write(cells.iter().map(Cow::as_ref));
                     places.push(place);
-                    None
                 }
-                Err(problem) => Some(format!("expected one JSON object a line: {problem}")),
+                Err(problem) => faults.push((place, format!("expected one JSON object a line: {problem}"))),
             }
-        };
-        faults.extend(fault.map(|fault| (place, fault)));
+        }
+        Some(Lines { records: writer.into_bytes(), places, faults })
     }
-    Lines { records: writer.into_bytes(), places, faults }
+
+    /// The next line, unless it is empty.
+    fn next_line(&mut self) -> Option<Place<'a>> {
+        let end = memchr(b'\n', self.rest).map_or(self.rest.len(), |end| end + 1);
+        let (line, behind) = self.rest.split_at_checked(end).unwrap_or((self.rest, &[]));
+        let place = Place { row: self.row, offset: self.offset, line: line.trim_ascii_end() };
+        self.rest = behind;
+        self.offset += line.len() as u64;
+        self.row += u64::from(!place.line.is_empty());
+        (!place.line.is_empty()).then_some(place)
+    }
 }
 
 /// Cuts JSON lines into ranges, in one pass over their bytes: the same lines that [`reduce`](crate::reduce) sees, and
@@ -270,7 +291,7 @@ mod tests {
     fn lines(text: &str) -> Seen {
         let format =
             Format::new(&records::Dialect { header: false, ..Default::default() }, Default::default()).unwrap();
-        let lines = read(text.as_bytes(), &["id", "net"], &format, 70, (100, 7));
+        let lines = LineReader::new(text.as_bytes(), vec!["id", "net"], 70, (100, 7)).next_lines(&format).unwrap();
         let places = lines.places.iter().map(|place| (place.row, place.offset)).collect();
         let faults = lines.faults.iter().map(|(place, fault)| (place.row, fault.clone())).collect();
         (String::from_utf8(lines.records).unwrap(), places, faults)
@@ -301,6 +322,25 @@ mod tests {
         }
     }
 
+    /// What is made of a stretch is bounded, however long the input is, and every line is in one of them.
+    #[test]
+    fn long_inputs_are_taken_apart_in_stretches() {
+        let text = "no\n{}\n".repeat(STRETCH_BYTES);
+        let mut reader = LineReader::new(text.as_bytes(), vec!["id"], 70, (100, 7));
+        let (mut row, mut offset, mut stretches) = (7, 100, 0);
+        while let Some(lines) = reader.next_lines(&Format::default()) {
+            let mut places: Vec<_> = lines.faults.iter().map(|(place, _)| *place).chain(lines.places).collect();
+            assert!(places.len() <= STRETCH_BYTES / 3 + 1, "{}", places.len());
+            places.sort_unstable_by_key(|place| place.row);
+            for place in places {
+                assert_eq!((place.row, place.offset), (row, offset));
+                (row, offset) = (row + 1, offset + place.line.len() as u64 + 1);
+            }
+            stretches += 1;
+        }
+        assert_eq!((row, stretches), (7 + 2 * STRETCH_BYTES as u64, 6));
+    }
+
     fn cut(text: &str, target: u64, block: usize) -> Result<Split, StructureError> {
         let plan = SplitPlan { chunk: ChunkSize::ByBytes(target), chunk_bytes_max: 90, chunks_max: 20 };
         let mut splitter = LineSplitter::new(plan);
@@ -315,7 +355,7 @@ mod tests {
         let format =
             Format::new(&records::Dialect { header: false, ..Default::default() }, Default::default()).unwrap();
         let places = |bytes: &str, at| {
-            let lines = read(bytes.as_bytes(), &["id"], &format, 70, at);
+            let lines = LineReader::new(bytes.as_bytes(), vec!["id"], 70, at).next_lines(&format).unwrap();
             let faults = lines.faults.iter().map(|(place, _)| (place.row, place.offset));
             let mut places: Vec<_> = lines.places.iter().map(|place| (place.row, place.offset)).chain(faults).collect();
             places.sort_unstable();

@@ -1,57 +1,25 @@
 //! The event lines that an artifact keeps.
 //!
 //! They stand in the order of event time and event id. Where all are kept and an artifact's own grow past a bound, they
-//! move to a side file: a header line that says where the side lines before these are, and then the event lines. So an
-//! artifact with a million events has a short line, and its events are a walk.
+//! move to a side file.
 
 use std::{borrow::Cow, cmp::Ordering};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    artifact::{put_number, put_text, put_time},
     codec::Corrupt,
     compiled::Ledger,
     definition::KeepLines,
+    json_text::{put_number, put_text, put_time},
     run::{Event, Origin},
     sequence::BatchSequence,
 };
 
 /// How many bytes of event lines an artifact keeps in its own line.
 pub const LINES_BYTES_MAX: usize = 256 << 10;
-
-/// A run of side lines ends with the lines that bring it to so many bytes, and the next one begins: so that no buffer grows
-/// to a million lines, and who wants the last lines reads the last runs.
-pub(crate) const SIDE_BYTES_MAX: usize = 16 << 20;
-
-/// Where event lines went that an artifact could not keep in its own line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SideFile {
-    /// The file's key in the data bucket.
-    pub file: String,
-    /// Where the latest side lines begin, with their header line.
-    pub offset: u64,
-    /// Their length in bytes, header and line feeds counted.
-    pub length: u64,
-    /// How many event lines there are in them and in all side lines before.
-    pub lines: u64,
-}
-
-impl SideFile {
-    pub(crate) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"{\"file\":");
-        put_text(out, &self.file);
-        for (name, number) in [("offset", self.offset), ("length", self.length), ("lines", self.lines)] {
-            out.push(b',');
-            put_text(out, name);
-            out.push(b':');
-            put_number(out, number);
-        }
-        out.push(b'}');
-    }
-}
 
 /// Event lines that are about to join an artifact's.
 #[derive(Debug, Default)]

@@ -10,9 +10,9 @@ use crate::{
     codec::{Corrupt, Cursor, put_bytes, put_varint},
     container::{self, Builder, Kind},
     index_entry::IndexEntry,
-    lines::SideFile,
     prefetched::Version,
     sequence::BatchSequence,
+    side_lines::{SideFile, SideRun},
 };
 
 const ARTIFACTS: u32 = 0;
@@ -29,8 +29,9 @@ pub struct PartFile {
     pub sidecar_file: String,
     /// The sidecar's bytes.
     pub sidecar: Vec<u8>,
-    /// Key and bytes, in pieces, of the event lines that artifacts of this part-file moved out of their own lines.
-    pub side: Option<(String, Vec<Vec<u8>>)>,
+    /// The runs of its side file, which were handed over before: those of the event lines that artifacts of this part-file
+    /// moved out of their own lines. None without such lines.
+    pub side: Vec<SideRun>,
     /// How many artifacts it holds: the puts that index must confirm.
     pub artifacts: u64,
 }
@@ -47,12 +48,12 @@ pub(crate) struct PartWriter {
     artifacts: u64,
 }
 
-/// A side file, in the pieces that it was written in: one buffer that grows to a million lines is copied again and again,
-/// and takes twice their memory.
+/// A side file: what was written of it, and what is to be written.
 #[derive(Debug, Default)]
 struct Side {
-    pieces: Vec<Vec<u8>>,
-    bytes: usize,
+    runs: Vec<SideRun>,
+    bytes: u64,
+    ended: Vec<Vec<u8>>,
 }
 
 impl PartWriter {
@@ -84,17 +85,26 @@ impl PartWriter {
         self.artifacts += 1;
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.lines.len() + self.side.bytes
+    pub(crate) fn bytes(&self) -> u64 {
+        self.lines.len() as u64 + self.side.bytes
     }
 
     /// Adds a run of side lines, header and all, of which there are `lines` with those before.
-    pub(crate) fn push_side(&mut self, mut run: Vec<u8>, lines: u64) -> SideFile {
-        run.shrink_to_fit();
-        let (offset, length) = (self.side.bytes as u64, run.len() as u64);
-        self.side.bytes += run.len();
-        self.side.pieces.push(run);
-        SideFile { file: self.side_file(), offset, length, lines }
+    pub(crate) fn push_side(&mut self, run: Vec<u8>, lines: u64) -> SideFile {
+        let (offset, length, digest) = (self.side.bytes, run.len() as u64, XxHash3_64::oneshot(&run));
+        self.side.bytes += length;
+        self.side.runs.push(SideRun { length, digest });
+        self.side.ended.push(run);
+        SideFile { file: self.side_file(), offset, length, lines, digest }
+    }
+
+    /// Runs that have ended, and the file that they are the next bytes of.
+    pub(crate) fn take_side(&mut self) -> Option<(String, Vec<u8>)> {
+        let ended = std::mem::take(&mut self.side.ended).into_iter().reduce(|mut run, next| {
+            run.extend_from_slice(&next);
+            run
+        });
+        Some((self.side_file(), ended?))
     }
 
     fn side_file(&self) -> String {
@@ -112,12 +122,11 @@ impl PartWriter {
         put_bytes(sidecar.body(), file.as_bytes());
         put_varint(sidecar.body(), self.sequence.get());
         sidecar.end_section(HEADING, 1);
-        let side = std::mem::take(&mut self.side).pieces;
         let part = PartFile {
             lines: std::mem::take(&mut self.lines),
             sidecar_file: format!("{}/part-{:05}.idx", self.folder, self.number),
             sidecar: sidecar.finish().0,
-            side: (!side.is_empty()).then(|| (self.side_file(), side)),
+            side: std::mem::take(&mut self.side).runs,
             artifacts: std::mem::take(&mut self.artifacts),
             file,
         };

@@ -56,6 +56,12 @@ impl<E: Into<ObjectFault>> From<E> for ObjectError {
     }
 }
 
+impl From<LedgerError> for ObjectError {
+    fn from(error: LedgerError) -> Self {
+        Self::Other(error)
+    }
+}
+
 impl ObjectError {
     /// What the sender took away is the object's fault, anything else the store's.
     fn reading(error: StorageError) -> Self {

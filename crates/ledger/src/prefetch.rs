@@ -4,20 +4,18 @@ use std::sync::Arc;
 
 use environment::{ConfigError, text};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use storage::{
-    Cache, Clock, Objects, Tables,
-    objects::{ObjectWriter, PutOptions, read_range},
-};
+use storage::{Cache, Clock, Objects, Tables, objects::read_range};
 use tracing::info;
 
 use crate::{
     artifacts::{Artifacts, Found, Window},
     codec::Corrupt,
     combine::{KEYS, read_keys},
-    commits::{CombinedPartition, PrefetchedPartition, Written},
+    commits::{CombinedPartition, PrefetchedPartition},
     error::LedgerError,
     layout::{combined_key, partition_key},
     messages::{Done, PartitionRequest, RunInput},
+    output::Output,
     prefetched::PrefetchedWriter,
     stage::Stage,
     versions::FetchFigures,
@@ -69,7 +67,6 @@ pub struct Prefetcher {
 /// What was found, and written.
 #[derive(Debug, Default)]
 struct Gathered {
-    bytes: u64,
     keys: u64,
     found: u64,
     figures: FetchFigures,
@@ -105,37 +102,26 @@ impl Prefetcher {
         }
         let combined_at = self.workplace.work(combined_key(&run.ledger, run.job, *partition));
         let combined: CombinedPartition = self.workplace.read(run, &combined_at).await?;
-        let key = format!("{}.versions", attempt_place(run, &format!("{}/{}", Stage::Prefetch, partition.padded())));
-        let place = self.workplace.work(&key);
-        let content_type = Some("application/octet-stream".to_owned());
-        let options = PutOptions { content_type, ..PutOptions::default() };
-        let mut object = self.workplace.objects.writer(&place, options).await?;
-        let Gathered { bytes, keys, found, figures } = match self.gather(run, &combined, &entered, &mut *object).await {
-            Ok(gathered) => {
-                object.finish().await?;
-                gathered
-            }
-            Err(error) => {
-                // The first error is the one to tell of.
-                let _ = object.abort().await;
-                return Err(error);
-            }
-        };
+        let place = attempt_place(run, &format!("{}/{}", Stage::Prefetch, partition.padded()));
+        let place = self.workplace.work(format!("{place}.versions"));
+        let mut output = Output::new(&self.workplace.objects, place.clone(), "application/octet-stream");
+        let gathered = self.gather(run, &combined, &entered, &mut output).await;
+        let (Gathered { keys, found, figures }, file) = output.end(gathered).await?;
+        let file = file.ok_or_else(|| LedgerError::StepMissing { what: place.to_string(), job: run.job })?;
         let FetchFigures { cached, reads, bytes_read } = figures;
-        let file = Written { key, bytes };
         info!(ledger = %run.ledger, job = %run.job, %partition, keys, found, cached, reads, bytes_read, "partition prefetched");
         let commit = PrefetchedPartition { partition: *partition, file, keys, found, cached, reads, bytes_read };
         self.workplace.commit(&at, commit).await?;
         Ok(Done {})
     }
 
-    /// Writes the prefetched file to `object`, stretch by stretch.
+    /// Writes the prefetched file to `output`, stretch by stretch.
     async fn gather(
         &self,
         run: &RunInput,
         combined: &CombinedPartition,
         entered: &Entered,
-        object: &mut dyn ObjectWriter,
+        output: &mut Output,
     ) -> Result<Gathered, LedgerError> {
         let at = self.workplace.work(&combined.file.key);
         let corrupt = |source| LedgerError::File { file: at.to_string(), source };
@@ -169,14 +155,10 @@ impl Prefetcher {
                 gathered.found += u64::from(version.is_some());
                 writer.push(key, version.as_ref().map(|Found { entry, line }| (entry, &**line)));
             }
-            let piece = writer.take();
-            gathered.bytes += piece.len() as u64;
-            object.write(piece.into()).await?;
+            output.write(writer.take()).await?;
         }
         gathered.keys = writer.records();
-        let last = writer.finish();
-        gathered.bytes += last.len() as u64;
-        object.write(last.into()).await?;
+        output.write(writer.finish()).await?;
         Ok(gathered)
     }
 

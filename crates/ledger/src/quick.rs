@@ -6,8 +6,9 @@
 use money::{Amount, Currency};
 
 use crate::{
-    artifact::{Artifact, EVENTS_NAME, behind_opening, take_number},
+    artifact::{Artifact, EVENTS_NAME, behind_opening},
     compiled::Ledger,
+    json_text::take_number,
     measure::{Currencies, State},
     sequence::BatchSequence,
 };

@@ -1,6 +1,7 @@
 //! reducer: the events of one byte range → one object, a section for each partition, sorted by artifact key.
 //!
-//! Nothing is summed here: that an event is a duplicate is only known when all ranges come together.
+//! Nothing is summed here: that an event is a duplicate is only known when all ranges come together. Rejects are taken
+//! away as they come, because all of a range can be, and take many times its memory.
 
 use std::collections::BTreeMap;
 
@@ -12,14 +13,14 @@ use records::{
 };
 
 use crate::{
-    codec::put_bytes,
     compiled::Ledger,
     container::{Builder, Kind, Section},
     definition::{EventFormat, OnReject},
     event::{EventParser, rule},
-    json_lines::{self, Place},
+    gathered::Gathered,
+    json_lines::{LineReader, Place},
     partition::{KeyHash, PartitionBits},
-    run::{Origin, put_group},
+    run::Origin,
     sequence::{BatchSequence, Interval},
     tally::Tally,
 };
@@ -52,9 +53,7 @@ pub struct Reduced {
     pub totals_in: ControlTotals,
     /// The events in the file.
     pub totals_out: ControlTotals,
-    /// The records that could not be taken, in the order of their rows.
-    pub rejects: Vec<Reject>,
-    /// How many, by the first rule that each breaks.
+    /// How many records could not be taken, by the first rule that each breaks.
     pub rejected_by_rule: BTreeMap<String, u64>,
 }
 
@@ -116,8 +115,8 @@ impl Classified for ReduceError {
     }
 }
 
-/// Reduces a range. `header` is that of the object; without one (JSON lines, CSV without a header) the columns are the
-/// definition's, in order.
+/// Reduces a range whose rejects are only counted. `header` is that of the object; without one (JSON lines, CSV without a
+/// header) the columns are the definition's, in order.
 ///
 /// The same range has the same result, whatever else is reduced, before or at the same time.
 pub fn reduce(
@@ -126,35 +125,87 @@ pub fn reduce(
     range: &EventRange<'_>,
     bits: PartitionBits,
 ) -> Result<Reduced, ReduceError> {
-    let own = Header::of_schema(&ledger.schema);
-    let header = header.unwrap_or(&own);
-    match ledger.definition().events.format {
-        EventFormat::Csv => {
-            let mut reduction = Reduction::new(ledger, header, &ledger.format, range, bits)?;
-            let mut reader = RecordReader::new(range.bytes, &ledger.format, range.offset, range.first_row);
-            while let Some(record) = reader.next_record().map_err(|source| structure(range, source))? {
-                reduction.take(&record, None)?;
+    let mut reduction = Reduction::new(ledger, header, range, bits)?;
+    while reduction.next_rejects()?.is_some() {}
+    reduction.finish()
+}
+
+/// A range that is being reduced.
+pub struct Reduction<'a> {
+    range: EventRange<'a>,
+    records: Records<'a>,
+    taker: Taker<'a>,
+}
+
+/// The records that were not read yet.
+enum Records<'a> {
+    Csv(RecordReader<'a>),
+    Json(LineReader<'a>, Format),
+}
+
+impl<'a> Reduction<'a> {
+    /// Begins. `header` is as [`reduce`] has it.
+    pub fn new(
+        ledger: &'a Ledger,
+        header: Option<&Header>,
+        range: &EventRange<'a>,
+        bits: PartitionBits,
+    ) -> Result<Self, ReduceError> {
+        let own = Header::of_schema(&ledger.schema);
+        let at = (range.offset, range.first_row);
+        let (records, header, format) = match ledger.definition().events.format {
+            EventFormat::Csv => {
+                let reader = RecordReader::new(range.bytes, &ledger.format, range.offset, range.first_row);
+                (Records::Csv(reader), header.unwrap_or(&own), ledger.format)
             }
-            reduction.finish()
-        }
-        EventFormat::JsonLines => {
-            let format = json_format();
-            let names: Vec<&str> = ledger.schema.names().collect();
-            let at = (range.offset, range.first_row);
-            let lines = json_lines::read(range.bytes, &names, &format, ledger.record_bytes_max(), at);
-            let mut reduction = Reduction::new(ledger, &own, &format, range, bits)?;
-            for (place, fault) in lines.faults {
-                reduction.refuse_line(&place, fault)?;
+            EventFormat::JsonLines => {
+                let (names, format) = (ledger.schema.names().collect(), json_format());
+                let reader = LineReader::new(range.bytes, names, ledger.record_bytes_max(), at);
+                (Records::Json(reader, format), &own, format)
             }
-            let mut reader = RecordReader::new(&lines.records, &format, 0, 0);
-            let mut places = lines.places.iter();
-            while let Some(record) = reader.next_record().map_err(|source| structure(range, source))? {
-                reduction.take(&record, places.next())?;
-            }
-            reduction.finish()
-        }
+        };
+        Ok(Self { range: *range, records, taker: Taker::new(ledger, header, &format, range, bits)? })
+    }
+
+    /// The next rejects, in the order of their rows, as soon as they are some megabytes; `None` once all records are read.
+    pub fn next_rejects(&mut self) -> Result<Option<Vec<Reject>>, ReduceError> {
+        let more = match &mut self.records {
+            Records::Csv(reader) => loop {
+                match reader.next_record().map_err(|source| structure(&self.range, source))? {
+                    None => break false,
+                    Some(record) => self.taker.take(&record, None)?,
+                }
+                if self.taker.rejects_bytes >= REJECTS_BYTES {
+                    break true;
+                }
+            },
+            Records::Json(lines, format) => loop {
+                let Some(lines) = lines.next_lines(format) else { break false };
+                for (place, fault) in lines.faults {
+                    self.taker.refuse_line(&place, fault)?;
+                }
+                let mut reader = RecordReader::new(&lines.records, format, 0, 0);
+                let mut places = lines.places.iter();
+                while let Some(record) = reader.next_record().map_err(|source| structure(&self.range, source))? {
+                    self.taker.take(&record, places.next())?;
+                }
+                if self.taker.rejects_bytes >= REJECTS_BYTES {
+                    break true;
+                }
+            },
+        };
+        let rejects = self.taker.take_rejects();
+        Ok((more || !rejects.is_empty()).then_some(rejects))
+    }
+
+    /// What the range was reduced to, once [`next_rejects`](Self::next_rejects) has answered `None`.
+    pub fn finish(self) -> Result<Reduced, ReduceError> {
+        self.taker.finish()
     }
 }
+
+/// Rejects are taken away when they take so many bytes of memory, or little more.
+const REJECTS_BYTES: usize = 4 << 20;
 
 fn structure(range: &EventRange<'_>, source: StructureError) -> ReduceError {
     ReduceError::Structure { batch: range.batch, object: range.object, source }
@@ -167,7 +218,8 @@ fn json_format() -> Format {
     format.with_record_bytes_max(1 << 30).unwrap_or(format)
 }
 
-struct Reduction<'l> {
+/// Takes records, or rejects them.
+struct Taker<'l> {
     ledger: &'l Ledger,
     parser: EventParser<'l>,
     amounts: AmountColumns,
@@ -182,29 +234,12 @@ struct Reduction<'l> {
     tally: Tally,
     rejected: ControlTotals,
     rejects: Vec<Reject>,
+    /// What they take of memory, nearly.
+    rejects_bytes: usize,
     rejected_by_rule: BTreeMap<String, u64>,
 }
 
-/// The events of one partition: keys and events, each one behind the other, and where they stand.
-#[derive(Debug, Clone, Default)]
-struct Gathered {
-    keys: Vec<u8>,
-    /// Each behind its length.
-    events: Vec<u8>,
-    index: Vec<Entry>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    /// Sixteen bytes of the key, behind what all keys have in common: most comparisons end here.
-    prefix: u128,
-    key: usize,
-    event: usize,
-    key_bytes: u32,
-    event_bytes: u32,
-}
-
-impl<'l> Reduction<'l> {
+impl<'l> Taker<'l> {
     fn new(
         ledger: &'l Ledger,
         header: &Header,
@@ -226,6 +261,7 @@ impl<'l> Reduction<'l> {
             tally: Tally::new(ledger),
             rejected: ControlTotals::default(),
             rejects: Vec::new(),
+            rejects_bytes: 0,
             rejected_by_rule: BTreeMap::new(),
         })
     }
@@ -289,9 +325,22 @@ impl<'l> Reduction<'l> {
             let Origin { batch, object, .. } = self.origin;
             return Err(ReduceError::Refused { batch, object, row, offset, rule, message });
         }
-        *self.rejected_by_rule.entry(reject.violation.rule.clone()).or_default() += 1;
+        let Violation { value, rule, message, .. } = &reject.violation;
+        match self.rejected_by_rule.get_mut(rule) {
+            Some(count) => *count += 1,
+            None => self.rejected_by_rule.extend([(rule.clone(), 1)]),
+        }
+        self.rejects_bytes += size_of::<Reject>() + value.len() + message.len() + reject.record.len();
         self.rejects.push(reject);
         Ok(())
+    }
+
+    /// The rejects since the last time.
+    fn take_rejects(&mut self) -> Vec<Reject> {
+        self.rejects_bytes = 0;
+        let mut rejects = std::mem::take(&mut self.rejects);
+        rejects.sort_by_key(|reject| reject.violation.row);
+        rejects
     }
 
     fn finish(mut self) -> Result<Reduced, ReduceError> {
@@ -300,7 +349,7 @@ impl<'l> Reduction<'l> {
         let mut file = Builder::new(Kind::Reduced, bytes);
         for (number, gathered) in (0..).zip(&mut self.partitions) {
             let gathered = std::mem::take(gathered);
-            let events = gathered.index.len() as u64;
+            let events = gathered.events();
             if events > 0 {
                 gathered.write(common, file.body());
                 file.end_section(number, events);
@@ -310,79 +359,6 @@ impl<'l> Reduction<'l> {
         let totals_out = self.tally.totals(self.ledger)?;
         let mut totals_in = totals_out.clone();
         totals_in.merge(&self.rejected)?;
-        self.rejects.sort_by_key(|reject| reject.violation.row);
-        let (rejects, rejected_by_rule) = (self.rejects, self.rejected_by_rule);
-        Ok(Reduced { file, sections, totals_in, totals_out, rejects, rejected_by_rule })
+        Ok(Reduced { file, sections, totals_in, totals_out, rejected_by_rule: self.rejected_by_rule })
     }
-}
-
-impl Gathered {
-    fn push(&mut self, key: &[u8], event: &[u8]) {
-        let (key_start, event_start) = (self.keys.len(), self.events.len());
-        self.keys.extend_from_slice(key);
-        put_bytes(&mut self.events, event);
-        // A key has KEY_BYTES_MAX at most, an event little more than its record, and that 1 GiB.
-        let short = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.index.push(Entry {
-            prefix: 0,
-            key: key_start,
-            event: event_start,
-            key_bytes: short(key.len()),
-            event_bytes: short(self.events.len() - event_start),
-        });
-    }
-
-    /// How many bytes its section has at most, nearly.
-    fn bytes(&self) -> usize {
-        self.keys.len() + self.events.len() + 8 * self.index.len()
-    }
-
-    /// Writes the section. All keys have their first `common` bytes in common.
-    fn write(mut self, common: usize, out: &mut Vec<u8>) {
-        self.sort(common);
-        for group in self.index.chunk_by(|left, right| self.same_key(left, right, common)) {
-            let Some(first) = group.first() else { continue };
-            let bytes = group.iter().map(|entry| entry.event_bytes as usize).sum();
-            put_group(out, self.key(first), group.len() as u64, bytes);
-            for entry in group {
-                out.extend_from_slice(slice(&self.events, entry.event, entry.event_bytes as usize));
-            }
-        }
-    }
-
-    fn sort(&mut self, common: usize) {
-        let keys = &self.keys;
-        let key = |entry: &Entry| slice(keys, entry.key, entry.key_bytes as usize);
-        for entry in &mut self.index {
-            let mut prefix = [0_u8; 16];
-            prefix.iter_mut().zip(key(entry).iter().skip(common)).for_each(|(to, from)| *to = *from);
-            entry.prefix = u128::from_be_bytes(prefix);
-        }
-        let seen = common + size_of::<u128>();
-        self.index.sort_unstable_by(|left, right| {
-            let keys = || match left.key_bytes.max(right.key_bytes) as usize <= seen {
-                // A key that is the other's beginning has zeros in its prefix where the other may have them too.
-                true => left.key_bytes.cmp(&right.key_bytes),
-                false => key(left).cmp(key(right)),
-            };
-            left.prefix.cmp(&right.prefix).then_with(keys).then(left.event.cmp(&right.event))
-        });
-    }
-
-    /// Whether two entries, which are neighbours in order, have one key. What lies behind the prefix is looked at where
-    /// there is something.
-    fn same_key(&self, left: &Entry, right: &Entry, common: usize) -> bool {
-        left.prefix == right.prefix
-            && left.key_bytes == right.key_bytes
-            && (left.key_bytes as usize <= common + size_of_val(&left.prefix) || self.key(left) == self.key(right))
-    }
-
-    fn key(&self, entry: &Entry) -> &[u8] {
-        slice(&self.keys, entry.key, entry.key_bytes as usize)
-    }
-}
-
-/// What the index says is there.
-fn slice(bytes: &[u8], start: usize, length: usize) -> &[u8] {
-    bytes.get(start..start + length).unwrap_or_default()
 }

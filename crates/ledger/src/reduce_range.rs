@@ -8,12 +8,13 @@ use tracing::info;
 
 use crate::{
     JobNumber, Ledger, LedgerError, Reduced,
-    commits::{ReducedRange, SplitJob},
+    commits::{ReducedRange, SplitJob, Written},
     layout::{range_key, split_key},
     manifest::{LedgerId, PinnedBatch, PinnedObject},
     messages::{Done, EventChunk, ReduceRequest, RunInput},
     pinned::{ObjectError, Pinned},
-    reduce::{EventRange, reduce},
+    reduce::{EventRange, Reduction},
+    rejects::RejectFile,
     split::reason,
     workplace::{Workplace, attempt_place},
 };
@@ -65,7 +66,9 @@ impl Reducer {
     async fn make(&self, run: &RunInput, range: EventChunk, ledger: &Ledger, at: &Location) -> Result<(), LedgerError> {
         let split = self.split(run).await?;
         let source = Source::of(&split, range, ledger, run)?;
-        let reduced = match self.read_and_reduce(run, range, ledger, &source).await {
+        let mut rejects = self.workplace.reject_file(run, &format!("reduce-{:06}", range.index));
+        let reduced = self.read_and_reduce(run, range, ledger, &source, &mut rejects).await;
+        let (reduced, rejects) = match rejects.end(reduced).await {
             Ok(reduced) => reduced,
             Err(ObjectError::Fault(fault)) => {
                 let reasons = [(range.batch, reason(&source.object.key, &fault))].into();
@@ -80,7 +83,7 @@ impl Reducer {
                 difference: format!("{} records against {found}", range.records),
             });
         }
-        self.commit(run, range, reduced, at).await
+        self.commit(run, range, reduced, rejects, at).await
     }
 
     async fn read_and_reduce(
@@ -89,6 +92,7 @@ impl Reducer {
         range: EventChunk,
         ledger: &Ledger,
         source: &Source<'_>,
+        rejects: &mut RejectFile,
     ) -> Result<Reduced, ObjectError> {
         let compression = ledger.definition().events.compression;
         let pinned = Pinned::new(&*self.workplace.objects, source.batch, source.object, compression);
@@ -101,8 +105,13 @@ impl Reducer {
             object: range.object,
             interval: source.batch.manifest.interval,
         };
-        reduce(ledger, source.header.as_ref(), &events, run.partition_bits)
-            .map_err(|error| ObjectError::reducing(error, || boundary(run, range)))
+        let wrong = |error| ObjectError::reducing(error, || boundary(run, range));
+        let mut reduction =
+            Reduction::new(ledger, source.header.as_ref(), &events, run.partition_bits).map_err(wrong)?;
+        while let Some(next) = reduction.next_rejects().map_err(wrong)? {
+            rejects.write(&next).await?;
+        }
+        reduction.finish().map_err(wrong)
     }
 
     async fn commit(
@@ -110,6 +119,7 @@ impl Reducer {
         run: &RunInput,
         range: EventChunk,
         reduced: Reduced,
+        rejects: Option<Written>,
         at: &Location,
     ) -> Result<(), LedgerError> {
         let step = format!("{:06}", range.index);
@@ -121,7 +131,7 @@ impl Reducer {
             totals_in: reduced.totals_in,
             totals_out: reduced.totals_out,
             rejected_by_rule: reduced.rejected_by_rule,
-            rejects: self.workplace.put_rejects(run, &format!("reduce-{step}"), &reduced.rejects).await?,
+            rejects,
         };
         let ReducedRange { file, totals_in, totals_out, .. } = self.workplace.commit(at, reduced).await?;
         info!(

@@ -134,9 +134,23 @@ pub(crate) struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    pub(crate) fn events(&self) -> impl Iterator<Item = Result<Event<'a>, Corrupt>> + use<'a> {
-        let mut cursor = Cursor::new(self.events, RUN);
-        std::iter::from_fn(move || (!cursor.is_empty()).then(|| Event::read(&mut cursor)))
+    pub(crate) const fn events(&self) -> Events<'a> {
+        Events { cursor: Cursor::new(self.events, RUN) }
+    }
+}
+
+/// The events of a group, in their order.
+#[derive(Debug, Clone)]
+pub(crate) struct Events<'a> {
+    cursor: Cursor<'a>,
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Result<Event<'a>, Corrupt>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        (!self.cursor.is_empty()).then(|| Event::read(&mut self.cursor))
     }
 }
 

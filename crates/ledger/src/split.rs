@@ -10,7 +10,7 @@ use storage::{ByteRange, Clock, Location, Objects, Tables};
 use tracing::info;
 
 use crate::{
-    BatchSequence, Ledger, LedgerError,
+    BatchSequence, Ledger, LedgerError, PartitionBits,
     commits::SplitJob,
     layout::split_key,
     manifest::PinnedBatch,
@@ -40,6 +40,8 @@ impl Config {
 const OBJECTS_AT_ONCE: usize = 2;
 /// How many ranges one object is cut into at most: larger objects take larger ranges rather than more.
 const RANGES_MAX: u64 = 10_000;
+/// How many sections the ranges of a job come to at most, one a partition and range: more of a job take larger ranges too.
+const SECTIONS_MAX: u64 = 1 << 23;
 /// The longest range: what a reducer can hold.
 const RANGE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
@@ -107,11 +109,13 @@ impl JobSplitter {
         let ledger = &*entered.ledger;
         let pulse = &self.workplace.pulse(run, entered.policy());
         let mut scans = Vec::new();
+        let job_bytes = batches.values().flat_map(|batch| &batch.objects).map(|object| object.bytes).sum();
+        let range_bytes = range_bytes(self.config.event_range_bytes, job_bytes, run.partition_bits);
         for (number, batch) in batches {
             for (index, object) in (0..).zip(&batch.objects) {
                 let compression = ledger.definition().events.compression;
                 let pinned = Pinned::new(&*self.workplace.objects, batch, object, compression);
-                let plan = split_plan(&pinned, self.config.event_range_bytes, object.bytes);
+                let plan = split_plan(&pinned, range_bytes, object.bytes);
                 let task = Task { ledger, pinned, said: object.records, plan };
                 scans.push(async move {
                     match task.scan(pulse).await {
@@ -153,6 +157,12 @@ pub(crate) fn reason(key: &str, fault: &ObjectFault) -> String {
 fn chunk(batch: BatchSequence, object: u32, range: &RecordRange) -> EventChunk {
     let RecordRange { start, end, first_row, records, .. } = *range;
     EventChunk { index: 0, batch, object, start, end, first_row, records }
+}
+
+/// How many bytes the ranges of a job have at least: as many as are asked for, unless they would be too many.
+fn range_bytes(asked: u64, job_bytes: u64, bits: PartitionBits) -> u64 {
+    let ranges_max = SECTIONS_MAX / u64::from(bits.partitions()).max(1);
+    asked.max(job_bytes.div_ceil(ranges_max.max(1))).min(asked.max(RANGE_BYTES_MAX))
 }
 
 fn split_plan(pinned: &Pinned<'_>, range_bytes: u64, bytes: u64) -> SplitPlan {
@@ -217,5 +227,21 @@ impl Task<'_> {
         };
         let header = scan::header(self.ledger, &bytes)?;
         Ok(Some(header.names().map(str::to_owned).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_grow_before_they_are_too_many() {
+        let (asked, most) = (64 << 20, PartitionBits::new(12).unwrap());
+        for bits in [PartitionBits::ZERO, most] {
+            assert_eq!(range_bytes(asked, 4 << 30, bits), asked, "a job of the default policy");
+        }
+        assert_eq!(range_bytes(asked, 256 << 30, most), 128 << 20, "the longest batch");
+        assert_eq!(range_bytes(asked, u64::MAX, most), RANGE_BYTES_MAX);
+        assert_eq!(range_bytes(100, 1 << 30, PartitionBits::ZERO), 128);
     }
 }

@@ -103,7 +103,7 @@ pub enum Turn {
 /// The commit of a stage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
-    /// The key of the manifest that says what was made.
+    /// The key of the manifest that says what was made; of index, the manifest of apply, whose versions it has put.
     pub manifest: String,
     /// The attempt that made it.
     pub attempt: u32,
@@ -134,10 +134,7 @@ pub enum TurnAnswer {
         snapshot: JobNumber,
     },
     /// The stage was done before: go on behind it.
-    Done {
-        /// The key of its manifest.
-        manifest: String,
-    },
+    Done,
     /// The job is void: end.
     Void,
 }

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::{
     BatchSequence, JobNumber, LedgerError, Partition,
     commits::{
-        AppliedPartition, CombinedPartition, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob, StatelessManifest,
+        AppliedPartition, CombinedPartition, PrefetchManifest, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob,
+        StatelessManifest,
     },
     job::Job,
     manifest::PinnedBatch,
@@ -43,34 +44,70 @@ impl Accounts {
 }
 
 /// What all ranges of a job come to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct RangeTotals {
-    pub(crate) totals_in: ControlTotals,
-    pub(crate) totals_out: ControlTotals,
+    /// All records that were read, by batch; a sum that cannot be held is that batch's fault.
+    by_batch: BTreeMap<BatchSequence, Result<ControlTotals, Overflow>>,
+    pub(crate) totals_out: Result<ControlTotals, Overflow>,
     pub(crate) rejected_by_rule: BTreeMap<String, u64>,
 }
 
-impl RangeTotals {
-    pub(crate) fn of(ranges: &[ReducedRange]) -> Result<Self, Overflow> {
-        let mut sum = Self::default();
-        for range in ranges {
-            sum.totals_in.merge(&range.totals_in)?;
-            sum.totals_out.merge(&range.totals_out)?;
-            for (rule, count) in &range.rejected_by_rule {
-                *sum.rejected_by_rule.entry(rule.clone()).or_default() += count;
-            }
-        }
-        Ok(sum)
+impl Default for RangeTotals {
+    fn default() -> Self {
+        Self { by_batch: BTreeMap::new(), totals_out: Ok(ControlTotals::default()), rejected_by_rule: BTreeMap::new() }
     }
 }
 
-/// Whether the ranges that were cut are all records of the job's objects, and each was read as it was cut.
-pub(crate) fn ranges_tie_out(
-    job: JobNumber,
-    split: &SplitJob,
-    chunks: &[EventChunk],
-    ranges: &[ReducedRange],
-) -> Result<(), LedgerError> {
+impl RangeTotals {
+    pub(crate) fn add(&mut self, range: &ReducedRange) {
+        let read = self.by_batch.entry(range.range.batch).or_insert_with(|| Ok(ControlTotals::default()));
+        merge(read, &range.totals_in);
+        merge(&mut self.totals_out, &range.totals_out);
+        for (rule, count) in &range.rejected_by_rule {
+            *self.rejected_by_rule.entry(rule.clone()).or_default() += count;
+        }
+    }
+
+    /// All records that were read.
+    pub(crate) fn totals_in(&self) -> Result<ControlTotals, Overflow> {
+        let mut sum = ControlTotals::default();
+        for totals in self.by_batch.values() {
+            sum.merge(totals.as_ref().map_err(Clone::clone)?)?;
+        }
+        Ok(sum)
+    }
+
+    /// The batches whose objects do not add up to what their manifests say, and how they differ.
+    pub(crate) fn untrue_batches(&self, split: &SplitJob) -> BTreeMap<BatchSequence, String> {
+        let nothing = Ok(ControlTotals::default());
+        let untrue = |(batch, pinned): (&BatchSequence, &PinnedBatch)| {
+            let reason = match self.by_batch.get(batch).unwrap_or(&nothing) {
+                Err(overflow) => overflow.to_string(),
+                Ok(found) => {
+                    let differences = pinned.manifest.totals.differences(found);
+                    if differences.is_empty() {
+                        return None;
+                    }
+                    let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                    format!("the manifest says other totals than its objects hold: {}", differences.join("; "))
+                }
+            };
+            Some((*batch, reason))
+        };
+        split.batches.iter().filter_map(untrue).collect()
+    }
+}
+
+fn merge(sum: &mut Result<ControlTotals, Overflow>, totals: &ControlTotals) {
+    if let Ok(held) = sum
+        && let Err(overflow) = held.merge(totals)
+    {
+        *sum = Err(overflow);
+    }
+}
+
+/// Whether the ranges that were cut are all records of the job's objects.
+pub(crate) fn ranges_are_whole(job: JobNumber, split: &SplitJob, chunks: &[EventChunk]) -> Result<(), LedgerError> {
     same(|| format!("job {job}, ranges against their commits"), "ranges", split.count, chunks.len() as u64)?;
     let mut cut: BTreeMap<(BatchSequence, u32), u64> = BTreeMap::new();
     for chunk in chunks {
@@ -82,49 +119,22 @@ pub(crate) fn ranges_tie_out(
             same(|| format!("{}, manifest against ranges", object.key), "records", object.records, cut)?;
         }
     }
-    for (chunk, range) in chunks.iter().zip(ranges) {
-        let boundary = |which: &str| format!("range {} of job {job}, {which}", chunk.index);
-        if range.range != *chunk {
-            let difference = format!("cut as {chunk:?}, reduced as {:?}", range.range);
-            return Err(LedgerError::ControlTotalMismatch { boundary: boundary("split against reduced"), difference });
-        }
-        let (read, kept) = (range.totals_in.records(), range.totals_out.records());
-        let rejected: u64 = range.rejected_by_rule.values().sum();
-        let in_sections = range.sections.iter().map(|section| section.records).sum();
-        same(|| boundary("split against reduced"), "records", chunk.records, read)?;
-        same(|| boundary("read against kept and rejected"), "records", read, kept + rejected)?;
-        same(|| boundary("kept against written"), "events", kept, in_sections)?;
-    }
     Ok(())
 }
 
-/// The batches whose objects do not add up to what their manifests say, and how they differ.
-pub(crate) fn untrue_batches(split: &SplitJob, ranges: &[ReducedRange]) -> BTreeMap<BatchSequence, String> {
-    let mut found: BTreeMap<BatchSequence, Result<ControlTotals, Overflow>> = BTreeMap::new();
-    for range in ranges {
-        let sum = found.entry(range.range.batch).or_insert_with(|| Ok(ControlTotals::default()));
-        if let Ok(totals) = sum
-            && let Err(overflow) = totals.merge(&range.totals_in)
-        {
-            *sum = Err(overflow);
-        }
+/// Whether a range was read as it was cut, and all of it is kept or rejected.
+pub(crate) fn range_ties_out(job: JobNumber, chunk: &EventChunk, range: &ReducedRange) -> Result<(), LedgerError> {
+    let boundary = |which: &str| format!("range {} of job {job}, {which}", chunk.index);
+    if range.range != *chunk {
+        let difference = format!("cut as {chunk:?}, reduced as {:?}", range.range);
+        return Err(LedgerError::ControlTotalMismatch { boundary: boundary("split against reduced"), difference });
     }
-    let untrue = |(batch, pinned): (&BatchSequence, &PinnedBatch)| {
-        let found = found.remove(batch).unwrap_or_else(|| Ok(ControlTotals::default()));
-        let reason = match found {
-            Err(overflow) => overflow.to_string(),
-            Ok(found) => {
-                let differences = pinned.manifest.totals.differences(&found);
-                if differences.is_empty() {
-                    return None;
-                }
-                let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
-                format!("the manifest says other totals than its objects hold: {}", differences.join("; "))
-            }
-        };
-        Some((*batch, reason))
-    };
-    split.batches.iter().filter_map(untrue).collect()
+    let (read, kept) = (range.totals_in.records(), range.totals_out.records());
+    let rejected: u64 = range.rejected_by_rule.values().sum();
+    let in_sections = range.sections.iter().map(|section| section.records).sum();
+    same(|| boundary("split against reduced"), "records", chunk.records, read)?;
+    same(|| boundary("read against kept and rejected"), "records", read, kept + rejected)?;
+    same(|| boundary("kept against written"), "events", kept, in_sections)
 }
 
 /// The combiners' partitions against the reducers' events.
@@ -188,10 +198,20 @@ pub(crate) fn prefetched(
     Ok(Accounts { expected, found, figures })
 }
 
-/// What was applied against the combiners' events.
-pub(crate) fn applied(stateless: &StatelessManifest, partitions: &[AppliedPartition]) -> Result<Accounts, LedgerError> {
+/// What was applied against the combiners' events, and against what the prefetchers found of their artifacts.
+pub(crate) fn applied(
+    stateless: &StatelessManifest,
+    prefetched: &PrefetchManifest,
+    partitions: &[AppliedPartition],
+) -> Result<Accounts, LedgerError> {
     let mut found = ControlTotals::default();
-    for (combined, of) in stateless.partitions.iter().zip(partitions) {
+    same(
+        || format!("job {}, prefetched against applied", stateless.job),
+        "partitions",
+        prefetched.partitions.len() as u64,
+        partitions.len() as u64,
+    )?;
+    for ((combined, known), of) in stateless.partitions.iter().zip(&prefetched.partitions).zip(partitions) {
         let boundary =
             || format!("partition {} of job {}, combined against applied", combined.partition, stateless.job);
         same(boundary, "as its number", combined.partition.get().into(), of.partition.get().into())?;
@@ -200,6 +220,17 @@ pub(crate) fn applied(stateless: &StatelessManifest, partitions: &[AppliedPartit
         // What the lines say that stand in the store, against what was counted when they were made.
         same(boundary, "events more than before", of.totals_applied.records(), of.events_added())?;
         found.merge(&of.totals_in)?;
+        // An artifact that the index has does not begin anew.
+        let unknown = known.keys.saturating_sub(known.found);
+        if of.created > unknown {
+            return Err(LedgerError::ControlTotalMismatch {
+                boundary: format!("partition {} of job {}, prefetched against applied", of.partition, stateless.job),
+                difference: format!(
+                    "{unknown} artifacts that the index does not have against {} first versions",
+                    of.created
+                ),
+            });
+        }
         if of.artifacts() > combined.artifacts || of.created > of.artifacts() {
             return Err(LedgerError::ControlTotalMismatch {
                 boundary: boundary(),

@@ -19,7 +19,7 @@ use crate::{
     job::{Job, JobRefusal},
     manifest::LedgerId,
     policy::Policy,
-    stage::{Claim, Commit, Stage, TurnAnswer},
+    stage::{Claim, Stage, TurnAnswer},
     steps::{Figures, StepKey},
 };
 
@@ -110,7 +110,7 @@ pub struct Attempt {
 /// What a stage commits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageResult {
-    /// The key of the manifest that says what was made.
+    /// The key of the manifest that says what was made; of index, the manifest of apply.
     pub manifest: String,
     /// What went in, by the reading of the stage before.
     pub expected: ControlTotals,
@@ -152,7 +152,7 @@ impl Turns {
             }
             let before = job.clone();
             match job.ask(stage, who.attempt, token, self.clock.now(), policy)? {
-                Claim::Done(Commit { manifest, .. }) => return Ok(Some(TurnAnswer::Done { manifest })),
+                Claim::Done(_) => return Ok(Some(TurnAnswer::Done)),
                 Claim::Held if job == before => return Ok(None),
                 Claim::Held if self.book.write(vec![self.replace(who, &job)?]).await? => return Ok(None),
                 Claim::Held => {}

@@ -32,7 +32,7 @@ use crate::{
 /// The memory of a function that is not told how much it has.
 const MEMORY_BYTES: u64 = 3008 << 20;
 
-/// How many small documents are read or written side by side.
+/// How many small documents are read side by side.
 const DOCUMENTS_AT_ONCE: usize = 64;
 
 /// Where a step's things are: all that most of them are configured by.
@@ -172,12 +172,6 @@ impl Workplace {
         stream::iter(reads.collect::<Vec<_>>()).buffered(DOCUMENTS_AT_ONCE).try_collect().await
     }
 
-    /// Writes documents that a commit will name.
-    pub(crate) async fn write_each<T: Serialize + Sync>(&self, documents: &[(Location, T)]) -> Result<(), LedgerError> {
-        let writes = documents.iter().map(|(at, document)| self.write(at, document));
-        stream::iter(writes.collect::<Vec<_>>()).buffered(DOCUMENTS_AT_ONCE).try_collect().await
-    }
-
     /// Refuses batches of the job, each for its reason, and voids the job. What the worker then ends with.
     pub(crate) async fn refuse(&self, run: &RunInput, reasons: BTreeMap<BatchSequence, String>) -> LedgerError {
         match self.turns.refuse(&run.who(), &reasons).await {
@@ -215,27 +209,6 @@ impl Workplace {
         let written = Written { key: at.key.clone(), bytes: bytes.len() as u64 };
         let options = PutOptions { content_type: Some(content_type.to_owned()), ..PutOptions::default() };
         self.objects.put(at, bytes.into(), options).await?;
-        Ok(written)
-    }
-
-    /// Writes an object that a commit will name, piece by piece.
-    pub(crate) async fn put_pieces(
-        &self,
-        at: &Location,
-        pieces: Vec<Vec<u8>>,
-        content_type: &str,
-    ) -> Result<Written, LedgerError> {
-        let written = Written { key: at.key.clone(), bytes: pieces.iter().map(|piece| piece.len() as u64).sum() };
-        let options = PutOptions { content_type: Some(content_type.to_owned()), ..PutOptions::default() };
-        let mut writer = self.objects.writer(at, options).await?;
-        for piece in pieces {
-            if let Err(error) = writer.write(piece.into()).await {
-                // The first error is the one to tell of.
-                let _ = writer.abort().await;
-                return Err(error.into());
-            }
-        }
-        writer.finish().await?;
         Ok(written)
     }
 

@@ -10,7 +10,7 @@ use arrow::{
 use datafusion_common::{DataFusionError, Result};
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use reconcile::{
     Fault, InputRow, RunError,
     expression::{ColumnId, Expression},
@@ -183,21 +183,42 @@ impl Work for Chain {
         inputs: &[Arc<dyn ExecutionPlan>],
         context: &Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let input = only(inputs)?.execute(partition, Arc::clone(context))?;
+        let from = only(inputs)?;
+        let input = from.execute(partition, Arc::clone(context))?;
         let schema = self.0.last().map_or_else(|| input.schema(), |last| Arc::clone(&last.schema));
         let thins = self.0.iter().any(|stage| matches!(stage.body, StageBody::Filter(_)));
-        let whole = context.session_config().batch_size();
+        let (whole, threads) = (context.session_config().batch_size(), context.session_config().target_partitions());
         let coalescer = (thins && !schema.fields().is_empty()).then(|| BatchCoalescer::new(Arc::clone(&schema), whole));
-        let links = Links { input, stages: Arc::clone(&self.0), coalescer, whole, ended: false };
+        let at_once = if from.output_partitioning().partition_count() == 1 { threads } else { 1 };
+        let made = made(input, Arc::clone(&self.0), at_once);
+        let links = Links { made, stages: Arc::clone(&self.0), coalescer, whole, ended: false };
         let made =
             stream::try_unfold(links, |mut links| async move { Ok(links.next().await?.map(|batch| (batch, links))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(schema, made)))
     }
 }
 
+/// The batches of `input` behind all stages, in their order: so many of them at once, where one partition has all rows.
+fn made(
+    input: SendableRecordBatchStream,
+    stages: Arc<[Stage]>,
+    at_once: usize,
+) -> BoxStream<'static, Result<RecordBatch>> {
+    let run = |stages: &[Stage], batch: RecordBatch| stages.iter().try_fold(batch, |batch, stage| stage.run(&batch));
+    if at_once == 1 {
+        return input.map(move |batch| run(&stages, batch?)).boxed();
+    }
+    let spawned = move |batch: Result<RecordBatch>| {
+        let stages = Arc::clone(&stages);
+        let task = tokio::spawn(async move { run(&stages, batch?) });
+        async move { task.await.map_err(|error| DataFusionError::External(Box::new(error)))? }
+    };
+    input.map(spawned).buffered(at_once).boxed()
+}
+
 /// A partition of a chain.
 struct Links {
-    input: SendableRecordBatchStream,
+    made: BoxStream<'static, Result<RecordBatch>>,
     stages: Arc<[Stage]>,
     /// Batches that lose rows are put together again, so that what follows has whole ones to work on.
     coalescer: Option<BatchCoalescer>,
@@ -215,7 +236,7 @@ impl Links {
             if self.ended {
                 return Ok(None);
             }
-            let Some(mut batch) = self.input.try_next().await? else {
+            let Some(batch) = self.made.try_next().await? else {
                 self.ended = true;
                 self.stages.iter().for_each(|stage| stage.reading.end_partition());
                 if let Some(coalescer) = &mut self.coalescer {
@@ -223,9 +244,6 @@ impl Links {
                 }
                 continue;
             };
-            for stage in self.stages.iter() {
-                batch = stage.run(&batch)?;
-            }
             match &mut self.coalescer {
                 Some(_) if batch.num_rows() == 0 => {}
                 Some(coalescer) if !coalescer.is_empty() || batch.num_rows() < self.whole / 2 => {

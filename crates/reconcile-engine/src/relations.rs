@@ -73,11 +73,20 @@ impl Relations<'_> {
         }
     }
 
+    /// The plan of a relation whose rows are wanted in that order, and in one partition: it may have neither, but has them
+    /// where it is cheaper to sort before than behind it.
+    pub(crate) fn plan_for(&self, id: RelationId, order: &[OrderKey]) -> Result<Ordered> {
+        if self.spools.contains_key(&id) || !is_chained(self.relation(id)?) {
+            return self.plan(id);
+        }
+        self.chain(id, order)
+    }
+
     /// The plan that makes a relation.
     pub(crate) fn make(&self, id: RelationId) -> Result<Ordered> {
         let relation = self.relation(id)?;
-        if matches!(relation.body, Body::Project { .. } | Body::Filter { .. }) {
-            return self.chain(id);
+        if is_chained(relation) {
+            return self.chain(id, &[]);
         }
         let made = self.body(relation)?;
         Ok(Ordered { plan: counted(made.plan, self.counter(id)?), ..made })
@@ -122,8 +131,8 @@ impl Relations<'_> {
         Ok(Ordered { plan, scanned: !order.is_empty(), order })
     }
 
-    /// A row's relation, and those below it that are one too, as one operator.
-    fn chain(&self, id: RelationId) -> Result<Ordered> {
+    /// A row's relation, and those below it that are one too, as one operator; `wanted` as of [`Self::plan_for`].
+    fn chain(&self, id: RelationId, wanted: &[OrderKey]) -> Result<Ordered> {
         let (mut stages, mut links, mut below) = (Vec::new(), Vec::new(), id);
         loop {
             let relation = self.relation(below)?;
@@ -144,10 +153,15 @@ impl Relations<'_> {
             below = from;
         }
         stages.reverse();
-        let input = match self.firsts(below, links.last().copied())? {
+        let mut input = match self.firsts(below, links.last().copied())? {
             Some(firsts) => firsts,
             None => self.plan(below)?,
         };
+        // What is computed makes rows longer: they are sorted before.
+        let before = links.iter().try_fold(wanted.to_vec(), |order, body| back(order, body)).unwrap_or_default();
+        if !before.is_empty() && !input.is_in(&before) {
+            input = input.gathered(&before)?;
+        }
         let order = links.into_iter().rev().fold(input.order, through);
         let scanned = input.scanned && !order.is_empty();
         Ok(Ordered { plan: compute::chain(input.plan, stages), order, scanned })
@@ -217,6 +231,11 @@ impl Relations<'_> {
     }
 }
 
+/// Whether it is made of one row at a time.
+fn is_chained(relation: &Relation) -> bool {
+    matches!(relation.body, Body::Project { .. } | Body::Filter { .. })
+}
+
 /// Whether it is a filter that keeps what has the number 1.
 fn keeps_firsts(body: &Body, number: ColumnId) -> bool {
     let Body::Filter { condition: Expression::Compare { comparison: Comparison::Equal, left, right }, .. } = body
@@ -228,6 +247,20 @@ fn keeps_firsts(body: &Body, number: ColumnId) -> bool {
 
 fn kind_of(known: &[PlanColumn], id: ColumnId) -> Option<Type> {
     known.iter().find(|column| column.id == id).map(|column| column.kind)
+}
+
+/// The order that rows must have before a projection to be in that order behind it. None if its columns are not there
+/// yet, and before a filter: behind it fewer rows are sorted.
+fn back(order: Vec<OrderKey>, body: &Body) -> Option<Vec<OrderKey>> {
+    let Body::Project { keep, compute, .. } = body else { return None };
+    let number = |new: ColumnId| {
+        let copied = || match &compute.iter().find(|one| one.column == new)?.expression {
+            Expression::Column { id, .. } => Some(*id),
+            _ => None,
+        };
+        if keep.contains(&new) { Some(new) } else { copied() }
+    };
+    order.into_iter().map(|key| Some(OrderKey { column: number(key.column)?, ..key })).collect()
 }
 
 /// The order of rows behind a row's relation: as far as its columns are there, perhaps under another number.

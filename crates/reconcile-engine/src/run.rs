@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::{DataFusionError, Result, config::SpillCompression};
 use datafusion_execution::{
     TaskContext,
     config::SessionConfig,
@@ -204,7 +204,10 @@ fn context(limits: &Limits, threads: usize, pool: &Arc<Pool>) -> Result<Arc<Task
     let mut config = SessionConfig::new().with_batch_size(limits.batch_rows()).with_target_partitions(threads);
     // What a sort keeps back for its merge: as much as usual, but a part of the memory where that is small.
     let reserved = (10 << 20).min(limits.pool_bytes() / 16);
-    config.options_mut().execution.sort_spill_reservation_bytes = reserved;
+    let execution = &mut config.options_mut().execution;
+    execution.sort_spill_reservation_bytes = reserved;
+    // A third of the disk, for less time than the disk would take for the rest.
+    execution.spill_compression = SpillCompression::Lz4Frame;
     Ok(Arc::new(TaskContext::default().with_session_config(config).with_runtime(runtime)))
 }
 
@@ -218,7 +221,7 @@ impl Attempt<'_> {
         }
         let mut written = Vec::with_capacity(self.task.plan.outputs.len());
         for output in &self.task.plan.outputs {
-            let made = self.relations.plan(output.from)?.gathered(&output.order)?;
+            let made = self.relations.plan_for(output.from, &output.order)?.gathered(&output.order)?;
             self.plans.push(Arc::clone(&made.plan));
             written.push(outputs.write(output, made, &self.context).await?);
         }

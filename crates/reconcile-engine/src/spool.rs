@@ -42,7 +42,8 @@ impl Spool {
         metrics: &ExecutionPlanMetricsSet,
     ) -> Result<Self> {
         let schema = made.plan.schema();
-        let manager = SpillManager::new(context.runtime_env(), SpillMetrics::new(metrics, 0), Arc::clone(&schema));
+        let manager = SpillManager::new(context.runtime_env(), SpillMetrics::new(metrics, 0), Arc::clone(&schema))
+            .with_compression_type(context.session_config().options().execution.spill_compression);
         let mut tasks = JoinSet::new();
         let partitions = made.plan.output_partitioning().partition_count();
         for partition in 0..partitions {

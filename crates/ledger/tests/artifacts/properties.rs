@@ -384,7 +384,7 @@ proptest! {
             let outcome = world.apply(&ledger, job, world.jobs.len() - 1, partition, &combined.file);
             // With duplicate scope `artifact` a job can have nothing new for a key that it touches.
             if job.parts[&partition].is_empty() {
-                prop_assert!(outcome.is_ok_and(|(parts, _)| parts.is_empty()));
+                prop_assert!(outcome.is_ok_and(|(parts, ..)| parts.is_empty()));
             } else {
                 prop_assert!(matches!(outcome, Err(ApplyError::Zombie { .. })), "{outcome:?}");
             }

@@ -6,12 +6,13 @@ use error_class::{Classified, ErrorClass};
 use ledger::{
     Applied, Apply, ApplyError, ApplyJob, BatchSequence, BusinessRule, Combined, Definition, EventRange, Facts,
     IndexEntry, Interval, JobBatches, JobNumber, Judgement, Ledger, Origin, Overlay, PartBytes, PartFile, Partition,
-    PartitionBits, PrefetchedWriter, Reduced, Rules, Sidecar, Stateless, Status, combine, event_rule, reduce,
+    PartitionBits, PrefetchedWriter, Reduced, Reduction, Rules, Sidecar, Stateless, Status, combine, event_rule,
+    reduce,
 };
-use records::Header;
+use records::{Header, Reject};
 use serde_json::{Value, json};
 
-use crate::world::{Batch, EventObject, World, sections};
+use crate::world::{Batch, EventObject, World, pieces, sections};
 
 fn document(extra: Value) -> Value {
     let mut document = json!({
@@ -47,6 +48,10 @@ fn day(day: u64) -> Interval {
 
 /// Reduces records of the batch and day of that number.
 fn reduced(ledger: &Ledger, batch: u64, records: &str) -> Reduced {
+    reduced_and_rejects(ledger, batch, records).0
+}
+
+fn reduced_and_rejects(ledger: &Ledger, batch: u64, records: &str) -> (Reduced, Vec<Reject>) {
     let range = EventRange {
         bytes: records.as_bytes(),
         offset: 100,
@@ -56,7 +61,15 @@ fn reduced(ledger: &Ledger, batch: u64, records: &str) -> Reduced {
         interval: day(batch),
     };
     let header = Header::parse(HEADER, ledger.format()).unwrap();
-    reduce(ledger, Some(&header), &range, PartitionBits::ZERO).unwrap()
+    all(Reduction::new(ledger, Some(&header), &range, PartitionBits::ZERO).unwrap())
+}
+
+fn all(mut reduction: Reduction<'_>) -> (Reduced, Vec<Reject>) {
+    let mut rejects = Vec::new();
+    while let Some(next) = reduction.next_rejects().unwrap() {
+        rejects.extend(next);
+    }
+    (reduction.finish().unwrap(), rejects)
 }
 
 fn combined(ledger: &Ledger, batch: u64, records: &str) -> Combined {
@@ -64,8 +77,8 @@ fn combined(ledger: &Ledger, batch: u64, records: &str) -> Combined {
     combine(ledger, PartitionBits::ZERO, Partition::new(0), &sections(&reduced, Partition::new(0))).unwrap()
 }
 
-fn rules(reduced: &Reduced) -> Vec<(u64, u64, &str)> {
-    let rejects = reduced.rejects.iter().map(|reject| &reject.violation);
+fn rules(rejects: &[Reject]) -> Vec<(u64, u64, &str)> {
+    let rejects = rejects.iter().map(|reject| &reject.violation);
     rejects.map(|violation| (violation.row, violation.byte_offset, violation.rule.as_str())).collect()
 }
 
@@ -88,8 +101,8 @@ fn events_that_cannot_be_taken_are_rejected_one_by_one() {
          a,12,2024-05-01T10:00:00Z,,\n\
          a,13,2024-05-01T23:59:59.999Z,-7.0,JPY\n"
     );
-    let reduced = reduced(&ledger, 1, &records);
-    let seen: Vec<_> = rules(&reduced).into_iter().map(|(row, _, rule)| (row, rule)).collect();
+    let (reduced, rejects) = reduced_and_rejects(&ledger, 1, &records);
+    let seen: Vec<_> = rules(&rejects).into_iter().map(|(row, _, rule)| (row, rule)).collect();
     assert_eq!(
         seen,
         [
@@ -105,7 +118,7 @@ fn events_that_cannot_be_taken_are_rejected_one_by_one() {
             (21, "field-count"),
         ]
     );
-    assert_eq!(reduced.rejects[0].violation.byte_offset, 100 + 34);
+    assert_eq!(rejects[0].violation.byte_offset, 100 + 34);
     assert_eq!(reduced.rejected_by_rule[event_rule::ARTIFACT_KEY], 2);
     assert_eq!(
         reduced.totals_out.to_string(),
@@ -137,13 +150,51 @@ fn json_lines_are_rejected_with_their_own_rows() {
         object: 0,
         interval: day(1),
     };
-    let reduced = reduce(&ledger, None, &range, PartitionBits::ZERO).unwrap();
+    let (reduced, rejects) = all(Reduction::new(&ledger, None, &range, PartitionBits::ZERO).unwrap());
     let first = line("1", "0.10").len() as u64;
-    assert_eq!(rules(&reduced), [(6, 1000 + first, "json"), (7, 1000 + first + 7, "type")]);
-    assert_eq!(reduced.rejects[1].record, line("3", "1E2").trim_end());
+    assert_eq!(rules(&rejects), [(6, 1000 + first, "json"), (7, 1000 + first + 7, "type")]);
+    assert_eq!(rejects[1].record, line("3", "1E2").trim_end());
     assert_eq!(reduced.totals_in.records(), 4);
     let usd = reduced.totals_out.column("amount", Some("USD".parse().unwrap()));
     assert_eq!(usd.sum.to_string(), "12345678901234567.99");
+}
+
+/// A range can be nothing but rejects, which take many times its memory: only a piece of them is held, whatever the format.
+#[test]
+fn rejects_are_handed_over_before_they_are_many() {
+    let json = json!({ "format": "jsonLines", "fields": document(json!({}))["events"]["fields"] });
+    let kinds = [
+        (json!({}), "a,1\n", "field-count"),
+        (json!({ "events": json }), "x\n", "json"),
+        (json!({ "events": json }), "{}\n", "artifact-key"),
+    ];
+    for (extra, record, rule) in kinds {
+        let ledger = ledger(extra);
+        let records = 500_000;
+        let bytes = record.repeat(records);
+        let range = EventRange {
+            bytes: bytes.as_bytes(),
+            offset: 0,
+            first_row: 1,
+            batch: BatchSequence::FIRST,
+            object: 0,
+            interval: day(1),
+        };
+        let header = Header::parse(HEADER, ledger.format()).unwrap();
+        let mut reduction = Reduction::new(&ledger, Some(&header), &range, PartitionBits::ZERO).unwrap();
+        let (mut row, mut pieces) = (0, 0);
+        while let Some(rejects) = reduction.next_rejects().unwrap() {
+            assert!(rejects.len() < 100_000, "{}", rejects.len());
+            for (reject, row) in rejects.iter().zip(row + 1..) {
+                let (found, offset) = (reject.violation.row, (row - 1) * record.len() as u64);
+                assert_eq!((found, reject.violation.byte_offset), (row, offset), "{rule}");
+            }
+            (row, pieces) = (row + rejects.len() as u64, pieces + 1);
+        }
+        let reduced = reduction.finish().unwrap();
+        assert!(pieces > 5, "{pieces}");
+        assert_eq!((row, reduced.totals_in.records(), reduced.rejected_by_rule[rule]), (500_000, 500_000, 500_000));
+    }
 }
 
 #[test]
@@ -260,10 +311,7 @@ fn apply_as(
     };
     let stateless = Stateless::open(&combined.file).unwrap();
     let mut apply = Apply::new(ledger, job, &stateless, prefetched, overlays)?;
-    let mut parts = Vec::new();
-    while let Some(part) = apply.next_part()? {
-        parts.push(part);
-    }
+    let (parts, _) = pieces(&mut apply)?;
     Ok((parts, apply.finish()?))
 }
 

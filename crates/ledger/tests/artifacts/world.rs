@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger::{
     Applied, Apply, ApplyError, ApplyJob, BatchSequence, Combined, EventRange, IndexEntry, Interval, JobBatches,
-    JobNumber, Ledger, Overlay, PartBytes, PartFile, Partition, PartitionBits, PrefetchedWriter, Reduced,
+    JobNumber, Ledger, Overlay, PartBytes, PartFile, Partition, PartitionBits, Piece, PrefetchedWriter, Reduced,
     ReducedSection, Sidecar, Stateless, combine, reduce,
 };
 use money::ControlTotals;
@@ -32,10 +32,26 @@ pub(crate) struct Job {
     pub(crate) reduced: Vec<Reduced>,
 }
 
+/// Part-files, what applying came to, and side files by name.
+pub(crate) type Made = (Vec<PartFile>, Applied, Files);
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// All that applying makes: part-files, and side files by name.
+pub(crate) fn pieces(apply: &mut Apply<'_>) -> Result<(Vec<PartFile>, Files), ApplyError> {
+    let (mut parts, mut files) = (Vec::new(), Files::new());
+    while let Some(piece) = apply.next_piece()? {
+        match piece {
+            Piece::SideLines { file, bytes } => files.entry(file).or_default().extend(bytes),
+            Piece::Part(part) => parts.push(part),
+        }
+    }
+    Ok((parts, files))
+}
+
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) jobs: Vec<Job>,
-    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: Files,
     pub(crate) index: BTreeMap<String, IndexEntry>,
     /// How many jobs are indexed.
     pub(crate) indexed: usize,
@@ -70,10 +86,12 @@ impl World {
                 sections.rotate_left(rotate % places);
             }
             let combined = combine(ledger, bits, partition, &sections).unwrap();
-            let (parts, applied) = self.apply(ledger, &job, snapshot, partition, &combined.file).unwrap();
+            let made = self.apply(ledger, &job, snapshot, partition, &combined.file).unwrap();
             // A second attempt at the same time writes the same.
             let again = self.apply(ledger, &job, snapshot, partition, &combined.file).unwrap();
-            assert!(again == (parts.clone(), applied.clone()));
+            assert!(again == made);
+            let (parts, applied, side_files) = made;
+            self.files.extend(side_files);
             assert_eq!(applied.totals_in, combined.totals_out);
             job.combined.push(combined);
             job.applied.push(applied);
@@ -82,9 +100,6 @@ impl World {
         ties_out(&job);
         for part in job.parts.values().flatten() {
             self.files.insert(part.file.clone(), part.lines.clone());
-            if let Some((file, lines)) = &part.side {
-                self.files.insert(file.clone(), lines.concat());
-            }
         }
         self.jobs.push(job);
         self.jobs.last().unwrap()
@@ -97,7 +112,7 @@ impl World {
         snapshot: usize,
         partition: Partition,
         stateless: &[u8],
-    ) -> Result<(Vec<PartFile>, Applied), ApplyError> {
+    ) -> Result<Made, ApplyError> {
         let stateless = Stateless::open(stateless).unwrap();
         let mut prefetched = PrefetchedWriter::default();
         for key in stateless.keys() {
@@ -127,11 +142,8 @@ impl World {
             part_bytes_max: 1500,
         };
         let mut apply = Apply::new(ledger, told, &stateless, &prefetched, &overlays)?;
-        let mut parts = Vec::new();
-        while let Some(part) = apply.next_part()? {
-            parts.push(part);
-        }
-        Ok((parts, apply.finish()?))
+        let (parts, side_files) = pieces(&mut apply)?;
+        Ok((parts, apply.finish()?, side_files))
     }
 
     /// Indexes the next job: each put is conditional on the version that it was computed from.

@@ -4,9 +4,10 @@ use error_class::{Classified, ErrorClass};
 use ledger::{
     LedgerError,
     book::BatchStatus,
-    layout::split_key,
+    commits::ReducedRange,
+    layout::{range_key, split_key},
     manifest::{ContentHash, PinnedBatch},
-    messages::PartitionRequest,
+    messages::{PartitionRequest, StageRequest},
 };
 use serde_json::{Value, json};
 use storage::{Location, Objects};
@@ -300,4 +301,37 @@ async fn an_object_that_was_replaced_is_noticed_where_there_are_no_versions() {
         assert!(reason.contains("it was replaced after the batch was registered"), "{reason}");
         assert_eq!(world.keys(WORK, &split_key(&run.ledger, run.job)).await.is_empty(), before_split);
     }
+}
+
+/// What every range holds of every partition is looked at together: past the memory there is, the job is stopped, and
+/// goes on once there is more.
+#[tokio::test]
+async fn a_job_in_more_pieces_than_there_is_room_for_is_stopped() {
+    let world = World::new(&definition()).await;
+    world.send_csv("b1", 7, 40).await;
+    let run = world.run().await;
+    let handlers = world.handlers(100);
+    let split = world.split(&handlers, &run).await;
+    world.reduce(&handlers, &run).await.unwrap();
+    let mut sections = 0;
+    for index in 0..split.count {
+        let range: ReducedRange = world.document(WORK, &range_key(&run.ledger, run.job, index)).await;
+        sections += range.sections.len() as u64;
+    }
+    assert!(split.count > 5 && sections > split.count, "{sections}");
+    let check = |sections: u64| {
+        let coordinator = world.handlers(100).coordinator.holding(96 * sections);
+        let request = StageRequest::CheckReduced { run: run.clone() };
+        async move { coordinator.handle(request).await }
+    };
+    let error = check(sections - 1).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::InvalidInput);
+    let said = format!(
+        "job 1 is cut into {} ranges by 2 partition bits: its events lie in more than {}",
+        split.count,
+        sections - 1
+    );
+    assert!(error.to_string().starts_with(&said), "{error}");
+    assert!(!world.keys(WORK, "").await.iter().any(|key| key.contains("/reduced")), "nothing was begun");
+    check(sections).await.unwrap();
 }

@@ -171,6 +171,29 @@ async fn what_cannot_be_taken_is_told_with_its_place() {
     assert!(reduced.rejects[0].key.contains("/rejects/reduce-000000/"), "{}", reduced.rejects[0].key);
 }
 
+/// The reject file is written as rejects come, with its column names once; a range without rejects has none.
+#[tokio::test]
+async fn a_range_of_rejects_has_one_file() {
+    let world = World::new(&definition()).await;
+    let records = 60_000;
+    let file = [HEADER, &"A-1,e1,never,1.00,EUR,\n".repeat(records)].concat();
+    let sum = json!({ "records": records, "columns": [
+        { "column": "net", "currency": "EUR", "sum": format!("{records}.00"), "amounts": records, "unparsed": 0 }] });
+    let objects = [("events.csv", file.as_bytes())];
+    world.send("b", &objects, &manifest(0, &[("events.csv", records as u32)], sum)).await;
+    let run = world.run().await;
+    world.do_stateless(&world.handlers(1 << 30), &run).await.unwrap();
+    let reduced: ReducedJob = world.document(WORK, &reduced_key(&run.ledger, run.job)).await;
+    let [written] = reduced.rejects.as_slice() else { panic!("{:?}", reduced.rejects) };
+    let file = world.bytes(DATA, &written.key).await;
+    assert_eq!(file.len() as u64, written.bytes);
+    assert!(written.bytes > 5 << 20, "more than is held at once: {}", written.bytes);
+    assert!(file.starts_with(b"row,byte_offset,"));
+    assert_eq!(file.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"row,")).count(), 1);
+    let rows = records::RejectReader::new(&file).map(|reject| reject.unwrap().violation.row);
+    assert!(rows.eq(1..=records as u64));
+}
+
 #[tokio::test]
 async fn the_step_row_has_the_figures() {
     let world = World::new(&definition()).await;

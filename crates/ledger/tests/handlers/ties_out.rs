@@ -5,7 +5,7 @@ use ledger::{
     LedgerError, Partition,
     layout::{combined_key, partition_key, range_key, reduced_key, split_key},
     messages::RunInput,
-    stage::Stage,
+    stage::{Stage, Turn},
 };
 use serde_json::{Value, json};
 
@@ -247,4 +247,21 @@ async fn stages_are_begun_and_committed_once_by_who_holds_the_fence() {
 
     let index = handlers.begin(&run, Stage::Index, 1).await.unwrap_err();
     assert_eq!(index.class(), ErrorClass::Bug);
+}
+
+/// An artifact that the index has cannot begin anew: then what was known of it would be lost.
+#[tokio::test]
+async fn between_prefetchers_and_state_engines() {
+    let changes: [(&str, Change); 2] = [
+        ("an artifact was known", |prefetched| prefetched["partitions"][0]["found"] = json!(1)),
+        ("a partition is lost", |prefetched| drop(prefetched["partitions"].as_array_mut().unwrap().pop())),
+    ];
+    for (what, change) in changes {
+        let (world, handlers, run, fence) = stateful(Stage::Apply).await;
+        let job = world.job(&run).await;
+        let Turn::Committed(prefetch) = job.turn(Stage::Prefetch) else { panic!("{job:?}") };
+        world.edit(WORK, &prefetch.manifest, change).await;
+        mismatch(what, handlers.commit(&run, Stage::Apply, fence).await);
+        assert!(!world.job(&run).await.is_committed(Stage::Apply), "{what}");
+    }
 }

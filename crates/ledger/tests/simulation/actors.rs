@@ -145,7 +145,7 @@ impl Scene {
         for stage in Stage::ALL {
             let (fence, snapshot) = match self.turn(input, stage).await? {
                 TurnAnswer::Void => return Ok(()),
-                TurnAnswer::Done { .. } => continue,
+                TurnAnswer::Done => continue,
                 TurnAnswer::Granted { fence, snapshot, attempt } => {
                     assert_eq!(attempt, who.attempt);
                     (fence, snapshot)

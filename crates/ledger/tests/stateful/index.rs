@@ -12,14 +12,15 @@ use error_class::{Classified, ErrorClass};
 use ledger::{
     IndexEntry, LedgerError,
     artifacts::{Artifacts, Found, Walk},
-    commits::IndexManifest,
     messages::{IndexTask, IndexWork, PartRef, RunInput},
     stage::{Stage, Turn},
+    steps::Steps,
 };
 use serde_json::{Value, json};
 use storage::{
-    Cache, Clock, Condition, Item, Key, Location, StorageError, Tables, documents,
+    Cache, Clock, Condition, Item, Key, Location, Objects, StorageError, Tables,
     memory::{Fault, Faulty, Operation},
+    objects::PutOptions,
 };
 
 use crate::kit::{Ports, World, event};
@@ -125,9 +126,11 @@ async fn workers_are_as_many_as_the_artifacts_are_worth_and_put_them_all() {
     }
     let job = world.book().job(&world.id, run.job).await.unwrap().unwrap();
     let Turn::Committed(commit) = job.turn(Stage::Index) else { panic!("{job:?}") };
-    let at = Location::new("data", &commit.manifest);
-    let manifest: IndexManifest = documents::read(&*world.objects, &at).await.unwrap().unwrap();
-    assert_eq!(manifest, IndexManifest { job: run.job, confirmed: KEYS });
+    let Turn::Committed(applied) = job.turn(Stage::Apply) else { panic!("{job:?}") };
+    assert_eq!(commit.manifest, applied.manifest, "what that names is in the index");
+    let steps = Steps::new(world.book()).of_job(&world.id, run.job).await.unwrap();
+    let step = steps.iter().find(|step| step.step == "index").unwrap();
+    assert_eq!((&step.figures["artifacts"], &step.figures["confirmed"]), (&json!(KEYS), &json!(KEYS)));
     assert_eq!(world.book().head(&world.id).await.unwrap().indexed, run.job);
     assert_eq!(sequences(&world).await, vec![1; KEYS as usize]);
     // A plan of what is done hands nothing out.
@@ -458,6 +461,37 @@ async fn an_artifact_is_read_with_what_it_was_and_all_its_events() {
     assert!(times.is_sorted_by_key(|time| time.as_str().unwrap().to_owned()));
     let cold = artifacts.get(&world.id, "cold").await.unwrap().unwrap();
     assert_eq!(event_lines(&artifacts, &cold).await.len(), 3);
+}
+
+/// Whoever reads side lines sees whether they are those that were written, before the last of them.
+#[tokio::test]
+async fn side_lines_that_were_changed_are_not_read() {
+    let world = World::new(json!({ "partitionBits": 0 })).await;
+    let lines = (0..5_000).map(|id| event(1, "hot", id, "0.01")).collect::<String>();
+    world.through(&world.send(1, &lines).await).await;
+    let artifacts = world.artifacts(world.ports());
+    let found = artifacts.get(&world.id, "hot").await.unwrap().unwrap();
+    let line: Value = serde_json::from_slice(&found.line).unwrap();
+    let at = Location::new("data", line["lines_file"]["file"].as_str().unwrap());
+    let whole = world.objects.read(&at, None, None).await.unwrap();
+    let whole = storage::objects::read_all(whole, &at, u64::MAX).await.unwrap();
+    let text = std::str::from_utf8(&whole).unwrap();
+    for place in [text.find("0.01").unwrap(), text.rfind("0.01").unwrap()] {
+        // Another amount of as many digits: all that is read is JSON, and in order.
+        let mut changed = whole.to_vec();
+        changed[place + 3] = b'2';
+        world.objects.put(&at, changed.into(), PutOptions::default()).await.unwrap();
+        let (mut lines, mut read) = (artifacts.event_lines(&found).await.unwrap(), 0);
+        let error = loop {
+            match lines.next().await {
+                Ok(line) => read += usize::from(line.is_some()),
+                Err(error) => break error,
+            }
+            assert!(read < 5_000, "all lines were read");
+        };
+        assert_eq!(error.class(), ErrorClass::Bug);
+        assert!(error_class::chain(&error).contains("a run of lines is not the one that was written"), "{error}");
+    }
 }
 
 async fn event_lines(artifacts: &Artifacts, of: &Found) -> Vec<String> {

@@ -222,7 +222,7 @@ impl World {
             interval,
         };
         let reduced = reduce(&ledger, Some(&header), &range, run.partition_bits).unwrap();
-        assert!(reduced.rejects.is_empty(), "{:?}", reduced.rejects);
+        assert!(reduced.rejected_by_rule.is_empty(), "{:?}", reduced.rejected_by_rule);
         for section in &reduced.sections {
             let partition = Partition::new(section.number);
             let bytes = section.range();

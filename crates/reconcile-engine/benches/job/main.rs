@@ -1,7 +1,7 @@
 //! What a job costs on the local disk: VLOOKUP of two large files and 48 further columns, CSV to CSV: `make bench-reconcile`.
 //!
-//! `make <folder> <rows> <rows that are looked up>` makes the files, `run <folder> <memory in MiB>` runs the job. Each prints
-//! a line of JSON.
+//! `make <folder> <rows> <rows that are looked up>` makes the files, `run <folder> <memory in MiB>` runs the job, and
+//! `task <folder>` tells its task as the distributed engine takes it. Each prints a line of JSON.
 
 #![expect(
     clippy::unwrap_used,
@@ -46,6 +46,7 @@ async fn main() {
     let told = match given[0].as_str() {
         "make" => make(&DiskObjects::new(&given[1]).unwrap(), number(2), number(3)).await,
         "run" => run_job(objects, &given[1], number(2)).await,
+        "task" => distributed(&*objects, &given[1]).await,
         other => panic!("no such command: {other}"),
     };
     println!("{told}");
@@ -63,8 +64,8 @@ fn day(number: u64) -> String {
 
 async fn make(objects: &DiskObjects, orders: u64, payments: u64) -> Json {
     let regions = ["north", "south", "east", "west", "overseas, other"];
-    let mut text = String::from("order_id,customer,sku,region,quantity,price,discount,ordered\n");
-    for order in 0..orders {
+    let header = "order_id,customer,sku,region,quantity,price,discount,ordered\n";
+    let of_orders = write(objects, "orders.csv", header, orders, |text, order| {
         let dice = scattered(order, 1);
         // One in a hundred has a comma.
         let region = regions[usize::try_from(if dice % 101 == 0 { 4 } else { dice % 4 }).unwrap()];
@@ -80,29 +81,37 @@ async fn make(objects: &DiskObjects, orders: u64, payments: u64) -> Json {
             day(dice / 5),
         );
         line.unwrap();
-    }
-    let of_orders = put(objects, "orders.csv", text).await;
-    let mut text = String::from("payment_order,paid,fee,method,paid_on\n");
+    });
+    let of_orders = of_orders.await;
     // Every order once at most, in an order of their own; the rest of the orders finds nothing.
     let step = (1..).map(|more| orders * 5 / 8 + more).find(|step| divisor(*step, orders) == 1).unwrap();
-    for payment in 0..payments {
+    let header = "payment_order,paid,fee,method,paid_on\n";
+    let of_payments = write(objects, "payments.csv", header, payments, |text, payment| {
         let (order, dice) = (payment * step % orders, scattered(payment, 2));
         let (paid, method) = (dice % 1_000_000, ["card", "transfer", "cash"][usize::try_from(dice % 3).unwrap()]);
         let (fee, on) = (dice / 13 % 300, day(dice / 9));
         writeln!(text, "{order},{}.{:02},0.{:02},{method},{on}", paid / 100, paid % 100, fee % 100).unwrap();
-    }
-    let of_payments = put(objects, "payments.csv", text).await;
-    json!({"orders": of_orders, "payments": of_payments})
+    });
+    json!({"orders": of_orders, "payments": of_payments.await})
 }
 
 fn divisor(one: u64, two: u64) -> u64 {
     if two == 0 { one } else { divisor(two, one % two) }
 }
 
-async fn put(objects: &DiskObjects, key: &str, text: String) -> Json {
+/// Writes a file of `rows` lines.
+async fn write(objects: &DiskObjects, key: &str, header: &str, rows: u64, line: impl Fn(&mut String, u64)) -> Json {
     let at = Location::new("data", key);
-    let bytes = text.len();
-    objects.put(&at, Bytes::from(text), PutOptions::default()).await.unwrap();
+    let mut writer = objects.writer(&at, PutOptions::default()).await.unwrap();
+    let (mut text, mut bytes) = (header.to_owned(), 0);
+    for row in 0..rows {
+        line(&mut text, row);
+        if text.len() > 4 << 20 || row + 1 == rows {
+            bytes += text.len();
+            writer.write(Bytes::from(std::mem::take(&mut text))).await.unwrap();
+        }
+    }
+    writer.finish().await.unwrap();
     json!({"path": objects.file(&at, None).unwrap(), "bytes": bytes})
 }
 
@@ -164,20 +173,34 @@ async fn input(objects: &dyn Objects, key: &str, described: &str) -> TaskInput {
     TaskInput::new(TaskFormat::Csv, Some(serde_json::from_value(csv).unwrap()), vec![object])
 }
 
-async fn run_job(objects: Arc<dyn Objects>, folder: &str, mebibytes: u64) -> Json {
+async fn task(objects: &dyn Objects) -> Task {
     let planned = Job::from_json(&job().to_string()).unwrap().plan(&BTreeMap::new()).unwrap();
-    let prefix = format!("attempt={}", std::process::id());
     let inputs = [
-        ("orders".to_owned(), input(&*objects, "orders.csv", ORDERS).await),
-        ("payments".to_owned(), input(&*objects, "payments.csv", PAYMENTS).await),
+        ("orders".to_owned(), input(objects, "orders.csv", ORDERS).await),
+        ("payments".to_owned(), input(objects, "payments.csv", PAYMENTS).await),
     ];
-    let task = Task {
+    Task {
         version: Task::VERSION,
         job: TaskJob { tenant: "bench".to_owned(), job: "columns".to_owned(), attempt: 1 },
         plan: planned.plan,
         inputs: inputs.into(),
-        output: Output { bucket: "work".to_owned(), prefix },
-    };
+        output: Output { bucket: "work".to_owned(), prefix: format!("attempt={}", std::process::id()) },
+    }
+}
+
+/// The task with the paths of files as the keys of objects.
+async fn distributed(objects: &dyn Objects, folder: &str) -> Json {
+    let (mut task, disk) = (task(objects).await, DiskObjects::new(folder).unwrap());
+    for object in task.inputs.values_mut().flat_map(|input| &mut input.objects) {
+        let path = disk.file(&Location::new(&object.bucket, &object.key), None).unwrap();
+        let key = path.strip_prefix(std::path::Path::new(folder).join(&object.bucket)).unwrap();
+        object.key = key.to_str().unwrap().to_owned();
+    }
+    serde_json::to_value(task).unwrap()
+}
+
+async fn run_job(objects: Arc<dyn Objects>, folder: &str, mebibytes: u64) -> Json {
+    let task = task(&*objects).await;
     let limits = Limits::new(mebibytes << 20, 64 << 30);
     let mut meter = meter::Meter::default();
     let report = meter.measure("run", run(&task, Arc::clone(&objects), &limits)).await.unwrap();
@@ -185,6 +208,7 @@ async fn run_job(objects: Arc<dyn Objects>, folder: &str, mebibytes: u64) -> Jso
     let disk = DiskObjects::new(folder).unwrap();
     let path = |key: &str| disk.file(&Location::new("work", key), None).unwrap();
     let paths: Vec<_> = figures.outputs[0].parts.iter().map(|part| path(&part.key)).collect();
+    let written: u64 = figures.outputs[0].parts.iter().map(|part| part.bytes).sum();
     json!({"stages": meter.0, "rows": figures.outputs[0].rows, "totals": figures.outputs[0].totals, "parts": paths,
-        "spilled": figures.spilled_bytes, "steps": figures.steps})
+        "written": written, "spilled": figures.spilled_bytes, "steps": figures.steps})
 }
