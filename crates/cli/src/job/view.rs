@@ -74,7 +74,8 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
 fn steps(job: &JobRecord) -> String {
     let header = ["step", "operation", "rows", "ms"].map(str::to_owned).to_vec();
     let rows = job.steps.iter().map(|step| {
-        vec![step.step.clone(), step.operation.clone(), text::count(step.rows), text::count(step.milliseconds)]
+        let time = step.milliseconds.map_or_else(|| "–".to_owned(), text::count);
+        vec![step.step.clone(), step.operation.clone(), text::count(step.rows), time]
     });
     columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[2, 3])
 }

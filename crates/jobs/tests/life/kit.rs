@@ -267,7 +267,7 @@ impl World {
                     operation: "filter".to_owned(),
                     rows: 1,
                     bytes: None,
-                    milliseconds: 3,
+                    milliseconds: Some(3),
                 };
                 Outcome::Done(Figures {
                     inputs: figures,
