@@ -86,6 +86,9 @@ pub enum JobError {
     /// The disk of the function failed.
     #[error("the function's disk cannot be used")]
     Disk(#[from] std::io::Error),
+    /// The reading of a part ended before its end.
+    #[error("a part was not read to its end")]
+    Lost(#[from] tokio::task::JoinError),
     /// Another worker is sending the job's mail.
     #[error("another worker is sending this job's mail")]
     MailClaimed,
@@ -159,6 +162,7 @@ impl Classified for JobError {
             Self::Over { .. } => ErrorClass::Conflict,
             // A claim lapses in a minute; another function has another disk.
             Self::MailClaimed | Self::Disk(_) => ErrorClass::Unavailable,
+            Self::Lost(_) => ErrorClass::WorkerLost,
             Self::Task(_) | Self::StepMissing { .. } | Self::Malformed { .. } => ErrorClass::Bug,
         }
     }

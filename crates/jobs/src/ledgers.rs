@@ -131,6 +131,7 @@ fn of_currency(all: &[(String, LedgerColumn)], name: &str) -> Option<JsonPath> {
 
 #[cfg(test)]
 mod tests {
+    use reconcile::Job;
     use serde_json::{Value as Json, json};
 
     use super::*;
@@ -201,6 +202,14 @@ mod tests {
         assert_eq!(input.ledger.as_deref(), Some(&*definition.name));
         let (found, _) = columns(&definition, &input.columns).unwrap();
         assert_eq!(input.schema("artifacts", Some(&found)).unwrap().len(), input.columns.len());
+    }
+
+    #[test]
+    fn the_example_job_fits_the_example_ledger() {
+        let definition = Definition::from_json(include_str!("../../../examples/ledger/ledger.json")).unwrap();
+        let job = Job::from_json(include_str!("../../../examples/reconcile/breaks.json")).unwrap();
+        let (found, _) = columns(&definition, &job.inputs["artifacts"].columns).unwrap();
+        assert_eq!(job.plan(&BTreeMap::from([("artifacts".to_owned(), found)])).unwrap().warnings, [""; 0]);
     }
 
     #[test]
