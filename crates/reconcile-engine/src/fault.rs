@@ -73,8 +73,10 @@ pub(crate) fn stored(error: StorageError) -> DataFusionError {
 pub(crate) enum Root {
     /// The data is at fault.
     Data(Failure),
-    /// Memory or disk is short.
-    Room,
+    /// Memory is short.
+    Memory,
+    /// Disk is short.
+    Disk,
     /// The store failed with that class, about that object.
     Store(StorageError),
     /// None of these.
@@ -92,8 +94,8 @@ pub(crate) fn root(error: &DataFusionError, task: &Task) -> Root {
     if let Some(error) = find::<StorageError>(error) {
         return Root::Store(same(error));
     }
-    let is_short = matches!(find_where(error, &is_short), Some(()));
-    if is_short { Root::Room } else { Root::Other }
+    // Disk first: DataFusion calls its own bound on it a lack of resources, too.
+    find_where(error, &is_full).or_else(|| find_where(error, &is_exhausted)).unwrap_or(Root::Other)
 }
 
 /// The error of that type in a chain of causes.
@@ -114,14 +116,14 @@ fn find_where<'e, T>(
     carried.or_else(|| find_where(error.source()?, wanted))
 }
 
-/// Whether memory or disk is short.
-fn is_short(error: &(dyn Error + 'static)) -> Option<()> {
-    let exhausted = matches!(error.downcast_ref(), Some(DataFusionError::ResourcesExhausted(_)));
-    // DataFusion says that its bound on disk is reached in words alone.
-    let full = |error: &io::Error| {
-        error.kind() == io::ErrorKind::StorageFull || error.to_string().contains("max_temp_directory_size")
-    };
-    (exhausted || error.downcast_ref::<io::Error>().is_some_and(full)).then_some(())
+/// Whether the disk is full. That its bound on disk is reached DataFusion says in words alone.
+fn is_full(error: &(dyn Error + 'static)) -> Option<Root> {
+    let full = error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::StorageFull);
+    (full || error.to_string().contains("max_temp_directory_size")).then_some(Root::Disk)
+}
+
+fn is_exhausted(error: &(dyn Error + 'static)) -> Option<Root> {
+    matches!(error.downcast_ref(), Some(DataFusionError::ResourcesExhausted(_))).then_some(Root::Memory)
 }
 
 /// The key of an input's object.

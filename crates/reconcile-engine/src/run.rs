@@ -85,7 +85,8 @@ pub async fn run(task: &Task, objects: Arc<dyn Objects>, limits: &Limits) -> Res
     figures::forget_peak();
     let begin = Instant::now();
     let outcome = match attempt(task, &objects, limits, begin, Joins::ByHash).await {
-        Err(error) if matches!(root(&error, task), Root::Room) => {
+        // Sorting takes more disk, not less.
+        Err(error) if matches!(root(&error, task), Root::Memory) => {
             tracing::info!(error = %error, "joins sorted instead");
             attempt(task, &objects, limits, begin, Joins::Sorted).await
         }
@@ -103,7 +104,7 @@ fn failure(error: DataFusionError, task: &Task, limits: &Limits) -> Result<Failu
     match root(&error, task) {
         Root::Data(failure) => Ok(failure),
         Root::Store(error) => Err(error.into()),
-        Root::Room => Err(EngineError::TooLarge {
+        Root::Memory | Root::Disk => Err(EngineError::TooLarge {
             memory_bytes: limits.memory_bytes,
             disk_bytes: limits.disk_bytes,
             source: Box::new(error),
