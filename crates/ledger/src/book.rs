@@ -7,7 +7,8 @@
 //! | `<tenant>#<ledger>` | `number#<number>` | [`NumberedBatch`]: a batch by its number | registration; grouping adds `job` |
 //! | `<tenant>#<ledger>` | `job#<number>` | [`Job`]: status, attempt, turns | grouping, then every transition of the job |
 //! | `<tenant>#<ledger>` | `source#<source>` | [`SourceRecord`]: intervals claimed and void | registration, skip, refusal |
-//! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, signed exceptions | index commits, operators |
+//! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, how many were signed off | index commits, operators |
+//! | `<tenant>#<ledger>` | `signed#<source>#<digest>` | [`Exception`]: an interval that an operator signed off; the digest is of all that it says but for the time | operators |
 //! | `<tenant>#<ledger>` | `fault#<batch>` | [`FaultRecord`]: why its manifest was not taken | batch-registrar |
 //! | `<tenant>#<ledger>` | `step#<job>#<attempt>#<step>` | [`StepRecord`](crate::steps::StepRecord) | with every transition |
 //! | `<tenant>#<ledger>` | `cursor#<job>#<partition>#<part>` | how many puts of a part-file are acknowledged; `expires_at`, in seconds since 1970 | index workers |
@@ -29,14 +30,18 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use storage::{
     Condition, Item, Key, StorageError, Tables,
     tables::{Outcome, Query, Transaction, Update, Write},
 };
 
 use crate::{
-    BatchSequence, Interval, JobBatches, JobNumber, head::Head, intervals::IntervalSet, job::Job, manifest::LedgerId,
+    BatchSequence, Interval, JobBatches, JobNumber,
+    head::Head,
+    intervals::IntervalSet,
+    job::Job,
+    manifest::{ContentHash, LedgerId},
     watermark::Exception,
 };
 
@@ -150,9 +155,9 @@ pub struct SourceRecord {
 pub struct CoverageRecord {
     /// Those of batches that are indexed.
     pub indexed: IntervalSet,
-    /// Those that an operator has signed off.
+    /// How many an operator has signed off: each has a row of its own, because all of them together do not fit into one.
     #[serde(default)]
-    pub exceptions: Vec<Exception>,
+    pub signed: u32,
     /// Moves up with every change.
     pub version: u64,
 }
@@ -272,6 +277,11 @@ impl Book {
     /// A source's intervals for the watermark.
     pub async fn coverage(&self, ledger: &LedgerId, source: &str) -> Result<CoverageRecord, StorageError> {
         Ok(self.get(ledger, &coverage_row(source)).await?.unwrap_or_default())
+    }
+
+    /// What operators have signed off of a source's intervals.
+    pub async fn exceptions(&self, ledger: &LedgerId, source: &str) -> Result<Vec<Exception>, StorageError> {
+        self.all(ledger, &signed_rows(source)).await
     }
 
     /// The batches `from` to `to`, both included, as far as they are registered.
@@ -426,6 +436,11 @@ impl Book {
         Write::Update { table: self.table.clone(), key: key(ledger, row), update, condition }
     }
 
+    /// Whether there is such a row.
+    pub(crate) async fn exists(&self, ledger: &LedgerId, row: &str) -> Result<bool, StorageError> {
+        Ok(self.tables.get(&self.table, &key(ledger, row)).await?.is_some())
+    }
+
     async fn get<T: DeserializeOwned>(&self, ledger: &LedgerId, row: &str) -> Result<Option<T>, StorageError> {
         self.tables.get(&self.table, &key(ledger, row)).await?.map(from_item).transpose()
     }
@@ -488,6 +503,18 @@ pub(crate) fn source_row(source: &str) -> String {
 
 pub(crate) fn coverage_row(source: &str) -> String {
     format!("coverage#{source}")
+}
+
+fn signed_rows(source: &str) -> String {
+    format!("signed#{source}#")
+}
+
+/// Of two that sign the same the later is no other.
+pub(crate) fn signed_row(source: &str, exception: &Exception) -> String {
+    let Exception { interval, signed_by, reason, signed_at: _ } = exception;
+    let mut digest = ContentHash::default();
+    digest.update(json!([interval, signed_by, reason]).to_string().as_bytes());
+    format!("{}{}", signed_rows(source), digest.finish())
 }
 
 fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StorageError> {

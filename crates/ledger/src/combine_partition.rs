@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use storage::{Clock, Location, Objects, Tables, objects::read_range};
+use storage::{Clock, Location, Objects, Tables};
 use tracing::info;
 
 use crate::{
@@ -96,8 +96,8 @@ impl Combiner {
         let reads = list.iter().map(|PartitionSection { file, section }| {
             let at = self.workplace.work(file);
             let range = section.range();
-            async move { read_range(&*self.workplace.objects, &at, None, range).await }
+            async move { self.workplace.range(&at, range).await }
         });
-        Ok(stream::iter(reads.collect::<Vec<_>>()).buffered(SECTIONS_AT_ONCE).try_collect().await?)
+        stream::iter(reads.collect::<Vec<_>>()).buffered(SECTIONS_AT_ONCE).try_collect().await
     }
 }

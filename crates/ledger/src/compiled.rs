@@ -9,7 +9,7 @@ use crate::{
     definition::{
         Definition, DefinitionError, DuplicateScope, EventFormat, KeepLines, LAST_LINES_MAX, MeasureKind, StatusRule,
     },
-    policy::{Grouping, JOB_BATCHES_MAX, Policy},
+    policy::{Grouping, JOB_BATCHES_MAX, LEASE_SECONDS_MIN, Policy},
     rule::{BusinessRule, Rules},
 };
 
@@ -323,7 +323,7 @@ fn check_names(definition: &Definition) -> Checked<()> {
 fn check_policy(policy: &Policy) -> Checked<()> {
     let Grouping { events_base, events_max, bytes_base, bytes_max, batches_max, live_jobs_max } = policy.grouping;
     for (key, value, range) in [
-        ("policy.leaseSeconds", u64::from(policy.lease_seconds), 60..=u64::from(u32::MAX)),
+        ("policy.leaseSeconds", u64::from(policy.lease_seconds), LEASE_SECONDS_MIN.into()..=u64::from(u32::MAX)),
         ("policy.grouping.batchesMax", batches_max, 1..=JOB_BATCHES_MAX),
         ("policy.grouping.liveJobsMax", u64::from(live_jobs_max), 1..=64),
         ("policy.grouping.eventsBase", events_base, 1..=events_max),

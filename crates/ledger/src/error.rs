@@ -117,14 +117,21 @@ pub enum LedgerError {
         reason: String,
     },
     /// A step of the job has not happened yet.
-    #[error(
-        "{what} is missing: the step before this one has not been done for job {job}, or what it wrote is older than the work bucket keeps; then `tieout batch redrive --afresh`"
-    )]
+    #[error("{what} is missing: the step before this one has not been done for job {job}")]
     StepMissing {
         /// What is missing.
         what: String,
         /// The job.
         job: JobNumber,
+    },
+    /// What a step before this one has written was deleted since.
+    #[error(
+        "{what} is not there any more: what steps hand on is kept for WorkRetentionDays. `tieout batch redrive --afresh` \
+         has the job made anew"
+    )]
+    WorkExpired {
+        /// What was deleted.
+        what: String,
     },
     /// A stage that somebody else begins and ends.
     #[error("stage-coordinator neither begins nor ends {0}")]
@@ -217,6 +224,7 @@ impl Classified for LedgerError {
             | Self::SourceInUse { .. }
             | Self::Event { .. }
             | Self::PartitionTooLong { .. }
+            | Self::WorkExpired { .. }
             | Self::TooManySections { .. }
             | Self::Totals(_) => ErrorClass::InvalidInput,
             Self::DefinitionContended(_) => ErrorClass::Throttled,

@@ -9,7 +9,10 @@ use tracing::{info, warn};
 use crate::{
     BatchSequence, JobNumber,
     backlog::BacklogManager,
-    book::{BatchRecord, BatchStatus, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, source_row},
+    book::{
+        BatchRecord, BatchStatus, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, signed_row,
+        source_row,
+    },
     head::Field,
     intervals::IntervalSet,
     job::{Job, JobRefusal, JobStatus},
@@ -61,10 +64,10 @@ pub enum OperateError {
         reason: String,
     },
     /// An exception that does not say enough.
-    #[error("an exception names a source of the ledger, who signed it, and why")]
+    #[error("an exception names a source of the ledger, who signed it, and why, in {REASON_CHARS_MAX} characters each")]
     Unsigned,
     /// Too many exceptions.
-    #[error("source {0:?} has {EXCEPTIONS_MAX} exceptions")]
+    #[error("source {0:?} has {EXCEPTIONS_MAX} signed exceptions: send a batch without objects for the interval")]
     TooManyExceptions(String),
 }
 
@@ -84,7 +87,7 @@ impl Classified for OperateError {
 }
 
 /// The most signed exceptions of one source.
-pub const EXCEPTIONS_MAX: usize = 500;
+pub const EXCEPTIONS_MAX: u32 = 500;
 
 /// Why the job of a batch that an operator took out is void.
 pub(crate) const TAKEN_OUT: &str = "a batch of it was taken out";
@@ -300,20 +303,18 @@ impl BacklogManager {
             return Err(OperateError::Unsigned);
         }
         for _ in 0..TRIES {
-            let mut coverage = self.book().coverage(&terms.ledger, source).await?;
-            let same = |held: &Exception| {
-                (held.interval, &held.signed_by, &held.reason)
-                    == (exception.interval, &exception.signed_by, &exception.reason)
-            };
-            if coverage.exceptions.iter().any(same) {
+            let (book, ledger) = (self.book(), &terms.ledger);
+            let mut coverage = book.coverage(ledger, source).await?;
+            let row = signed_row(source, exception);
+            if book.exists(ledger, &row).await? {
                 return Ok(());
             }
-            if coverage.exceptions.len() >= EXCEPTIONS_MAX {
+            if coverage.signed >= EXCEPTIONS_MAX {
                 return Err(OperateError::TooManyExceptions(source.to_owned()));
             }
-            coverage.exceptions.push(exception.clone());
-            let write = self.book().replace(&terms.ledger, &coverage_row(source), &coverage)?;
-            if self.book().write(vec![write]).await? {
+            coverage.signed += 1;
+            let signed = book.insert(ledger, &row, exception)?;
+            if book.write(vec![signed, book.replace(ledger, &coverage_row(source), &coverage)?]).await? {
                 warn!(ledger = %terms.ledger, source, interval = %exception.interval, "exception signed");
                 return Ok(());
             }
@@ -340,7 +341,7 @@ impl BacklogManager {
                 void: registered.void,
                 parked: parked.remove(name).unwrap_or_default(),
                 indexed: coverage.indexed,
-                exceptions: coverage.exceptions,
+                exceptions: self.book().exceptions(&terms.ledger, name).await?,
             };
             sources.insert(name.clone(), intervals);
         }

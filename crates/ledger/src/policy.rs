@@ -14,6 +14,11 @@ use crate::{OnStuck, PartitionBits, manifest::LedgerId};
 /// The most batches in one job: a job's batches are voided and numbered anew in one transaction, two writes for each.
 pub const JOB_BATCHES_MAX: u64 = 40;
 
+/// The shortest lease, in seconds. A function gives a sign of life when it begins. Then it may take as long as its task may,
+/// 960 seconds, and the next invocation may be put off by every retry that its state has, 700 seconds; and a sign of
+/// life is not written down while more than half of the lease is left.
+pub const LEASE_SECONDS_MIN: u32 = 3_600;
+
 /// What the coordination of a ledger goes by: the part of its definition that is not about events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
@@ -40,16 +45,16 @@ pub struct Policy {
     /// What is tried again.
     pub retry: Retry,
     /// A worker that gives no sign of life for this long is taken for dead. A sign of life is written down when less
-    /// than half is left, so that half of it must be longer than a function and its retries may take.
-    #[schemars(range(min = 60))]
+    /// than half is left, so half of it outlasts the longest silence of a worker that is well: some 1,650 seconds.
+    #[schemars(range(min = LEASE_SECONDS_MIN))]
     pub lease_seconds: u32,
 }
 
 impl Default for Policy {
-    /// A Lambda can run for 900 seconds, and Step Functions tries a throttled one again for some 600. Usually the dead
-    /// are known sooner: a failure is reported, and an execution that ends is heard of.
+    /// The shortest lease: usually the dead are known sooner, because a failure is reported, and an execution that ends
+    /// is heard of.
     fn default() -> Self {
-        Self { grouping: Grouping::default(), retry: Retry::default(), lease_seconds: 3_200 }
+        Self { grouping: Grouping::default(), retry: Retry::default(), lease_seconds: LEASE_SECONDS_MIN }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use environment::{ConfigError, text};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
-use storage::{Cache, Clock, Objects, Tables, objects::read_range};
+use storage::{Cache, Clock, Objects, Tables};
 use tracing::info;
 
 use crate::{
@@ -129,7 +129,7 @@ impl Prefetcher {
         let section = combined.sections.iter().find(|section| section.number == KEYS).ok_or_else(missing)?;
         let bytes = match section.length {
             0 => bytes::Bytes::new(),
-            _ => read_range(&*self.workplace.objects, &at, None, section.range()).await?,
+            _ => self.workplace.range(&at, section.range()).await?,
         };
         let keys: Vec<&str> =
             read_keys(section, &bytes).map_err(corrupt)?.collect::<Result<_, _>>().map_err(corrupt)?;

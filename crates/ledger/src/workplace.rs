@@ -13,8 +13,8 @@ use environment::{ConfigError, text};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Serialize, de::DeserializeOwned};
 use storage::{
-    Clock, Location, Objects, StorageError, Tables, documents,
-    objects::{PutOptions, blocks},
+    ByteRange, Clock, Location, Objects, StorageError, Tables, documents,
+    objects::{PutOptions, blocks, read_range},
 };
 
 use crate::{
@@ -158,8 +158,21 @@ impl Workplace {
 
     /// The document at `at`, which a step before this one has written.
     pub(crate) async fn read<T: DeserializeOwned>(&self, run: &RunInput, at: &Location) -> Result<T, LedgerError> {
-        let missing = || LedgerError::StepMissing { what: at.to_string(), job: run.job };
+        let missing = || match at.bucket == self.work_bucket {
+            true => LedgerError::WorkExpired { what: at.to_string() },
+            false => LedgerError::StepMissing { what: at.to_string(), job: run.job },
+        };
         self.find(at).await?.ok_or_else(missing)
+    }
+
+    /// Of an object that a commit names: in the work bucket it can only have been deleted since, by its age.
+    fn gone(&self, at: &Location, error: StorageError) -> LedgerError {
+        match error {
+            StorageError::NotFound { .. } if at.bucket == self.work_bucket => {
+                LedgerError::WorkExpired { what: at.to_string() }
+            }
+            error => error.into(),
+        }
     }
 
     /// The documents at these places, in order; a step before this one has written all of them.
@@ -227,6 +240,11 @@ impl Workplace {
         Err(LedgerError::PartitionTooLong { partition, job, bytes, bytes_max, bits })
     }
 
+    /// A range of an object that a commit names.
+    pub(crate) async fn range(&self, at: &Location, range: ByteRange) -> Result<Bytes, LedgerError> {
+        read_range(&*self.objects, at, None, range).await.map_err(|error| self.gone(at, error))
+    }
+
     /// An object that a commit names, whole. A long one is read in several streams at once.
     pub(crate) async fn written(&self, at: &Location, bytes: u64) -> Result<Bytes, LedgerError> {
         if bytes > self.held_bytes_max {
@@ -234,7 +252,7 @@ impl Workplace {
             return Err(StorageError::Invalid { what: at.to_string(), reason }.into());
         }
         let mut blocks = std::pin::pin!(blocks(&*self.objects, at, None, bytes));
-        let first = blocks.try_next().await?.unwrap_or_default();
+        let first = blocks.try_next().await.map_err(|error| self.gone(at, error))?.unwrap_or_default();
         if first.len() as u64 == bytes {
             return Ok(first);
         }

@@ -13,10 +13,11 @@ use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
 use jiff::Timestamp;
 use ledger::{
-    BatchSequence, OnStuck, PartitionBits,
+    BatchSequence, Interval, OnStuck, PartitionBits,
     backlog::{BacklogManager, Config},
-    book::{BatchStatus, Book},
+    book::{BatchStatus, Book, COVERED_INTERVALS_MAX},
     manifest::{LedgerId, PinnedBatch},
+    operate::{EXCEPTIONS_MAX, OperateError},
     policy::{Policy, Terms},
     register::{RegisterError, Registered, Registrar},
     stage::Stage,
@@ -24,7 +25,7 @@ use ledger::{
 };
 use serde_json::{Value, json};
 use storage::{
-    Location, Objects, StorageError, Tables,
+    Condition, Location, Objects, StorageError, Tables,
     memory::{Fault, Faulty, ManualClock, MemoryObjects, MemoryTables, MemoryWorkflows, Operation},
     objects::{PutOptions, read_all},
 };
@@ -314,6 +315,39 @@ async fn a_signed_exception_moves_the_watermark_and_stays_visible() {
     assert_eq!(complete.sources["shop"].exceptions, std::slice::from_ref(&exception));
     manager.sign(terms, "till", &exception).await.unwrap_err();
     manager.sign(terms, "shop", &Exception { signed_by: " ".to_owned(), ..exception }).await.unwrap_err();
+}
+
+/// As many as there may be, each as long as it may be, of a source that has as many gaps as it may have.
+#[tokio::test]
+async fn all_signatures_of_a_source_have_room() {
+    let world = World::new();
+    let (manager, terms) = (world.manager(), &world.terms);
+    let signed = |number: u32| Exception {
+        interval: Interval::new(hour(0), hour(i64::from(number) + 1)).unwrap(),
+        signed_by: "𝄞".repeat(1_000),
+        reason: "𝄢".repeat(1_000),
+        signed_at: hour(10),
+    };
+    for number in 1..EXCEPTIONS_MAX {
+        manager.sign(terms, "shop", &signed(number)).await.unwrap();
+    }
+    let nanosecond = std::time::Duration::from_nanos(1);
+    let gaps = (0..COVERED_INTERVALS_MAX as i64).map(|at| Interval::new(hour(2 * at) + nanosecond, hour(2 * at + 1)));
+    let covered = json!({
+        "pk": "acme#orders", "sk": "coverage#shop",
+        "indexed": gaps.map(Result::unwrap).collect::<Vec<_>>(), "signed": EXCEPTIONS_MAX - 1, "version": 1,
+    });
+    let Value::Object(covered) = covered else { unreachable!() };
+    world.tables.put("ledgers", covered, Condition::Always).await.unwrap();
+    manager.sign(terms, "shop", &signed(0)).await.unwrap();
+    manager.sign(terms, "shop", &signed(7)).await.unwrap();
+    let error = manager.sign(terms, "shop", &signed(EXCEPTIONS_MAX)).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::InvalidInput);
+    assert!(error.to_string().starts_with("source \"shop\" has 500 signed exceptions: send a batch"), "{error}");
+    let complete = manager.completeness(terms).await.unwrap();
+    assert_eq!(complete.sources["shop"].exceptions.len(), EXCEPTIONS_MAX as usize);
+    let long = Exception { reason: "é".repeat(1_001), ..signed(0) };
+    assert!(matches!(manager.sign(terms, "shop", &long).await, Err(OperateError::Unsigned)));
 }
 
 /// The turns of a job that nobody disturbs, as an operator sees them.

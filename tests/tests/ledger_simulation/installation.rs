@@ -7,9 +7,10 @@ use std::{
 };
 
 use ledger::{
-    Definition, Rules, apply_partition, backlog, backlog::BacklogManager, combine_partition, coordinate,
-    definitions::Definitions, index, index_worker, manage, manifest::LedgerId, operate::OperateError, prefetch,
-    reduce_range, registrar, split,
+    Definition, EVENT_ID_BYTES_MAX, Interval, KeepLines, Rules, apply_partition, artifacts::Artifacts, backlog,
+    backlog::BacklogManager, combine_partition, coordinate, definitions::Definitions, index, index_worker, manage,
+    manifest::LedgerId, operate::OperateError, policy::Terms, prefetch, reduce_range, registrar, split,
+    watermark::Exception,
 };
 use serde_json::{Value, json};
 use storage::{
@@ -30,8 +31,8 @@ use crate::{
     lambdas::{Cloud, Functions},
     ports::{Forgetful, port},
     reader::Reader,
-    sabotage::{NoOverlays, Sabotage, WatchedTables},
-    scheduler::{Budget, Scene, SceneClock},
+    sabotage::{NoOverlays, Sabotage, StaleLines, WatchedTables},
+    scheduler::{Budget, HastyClock, Scene, SceneClock},
     sender::{AGAIN, POISONS, Parcel, Shape, can_take},
 };
 
@@ -74,14 +75,17 @@ impl Setting {
             aborts: draw(4),
             cache: draw(6),
             whims: draw(3),
+            haste: draw(12),
         };
+        // An artifact with so many and so long event lines that they go to side files.
+        let wordy = dice.below(40) == 0;
         let plan = made::Plan {
             seed: dice.next_number(),
             events: 10 + dice.below(70),
             artifacts: 2 + dice.below(14),
             batches: 2 + 2 * dice.below(4),
             files: 1 + dice.below(2),
-            hot_lines: dice.below(8),
+            hot_lines: if wordy { 900 } else { dice.below(8) },
             duplicates: dice.below(3),
             conflicts: dice.below(3),
             rejects: dice.below(3),
@@ -90,14 +94,20 @@ impl Setting {
             format: dice.pick(&[Format::Csv, Format::JsonLines]),
             packing: dice.pick(&[Packing::None, Packing::None, Packing::Gzip, Packing::Zstd]),
         };
-        let parcels = parcels(&plan, calm, &mut dice);
+        let mut parcels = parcels(&plan, calm, &mut dice);
+        let mut definitions = ledger_definitions(shape, &mut dice);
+        if wordy {
+            lengthen(&mut parcels);
+            definitions.iter_mut().for_each(|definition| definition.event_lines.keep = KeepLines::All);
+        }
+        let range_bytes = dice.pick(&[300, 2_000, 1 << 20]);
         Self {
-            definitions: ledger_definitions(shape, &mut dice),
+            definitions,
             parcels,
             shape,
             budget,
             part_bytes_max: dice.pick(&[1, 2_000, 1 << 20]),
-            event_range_bytes: dice.pick(&[300, 2_000, 1 << 20]),
+            event_range_bytes: if wordy { 1 << 20 } else { range_bytes },
             artifacts_per_worker: 1 + dice.below(6),
             work_seconds_max: dice.pick(&[1, 5, 600]),
         }
@@ -133,6 +143,14 @@ fn parcels(plan: &made::Plan, calm: bool, dice: &mut Dice) -> Vec<Parcel> {
     parcels
 }
 
+/// Makes the event ids of the hot order as long as they may be.
+fn lengthen(parcels: &mut [Parcel]) {
+    let rows = parcels.iter_mut().flat_map(|parcel| parcel.batch.files.iter_mut().flatten());
+    for event in rows.map(|row| &mut row.event).filter(|event| event.order == made::HOT) {
+        event.id = format!("{:-<EVENT_ID_BYTES_MAX$}", event.id);
+    }
+}
+
 /// A measure that some definitions begin to have under way: it counts the events that are taken from then on.
 pub(crate) const LATER: &str = "later";
 
@@ -155,6 +173,7 @@ fn ledger_definitions(shape: Shape, dice: &mut Dice) -> Vec<Definition> {
 
 fn ledger_definition(shape: Shape, dice: &mut Dice) -> Value {
     let mut document = definition(LEDGER);
+    document["events"]["fields"][1]["constraints"]["maxLength"] = EVENT_ID_BYTES_MAX.into();
     document["events"]["format"] = shape.format.name().into();
     document["events"]["compression"] = shape.packing.name().into();
     document["eventLines"]["keep"] = if dice.below(2) == 0 { json!({ "last": 5 }) } else { json!("all") };
@@ -165,8 +184,6 @@ fn ledger_definition(shape: Shape, dice: &mut Dice) -> Value {
     document["policy"] = json!({
         "grouping": { "eventsBase": 20, "eventsMax": 60, "liveJobsMax": 5 },
         "retry": { "failuresMax": dice.pick(&[0, 1, 5]) },
-        // So short that the living are taken for dead, or as it is.
-        "leaseSeconds": dice.pick(&[60, 300, 900]),
     });
     document
 }
@@ -201,7 +218,11 @@ impl Installation {
         let objects = Arc::new(MemoryObjects::new(scene.clock()).with_piece_bytes(700));
         let tables = Arc::new(MemoryTables::default());
         let watched = Arc::new(WatchedTables::new(tables.clone(), sabotage, &scene));
-        let cache = Arc::new(Forgetful { inner: MemoryCache::new(scene.clock()), scene: scene.clone() });
+        let cache = Arc::new(Forgetful {
+            inner: MemoryCache::new(scene.clock()),
+            scene: scene.clone(),
+            stale: (sabotage == Some(Sabotage::CacheByArtifact)).then(StaleLines::default),
+        });
         let cloud = Cloud::new(&scene, objects.clone(), &MACHINES);
         let overlays: Arc<dyn Objects> = match sabotage {
             Some(Sabotage::NoOverlay) => Arc::new(NoOverlays((*objects).clone())),
@@ -236,6 +257,18 @@ impl Installation {
 
     pub(crate) fn book(&self) -> Reader {
         Reader(self.tables.clone())
+    }
+
+    /// All event lines of an artifact, as a reader has them.
+    pub(crate) async fn event_lines(&self, key: &str) -> Vec<String> {
+        let cache = Arc::new(MemoryCache::new(self.scene.clock()));
+        let artifacts = Artifacts::new(self.objects.clone(), self.tables.clone(), cache, ARTIFACTS, DATA);
+        let found = artifacts.get(&Self::id(), key).await.unwrap().unwrap();
+        let (mut lines, mut all) = (artifacts.event_lines(&found).await.unwrap(), Vec::new());
+        while let Some(line) = lines.next().await.unwrap() {
+            all.push(line);
+        }
+        all
     }
 
     /// Puts one version of the definition behind the other, now and then, each as often as it takes.
@@ -273,7 +306,15 @@ impl Installation {
             }
             if let Some(job) = book.parked() {
                 self.scene.saw("a job was parked");
-                let _ = self.manager.redrive(&terms, job).await;
+                if !self.scene.once_in(3) {
+                    let _ = self.manager.redrive(&terms, job).await;
+                } else if self.manager.redrive_afresh(&terms, job).await.is_ok() {
+                    self.scene.saw("a job was redriven afresh");
+                }
+            }
+            if self.scene.once_in(4) {
+                let Batch { source, from, to, .. } = &parcels[self.scene.below(parcels.len() as u64) as usize].batch;
+                self.sign(&terms, source, Interval::new(*from, *to).unwrap()).await;
             }
             let registered: Vec<&str> = book.registered().collect();
             if !registered.is_empty() && self.scene.mischief(4, |budget| &mut budget.whims) {
@@ -283,6 +324,18 @@ impl Installation {
                     panic!("{skipped:?}");
                 }
             }
+        }
+    }
+}
+
+impl Installation {
+    /// Signs an interval off, whether or not a batch covers it; what is signed stays to be seen.
+    async fn sign(&self, terms: &Terms, source: &str, interval: Interval) {
+        let (signed_by, reason) = ("the operator".to_owned(), "a whim".to_owned());
+        let exception = Exception { interval, signed_by, reason, signed_at: self.scene.clock().now() };
+        if self.manager.sign(terms, source, &exception).await.is_ok() {
+            assert!(self.book().everything().has_signed(source, interval), "{source} {interval}");
+            self.scene.saw("an interval was signed off");
         }
     }
 }
@@ -320,7 +373,8 @@ impl Ports {
         let worker =
             registrar::BatchRegistrar::new(objects.clone(), tables.clone(), workflows.clone(), clock.clone(), config);
         all.add("BatchRegistrar", worker, |worker, request| async move { worker.register(request).await });
-        let worker = manage::Manager::new(tables.clone(), workflows, clock.clone(), backlog_config());
+        let worker =
+            manage::Manager::new(tables.clone(), workflows, Arc::new(HastyClock(scene.clone())), backlog_config());
         all.add("BacklogManager", worker, |worker, request| async move { worker.handle(request).await });
         let config = split::Config { places: places.clone(), event_range_bytes: setting.event_range_bytes };
         let worker = split::JobSplitter::new(objects.clone(), tables.clone(), clock.clone(), config);

@@ -12,7 +12,7 @@ use storage::{
     workflows::{Answer, Start},
 };
 
-use crate::scheduler::Scene;
+use crate::{sabotage::StaleLines, scheduler::Scene};
 
 /// A port as an actor has it: each call can be the last, can come after any other, and can go wrong.
 pub(crate) fn port<P: ?Sized>(inner: Arc<P>, scene: &Scene) -> Arc<Stepped<Faulty<P>>> {
@@ -188,6 +188,8 @@ impl<P: Cache + ?Sized> Cache for Stepped<P> {
 pub(crate) struct Forgetful {
     pub(crate) inner: MemoryCache,
     pub(crate) scene: Scene,
+    /// Where it is to answer with older versions.
+    pub(crate) stale: Option<StaleLines>,
 }
 
 #[async_trait]
@@ -197,6 +199,9 @@ impl Cache for Forgetful {
             self.inner.clear();
         }
         let mut found = self.inner.get_many(keys).await?;
+        if let Some(stale) = &self.stale {
+            found.iter_mut().flatten().for_each(|value| *value = stale.in_place_of(value));
+        }
         if found.iter().any(Option::is_some) {
             self.scene.saw("the cache had something");
             if self.scene.mischief(5, |budget| &mut budget.cache) {
@@ -208,6 +213,9 @@ impl Cache for Forgetful {
     }
 
     async fn put_many(&self, entries: Vec<(String, Bytes)>, lifetime: Duration) -> Result<(), StorageError> {
+        if let Some(stale) = &self.stale {
+            entries.iter().for_each(|(_, value)| stale.keep(value));
+        }
         self.inner.put_many(entries, lifetime).await
     }
 }

@@ -8,17 +8,17 @@ use std::{
 use futures::FutureExt;
 use jiff::Timestamp;
 use ledger::{
-    BatchSequence, JobNumber,
+    BatchSequence, Interval, JobNumber,
     book::{BatchRecord, BatchStatus, CoverageRecord, NumberedBatch, SourceRecord},
     head::Head,
     intervals::IntervalSet,
     job::{Job, JobStatus},
     stage::{Stage, Turn},
-    watermark::{SourceIntervals, completeness},
+    watermark::{Exception, SourceIntervals, completeness},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use storage::{Key, Tables, memory::MemoryTables};
+use storage::{Item, Key, Tables, memory::MemoryTables};
 
 use crate::{
     installation::{Installation, LEDGERS},
@@ -38,6 +38,7 @@ pub(crate) struct Everything {
     pub(crate) jobs: Vec<Job>,
     sources: BTreeMap<String, SourceRecord>,
     coverage: BTreeMap<String, CoverageRecord>,
+    signed: BTreeMap<String, Vec<Exception>>,
     pub(crate) faults: Vec<Value>,
 }
 
@@ -55,6 +56,10 @@ impl Reader {
                 "job" => all.jobs.push(read(item)),
                 "source" => drop(all.sources.insert(name.to_owned(), read(item))),
                 "coverage" => drop(all.coverage.insert(name.to_owned(), read(item))),
+                "signed" => {
+                    let source = name.split('#').next().unwrap();
+                    all.signed.entry(source.to_owned()).or_default().push(read(item));
+                }
                 "fault" => all.faults.push(item),
                 _ => {}
             }
@@ -64,9 +69,17 @@ impl Reader {
 
     /// Whether a batch has been registered or refused.
     pub(crate) fn knows(&self, batch: &str) -> bool {
+        self.row(&format!("batch#{batch}")).is_some()
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        self.row("head").map(|item| read(Value::Object(item))).unwrap_or_default()
+    }
+
+    fn row(&self, row: &str) -> Option<Item> {
         let id = Installation::id();
-        let key = Key::sorted(format!("{}#{}", id.tenant, id.ledger), format!("batch#{batch}"));
-        self.0.get(LEDGERS, &key).now_or_never().unwrap().unwrap().is_some()
+        let key = Key::sorted(format!("{}#{}", id.tenant, id.ledger), row);
+        self.0.get(LEDGERS, &key).now_or_never().unwrap().unwrap()
     }
 }
 
@@ -98,6 +111,10 @@ impl Everything {
             && self.head.indexed == self.head.grouped
     }
 
+    pub(crate) fn has_signed(&self, source: &str, interval: Interval) -> bool {
+        self.signed.get(source).is_some_and(|signed| signed.iter().any(|exception| exception.interval == interval))
+    }
+
     /// The watermark of a ledger of both sources.
     pub(crate) fn watermark(&self) -> Option<Timestamp> {
         let source = |name: &str| {
@@ -109,14 +126,14 @@ impl Everything {
                 void: registered.void,
                 parked: IntervalSet::default(),
                 indexed: coverage.indexed,
-                exceptions: coverage.exceptions,
+                exceptions: self.signed.get(name).cloned().unwrap_or_default(),
             }
         };
         completeness(&["bank", "shop"].map(|name| (name.to_owned(), source(name))).into()).watermark
     }
 }
 
-/// What was seen so far: what must never change again.
+/// What was seen so far, transaction by transaction: what must never change again.
 #[derive(Default)]
 pub(crate) struct Seen {
     head: Head,
@@ -143,7 +160,7 @@ impl Seen {
             assert_eq!(self.names.entry(batch.number).or_insert_with(|| batch.batch.clone()), &batch.batch);
         }
         for job in &all.jobs {
-            self.job(job, scene);
+            self.job(job, indexed, scene);
         }
         for (job, next) in all.jobs.iter().zip(all.jobs.iter().skip(1)) {
             let goes_back = next.definition < job.definition || next.partition_bits < job.partition_bits;
@@ -159,7 +176,7 @@ impl Seen {
         in_flight(all, scene);
     }
 
-    fn job(&mut self, job: &Job, scene: &Scene) {
+    fn job(&mut self, job: &Job, indexed: JobNumber, scene: &Scene) {
         let number = job.number();
         let commits = Stage::ALL.into_iter().filter_map(|stage| match job.turn(stage) {
             Turn::Committed(commit) => Some((stage.as_str(), &commit.manifest)),
@@ -171,7 +188,8 @@ impl Seen {
             assert_eq!(first, manifest, "{step} of job {number} was committed twice");
         }
         if let Some(snapshot) = job.snapshot {
-            assert_eq!(*self.snapshots.entry(number).or_insert(snapshot), snapshot, "a snapshot is fixed");
+            let granted = *self.snapshots.entry(number).or_insert(indexed);
+            assert_eq!(snapshot, granted, "the snapshot of job {number} is what `indexed` was at its first grant");
         }
         assert!(!job.is_void() || !job.is_committed(Stage::Apply), "job {number} is void and applied");
         if job.is_void() {
@@ -179,6 +197,9 @@ impl Seen {
             scene.saw("a job was voided");
         }
         assert_eq!(self.void.contains(&number), job.is_void(), "void is for ever");
+        if job.last_failure.as_ref().is_some_and(|failure| failure.message.contains("gave no sign of life")) {
+            scene.saw("an attempt was taken for dead");
+        }
         if job.attempt > 3 {
             scene.saw("a job had many attempts");
         }

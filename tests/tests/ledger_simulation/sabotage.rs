@@ -6,15 +6,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use ledger::commits::ApplyManifest;
+use serde_json::Value;
 use storage::{
     ByteRange, Condition, Item, Key, Location, ObjectInfo, Objects, StorageError, Tables,
     memory::{MemoryObjects, MemoryTables},
     objects::{ByteStream, Listed, ObjectWriter, Piece, Put, PutOptions, VersionCursor, VersionPage, read_all},
     tables::{Outcome, Page, Query, Transaction, Update, Write},
 };
+use twox_hash::XxHash3_64;
 
 use crate::{
-    installation::ARTIFACTS,
+    installation::{ARTIFACTS, LEDGERS},
+    reader::{Reader, Seen},
     scheduler::{Scene, lock},
 };
 
@@ -29,21 +32,60 @@ pub(crate) enum Sabotage {
     StaleReads,
     /// Of a transaction's conditions none is asked for (rules 5, 14 and 15).
     NoConditions,
+    /// The snapshot is what `indexed` has become since prefetch was granted (rule 6).
+    LateSnapshots,
+    /// Puts of the index are confirmed that are not made (rule 12).
+    UnmadePuts,
+    /// The cache answers with an older version of the artifact (rule 13).
+    CacheByArtifact,
 }
 
-/// Tables, and who looks at them: an index entry is never replaced by an older one.
+/// What stands before a line in the cache.
+const CHECKSUM_BYTES: usize = 8;
+
+/// Tables, and who looks at them: the book holds what it must after every transaction, and an index entry is never
+/// replaced by an older one.
 pub(crate) struct WatchedTables {
     inner: std::sync::Arc<MemoryTables>,
     sabotage: Option<Sabotage>,
     before: Mutex<BTreeMap<Key, Item>>,
     /// Puts of the index, to come again: a worker that nobody waits for any more can be as late as it likes.
     puts: Mutex<Vec<(Item, Condition)>>,
+    seen: Mutex<Seen>,
     scene: Scene,
 }
 
 impl WatchedTables {
     pub(crate) fn new(inner: std::sync::Arc<MemoryTables>, sabotage: Option<Sabotage>, scene: &Scene) -> Self {
-        Self { inner, sabotage, before: Mutex::default(), puts: Mutex::default(), scene: scene.clone() }
+        let (before, puts, seen) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { inner, sabotage, before, puts, seen, scene: scene.clone() }
+    }
+
+    fn book(&self) -> Reader {
+        Reader(self.inner.clone())
+    }
+
+    /// A job as it is read where its snapshot moves on with `indexed` once prefetch has committed.
+    fn with_late_snapshot(&self, mut job: Item) -> Item {
+        let is_prefetched = job["sk"].as_str().unwrap().starts_with("job#") && !job["prefetch"]["committed"].is_null();
+        if is_prefetched {
+            job["snapshot"] = self.book().head().indexed.get().into();
+        }
+        job
+    }
+
+    /// Where [`with_late_snapshot`](Self::with_late_snapshot) was read, what stands is to stay.
+    async fn with_standing_snapshot(&self, writes: &mut [Write]) -> Result<(), StorageError> {
+        for write in writes {
+            let Write::Put { table, item, .. } = write else { continue };
+            if item["sk"].as_str().unwrap().starts_with("job#")
+                && let Some(standing) = self.inner.get(table, &Key::of_item(table, item)?).await?
+                && let Some(snapshot) = standing.get("snapshot")
+            {
+                item.insert("snapshot".to_owned(), snapshot.clone());
+            }
+        }
+        Ok(())
     }
 
     fn sequence(item: &Item) -> u64 {
@@ -80,7 +122,11 @@ impl WatchedTables {
 #[async_trait]
 impl Tables for WatchedTables {
     async fn get(&self, table: &str, key: &Key) -> Result<Option<Item>, StorageError> {
-        self.inner.get(table, key).await
+        let found = self.inner.get(table, key).await?;
+        Ok(match self.sabotage {
+            Some(Sabotage::LateSnapshots) if table == LEDGERS => found.map(|item| self.with_late_snapshot(item)),
+            _ => found,
+        })
     }
 
     async fn get_many(&self, table: &str, keys: &[Key]) -> Result<Vec<Option<Item>>, StorageError> {
@@ -94,6 +140,9 @@ impl Tables for WatchedTables {
     async fn put(&self, table: &str, item: Item, condition: Condition) -> Result<Outcome, StorageError> {
         if table != ARTIFACTS {
             return self.inner.put(table, item, condition).await;
+        }
+        if self.sabotage == Some(Sabotage::UnmadePuts) && self.scene.once_in(20) {
+            return Ok(Outcome::Written);
         }
         let late = {
             let mut puts = lock(&self.puts);
@@ -139,7 +188,39 @@ impl Tables for WatchedTables {
                 }
             }
         }
-        self.inner.transact(writes).await
+        if self.sabotage == Some(Sabotage::LateSnapshots) {
+            self.with_standing_snapshot(&mut writes).await?;
+        }
+        let done = self.inner.transact(writes).await?;
+        if done == Transaction::Written {
+            lock(&self.seen).check(&self.book().everything(), &self.scene);
+        }
+        Ok(done)
+    }
+}
+
+/// The first version of each artifact that was cached, which is answered for all later ones: dressed as what is asked for,
+/// with its sequence, its length and its checksum, because everything else is a miss.
+#[derive(Default)]
+pub(crate) struct StaleLines(Mutex<BTreeMap<String, Value>>);
+
+impl StaleLines {
+    pub(crate) fn keep(&self, value: &Bytes) {
+        let line: Value = serde_json::from_slice(&value[CHECKSUM_BYTES..]).unwrap();
+        lock(&self.0).entry(line["key"].as_str().unwrap().to_owned()).or_insert(line);
+    }
+
+    pub(crate) fn in_place_of(&self, value: &Bytes) -> Bytes {
+        let asked: Value = serde_json::from_slice(&value[CHECKSUM_BYTES..]).unwrap();
+        let first = lock(&self.0).get(asked["key"].as_str().unwrap()).cloned();
+        let Some(mut stale) = first else { return value.clone() };
+        stale["applied_through"] = asked["applied_through"].clone();
+        let mut line = stale.to_string().into_bytes();
+        if line.len() > value.len() - CHECKSUM_BYTES {
+            return value.clone();
+        }
+        line.resize(value.len() - CHECKSUM_BYTES, b' ');
+        [&XxHash3_64::oneshot(&line).to_le_bytes(), line.as_slice()].concat().into()
     }
 }
 

@@ -18,6 +18,7 @@ use std::{
 use async_trait::async_trait;
 use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
+use ledger::policy::LEASE_SECONDS_MIN;
 use storage::{Clock, memory::ManualClock};
 use tests::dice::Dice;
 
@@ -38,6 +39,8 @@ pub(crate) struct Budget {
     pub(crate) cache: u64,
     /// Batches that the operator takes out for no reason.
     pub(crate) whims: u64,
+    /// Looks at the clock that show a time when every lease is over: so that the living are taken for dead.
+    pub(crate) haste: u64,
 }
 
 /// What all actors have at hand: chance, time, and each other.
@@ -287,6 +290,21 @@ pub(crate) struct SceneClock(pub(crate) Scene);
 impl Clock for SceneClock {
     fn now(&self) -> Timestamp {
         self.0.0.clock.now()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.0.sleep(time).await;
+    }
+}
+
+/// A manager's clock, which is hours ahead now and then.
+pub(crate) struct HastyClock(pub(crate) Scene);
+
+#[async_trait]
+impl Clock for HastyClock {
+    fn now(&self) -> Timestamp {
+        let ahead = if self.0.mischief(20, |budget| &mut budget.haste) { 2 * LEASE_SECONDS_MIN } else { 0 };
+        self.0.0.clock.now() + Duration::from_secs(ahead.into())
     }
 
     async fn sleep(&self, time: Duration) {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use futures::FutureExt;
 use jiff::Timestamp;
+use ledger::manifest::ContentHash;
 use serde_json::{Value, json};
 use storage::{Location, Objects, objects::PutOptions};
 use tests::events::{
@@ -27,10 +28,12 @@ pub(crate) enum Poison {
     Garbage,
     /// An object is taken away as soon as the batch is registered.
     Vanishes,
+    /// The manifest says another SHA-256 than an object has.
+    Hash,
 }
 
-pub(crate) const POISONS: [Poison; 5] =
-    [Poison::Counts, Poison::Records, Poison::Sum, Poison::Garbage, Poison::Vanishes];
+pub(crate) const POISONS: [Poison; 6] =
+    [Poison::Counts, Poison::Records, Poison::Sum, Poison::Garbage, Poison::Vanishes, Poison::Hash];
 
 /// A batch as it is sent.
 #[derive(Debug, Clone)]
@@ -63,13 +66,20 @@ impl Parcel {
         Self { batch, poison: None, replaces }
     }
 
-    fn manifest(&self, files: &[(String, Bytes)]) -> Value {
+    /// Some senders say the SHA-256 of each object.
+    fn manifest(&self, files: &[(String, Bytes)], hashed: bool) -> Value {
         let mut totals = totals(&self.batch);
         let more = u64::from(self.poison == Some(Poison::Records));
         let objects: Vec<Value> = files
             .iter()
             .zip(&self.batch.files)
-            .map(|((key, _), rows)| json!({ "key": key, "records": rows.len() as u64 + more }))
+            .map(|((key, bytes), rows)| {
+                let mut object = json!({ "key": key, "records": rows.len() as u64 + more });
+                if hashed || self.poison == Some(Poison::Hash) {
+                    object["sha256"] = sha256(if self.poison == Some(Poison::Hash) { b"other" } else { bytes }).into();
+                }
+                object
+            })
             .collect();
         let counted: u64 = objects.iter().filter_map(|object| object["records"].as_u64()).sum();
         totals["records"] = json!(counted + u64::from(self.poison == Some(Poison::Counts)));
@@ -91,6 +101,12 @@ impl Parcel {
         }
         manifest
     }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let mut hash = ContentHash::default();
+    hash.update(bytes);
+    hash.finish()
 }
 
 /// Whether it has what a poison can spoil.
@@ -128,7 +144,7 @@ impl Installation {
             .zip(&parcel.batch.files)
             .map(|(number, rows)| (self.shape.file_name(number), self.bytes(rows, parcel.poison)))
             .collect();
-        let manifest = parcel.manifest(&files).to_string();
+        let manifest = parcel.manifest(&files, self.scene.once_in(2)).to_string();
         for (name, body) in files.iter().cloned().chain([("manifest.json".to_owned(), manifest.into())]) {
             self.objects.put(&at(&name), body, PutOptions::default()).await.unwrap();
         }

@@ -1,6 +1,6 @@
 //! At the end: whether the ledger holds what was sent, no more and no less.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use ledger::{
@@ -26,6 +26,9 @@ use crate::{
     reader::Everything,
     sender::Parcel,
 };
+
+/// The sequences of the versions of each artifact.
+type Versions<'k> = BTreeMap<&'k str, Vec<u64>>;
 
 /// What was made, and what must have been.
 pub(crate) struct Verdict<'a> {
@@ -80,12 +83,16 @@ impl<'a> Verdict<'a> {
 
     pub(crate) async fn check(&self, sent: &[Parcel]) {
         self.batches(sent);
-        assert!(self.index.keys().map(String::as_str).eq(self.oracle.keys()), "the index has the keys that were sent");
+        let indexed: Vec<&str> = self.index.keys().map(String::as_str).collect();
+        assert_eq!(indexed, self.oracle.keys().collect::<Vec<_>>(), "the index has the keys that were sent");
+        let mut versions = Versions::new();
         for (key, entry) in &self.index {
-            self.artifact(key, entry).await;
+            versions.insert(key, self.artifact(key, entry).await);
         }
         for job in self.all.jobs.iter().filter(|job| !job.is_void()) {
-            self.totals(job).await;
+            let applied = self.totals(job).await;
+            self.overlaps(job, &applied, self.newer_bases(job, sent, &versions));
+            self.index_plans(job).await;
         }
     }
 
@@ -118,12 +125,17 @@ impl<'a> Verdict<'a> {
     }
 
     /// An entry leads to the line that it names, which says what was sent; and so do all versions before it, one for
-    /// each job that brought the artifact something.
-    async fn artifact(&self, key: &str, entry: &IndexEntry) {
+    /// each job that brought the artifact something. Their sequences, in order.
+    async fn artifact(&self, key: &str, entry: &IndexEntry) -> Vec<u64> {
         let mut line = self.line(entry).await;
         self.later(key, &mut line);
         if let Some(fault) = self.oracle.fault(&line) {
             panic!("artifact {key}: {fault}");
+        }
+        if !line["lines_file"].is_null() {
+            self.installation.scene.saw("event lines were in side files");
+            let found: Value = self.installation.event_lines(key).await.iter().map(|line| json_of(line)).collect();
+            assert_eq!(found, self.oracle.artifact(key)["lines"], "the event lines of artifact {key}");
         }
         let mut expected: Vec<u64> = self
             .oracle
@@ -150,6 +162,7 @@ impl<'a> Verdict<'a> {
         }
         found.reverse();
         assert_eq!(found, expected, "the versions of artifact {key}");
+        found
     }
 
     /// What a measure has counted that came with a later version of the definition; the oracle does not know it.
@@ -179,7 +192,8 @@ impl<'a> Verdict<'a> {
     }
 
     /// What went into each step of a job came out of it, was there before, or was refused; and the oracle says the same.
-    async fn totals(&self, job: &Job) {
+    /// What the job has applied.
+    async fn totals(&self, job: &Job) -> ApplyManifest {
         let expected = (job.batches.lo().get()..=job.batches.hi().get()).map(|number| self.oracle.figures(number));
         let expected = expected.fold(Figures::default(), |sum, one| Figures {
             records: sum.records + one.records,
@@ -205,7 +219,7 @@ impl<'a> Verdict<'a> {
             rejected: reduced.rejected_by_rule.values().sum(),
         };
         assert_eq!(self.comparable(found), self.comparable(expected), "job {number}");
-        self.overlaps(job, &applied).await;
+        applied
     }
 
     /// Where an id counts once for ever, an event that differs from an earlier one of its job is a conflict, even if it is
@@ -219,21 +233,21 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    /// Whether the job met others in flight.
-    async fn overlaps(&self, job: &Job, applied: &ApplyManifest) {
+    /// Of the artifacts that the job has events of, how many had a version of a job that was in flight with it.
+    fn newer_bases(&self, job: &Job, sent: &[Parcel], versions: &Versions<'_>) -> u64 {
+        let numbered = self.all.numbered.iter().filter(|numbered| job.batches.contains(numbered.number));
+        let rows = numbered.flat_map(|numbered| batch(sent, &numbered.batch).files.iter().flatten());
+        let keys: BTreeSet<&str> = rows.filter(|row| row.fault.is_none()).map(|row| row.event.order.as_str()).collect();
+        let (snapshot, number) = (job.snapshot.unwrap().get(), job.number().get());
+        let base = |key: &&str| versions[*key].iter().copied().filter(|sequence| *sequence < number).max();
+        keys.iter().filter(|key| base(key) > Some(snapshot)).count() as u64
+    }
+
+    /// Whether the job met others in flight, and took no more from them than they had.
+    fn overlaps(&self, job: &Job, applied: &ApplyManifest, newer: u64) {
         let scene = &self.installation.scene;
-        let snapshot = job.snapshot.unwrap();
-        let mut newer = 0;
-        for (_, part) in applied.all() {
-            let lines = self.object(DATA, &part.lines.key).await;
-            for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-                let line: Value = serde_json::from_slice(line).unwrap();
-                newer += u64::from(line["previous"]["sequence"].as_u64() > Some(snapshot.get()));
-            }
-        }
         let overlaid: u64 = applied.partitions.iter().map(|partition| partition.overlaid).sum();
-        // A base to which nothing was new has no next version.
-        assert!(overlaid <= newer || self.scope == DuplicateScope::Artifact, "job {}", job.number());
+        assert!(overlaid <= newer, "job {} took {overlaid} bases from jobs in flight, which had {newer}", job.number());
         if overlaid > 0 {
             scene.saw("a base came from a job in flight");
         }
@@ -246,6 +260,9 @@ impl<'a> Verdict<'a> {
         if applied.partition_bits > self.all.jobs[0].partition_bits {
             scene.saw("partitions were doubled");
         }
+    }
+
+    async fn index_plans(&self, job: &Job) {
         let mut parts = Vec::new();
         let plans = format!("{}/index/", job_folder(&Installation::id(), job.number()));
         for plan in self.installation.objects.list(WORK, &plans, None).await.unwrap() {
@@ -253,7 +270,7 @@ impl<'a> Verdict<'a> {
             parts.push(tasks.iter().map(|task| task.parts.len()).sum::<usize>());
         }
         if parts.iter().any(|count| (1..*parts.iter().max().unwrap()).contains(count)) {
-            scene.saw("index went on behind its cursors");
+            self.installation.scene.saw("index went on behind its cursors");
         }
     }
 
@@ -265,6 +282,10 @@ impl<'a> Verdict<'a> {
         let at = Location::new(bucket, key);
         read_all(self.installation.objects.read(&at, None, None).await.unwrap(), &at, u64::MAX).await.unwrap()
     }
+}
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
 }
 
 fn batch<'p>(sent: &'p [Parcel], name: &str) -> &'p Batch {

@@ -168,7 +168,7 @@ fn retries(project: &Project) -> Vec<String> {
 }
 
 /// Whether a task waits until somebody answers its token.
-fn waits(task: &Value) -> bool {
+pub(crate) fn waits(task: &Value) -> bool {
     task["Resource"].as_str().is_some_and(|resource| resource.ends_with(".waitForTaskToken"))
 }
 

@@ -13,6 +13,7 @@
 mod documented;
 mod environment;
 mod events;
+mod leases;
 mod ledger_events;
 mod machines;
 mod names;

@@ -51,7 +51,7 @@ fn what_is_wrong_is_named_by_its_path() {
         ("/sources", json!({}), "sources: names no source"),
         ("/sources", json!({ "A b": "2024-05-01T00:00:00Z" }), "sources.A b: \"A b\" is no name"),
         ("/sources", json!({ "shop": "May" }), "sources.shop: "),
-        ("/policy", json!({ "leaseSeconds": 1 }), "policy.leaseSeconds: is 1: must be from 60"),
+        ("/policy", json!({ "leaseSeconds": 3599 }), "policy.leaseSeconds: is 3599: must be from 3600"),
         (
             "/policy",
             json!({ "grouping": { "batchesMax": 41 } }),

@@ -28,6 +28,7 @@ use ledger::{
     manage::Manager,
     manifest::LedgerId,
     messages::{ManageAction, ManageRequest},
+    policy::LEASE_SECONDS_MIN,
     register::Registrar,
     stage::Stage,
 };
@@ -233,7 +234,7 @@ impl Simulation {
             }
             6..8 => self.clock.advance(Duration::from_secs(random(120) as u64)),
             // Sometimes longer than any lease: everybody at work is taken for dead, and goes on all the same.
-            8 if random(8) == 0 => self.clock.advance(Duration::from_secs(1000)),
+            8 if random(8) == 0 => self.clock.advance(Duration::from_secs(2 * u64::from(LEASE_SECONDS_MIN))),
             9 if self.crashes_left > 0 && !self.actors.is_empty() => self.crash(random(self.actors.len())),
             10 => self.operate(scene),
             11 if self.whims_left > 0 => self.skip_any(scene),

@@ -14,7 +14,7 @@ use ledger::{
     job::{Job, JobStatus},
     stage::{Stage, Turn},
     steps::StepRecord,
-    watermark::{SourceIntervals, completeness},
+    watermark::{Exception, SourceIntervals, completeness},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -33,6 +33,7 @@ pub(crate) struct Everything {
     pub(crate) jobs: Vec<Job>,
     pub(crate) sources: BTreeMap<String, SourceRecord>,
     pub(crate) coverage: BTreeMap<String, CoverageRecord>,
+    pub(crate) signed: BTreeMap<String, Vec<Exception>>,
     pub(crate) steps: Vec<StepRecord>,
 }
 
@@ -50,6 +51,10 @@ impl Reader {
                 "job" => all.jobs.push(read(item)),
                 "source" => drop(all.sources.insert(name.to_owned(), read(item))),
                 "coverage" => drop(all.coverage.insert(name.to_owned(), read(item))),
+                "signed" => {
+                    let source = name.split('#').next().unwrap();
+                    all.signed.entry(source.to_owned()).or_default().push(read(item));
+                }
                 "step" => all.steps.push(read(item)),
                 "definition" | "default" => {}
                 other => panic!("{other} is in no layout"),
@@ -223,7 +228,7 @@ impl Everything {
                 void: registered.void,
                 parked: IntervalSet::default(),
                 indexed: coverage.indexed,
-                exceptions: coverage.exceptions,
+                exceptions: self.signed.get(name).cloned().unwrap_or_default(),
             }
         };
         completeness(&["bank", "shop"].map(|name| (name.to_owned(), source(name))).into()).watermark

@@ -353,7 +353,7 @@ async fn nothing_is_prefetched_before_the_turn_is_granted() {
     assert!(matches!(early, LedgerError::StepMissing { .. }), "{early}");
     world.turn(&run, Stage::Prefetch).await;
     let early = world.engine(world.ports()).apply(request).await.unwrap_err();
-    assert!(matches!(early, LedgerError::StepMissing { .. }), "{early}");
+    assert!(matches!(early, LedgerError::WorkExpired { .. }), "{early}");
 }
 
 /// A prefetcher that was as good as dead looked up the artifacts after the job itself was indexed.
