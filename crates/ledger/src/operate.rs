@@ -132,7 +132,7 @@ impl Turns {
                 Ok(()) => warn!(%ledger, batch, %number, "batch taken out"),
             }
         }
-        Err(TurnError::Contended { what: format!("batch {batch} of ledger {ledger}") }.into())
+        Err(TurnError::contended_batch(ledger, batch).into())
     }
 
     /// A parked job lets others by: all of its batches are let in again, behind them.
@@ -171,7 +171,7 @@ impl Turns {
                 return Ok(());
             }
         }
-        Err(TurnError::Contended { what: format!("job {number} of ledger {ledger}") })
+        Err(TurnError::contended_job(ledger, number))
     }
 
     /// The transaction of it; also for a job that has no row yet.
