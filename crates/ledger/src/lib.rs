@@ -68,6 +68,7 @@ mod rule;
 mod run;
 pub mod scan;
 mod sequence;
+mod settled;
 mod side_lines;
 pub mod split;
 pub mod stage;
@@ -104,8 +105,9 @@ pub use partition::{KeyHash, PARTITION_BITS_MAX, Partition, PartitionBits, TooMa
 pub use pinned::UNPACKED_BYTES_MAX;
 pub use prefetched::PrefetchedWriter;
 pub use reduce::{EventRange, ReduceError, Reduced, Reduction, reduce};
-pub use rule::{BusinessRule, Facts, Judgement, Rules, Status};
+pub use rule::{BusinessRule, Facts, Judgement, RuleVersion, Rules, Status};
 pub use run::Origin;
 pub use sequence::{BatchSequence, EmptyInterval, Interval, JobBatches, JobNumber, NoBatches};
+pub use settled::Settled;
 pub use side_lines::{SIDE_BYTES_MAX, SideFile, SideRun};
 pub use workplace::Places;
