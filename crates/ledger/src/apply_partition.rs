@@ -13,7 +13,8 @@ use tracing::info;
 
 use crate::{
     Corrupt, JobNumber, Partition,
-    apply::{Applied, Apply, ApplyJob},
+    applied::Applied,
+    apply::{Apply, ApplyJob},
     combine::Stateless,
     commits::{AppliedPartition, ApplyManifest, CombinedPartition, PartWritten, PrefetchedPartition, Written},
     error::LedgerError,

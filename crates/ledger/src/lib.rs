@@ -5,6 +5,7 @@
 //! [`backlog`], [`turns`]), and the functions that bring both together, one module each. They speak through [`messages`],
 //! commit by [`commits`], and lay down what they make as [`layout`] says.
 
+mod applied;
 mod apply;
 mod apply_error;
 pub mod apply_partition;
@@ -21,6 +22,7 @@ pub mod combine_partition;
 pub mod commits;
 mod compiled;
 mod container;
+pub mod contents;
 pub mod coordinate;
 mod cursors;
 mod definition;
@@ -78,7 +80,8 @@ mod versions;
 pub mod watermark;
 mod workplace;
 
-pub use apply::{Applied, Apply, ApplyJob, Piece};
+pub use applied::Applied;
+pub use apply::{Apply, ApplyJob, Piece};
 pub use apply_error::ApplyError;
 pub use coalesce::{CoalesceFigures, CoalescePlan, CoalescedRead, coalesce};
 pub use codec::Corrupt;
