@@ -25,6 +25,9 @@ def test_spark() -> None:
         subprocess.run([str(generator), str(folder), "--jobs", jobs, "--seed", seed], check=True)
         command = [
             venvs.program("peers", "python"),
+            # Spark leaves the sockets of its workers to the garbage collector.
+            "-W",
+            "ignore::ResourceWarning",
             "-m",
             "unittest",
             "discover",

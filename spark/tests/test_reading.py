@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import unittest
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from tests.support import session
-from tieout_spark import dates, engine, numbers, reading
+from tieout_spark import dates, engine, numbers, reading, records
 from tieout_spark.records import Cutter, Dialect, Unreadable, parser
 from tieout_spark.store import Store
 
@@ -21,6 +23,39 @@ def cut(text: bytes, dialect: Dialect = PLAIN) -> list[object]:
     cutter = Cutter(dialect)
     found = [*cutter.cut(iter(text.split(b"\n"))), *cutter.end()]
     return [record.message if isinstance(record, Unreadable) else record for record in found]
+
+
+class Paths(unittest.TestCase):
+    def test_ways_to_inner_values(self) -> None:
+        line = json.dumps(
+            {
+                "key": "a",
+                "measures": {
+                    "paid": [{"currency": "EUR", "amount": "1.50"}, {"currency": None, "amount": "2"}],
+                    "one": [{"currency": None, "amount": "7"}],
+                    "none": [],
+                    "count": 3,
+                },
+                "attributes": {"country": None},
+            }
+        ).encode()
+
+        def found(*steps: Any) -> Any:
+            return records.json_cells(line, [[{"member": "measures"}, *steps]])[0]  # type: ignore[index]
+
+        amount = {"member": "amount"}
+        self.assertEqual(found({"member": "count"}), "3")
+        self.assertEqual(found({"member": "one"}, "only", amount), "7")
+        euro = {"entry": {"member": "currency", "is": "EUR"}}
+        self.assertEqual(found({"member": "paid"}, euro, amount), "1.50")
+        for member, step in (("other", "only"), ("none", "only"), ("one", euro)):
+            self.assertIsNone(found({"member": member}, step, amount), member)
+        self.assertEqual(found({"member": "paid"}, "only", amount), records.Misplaced("one entry of 2"))
+        self.assertEqual(found({"member": "count"}, "only", amount), records.Misplaced("a list"))
+        self.assertEqual(found({"member": "paid"}, amount), records.Misplaced("an object"))
+        steps: list[Any] = [{"member": "measures"}, {"member": "paid"}, "only", amount]
+        source = reading.Source([("paid", "text")], None, [{}], [], False, {}, [steps])
+        self.assertEqual(reading.cell_of(found(*steps[1:]), str, "text", source), (None, "expected one entry of 2"))
 
 
 class Records(unittest.TestCase):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from typing import Any, Dict, List, Optional
 
 from pyspark.sql import SparkSession
@@ -54,9 +55,10 @@ def prepare(session: SparkSession) -> None:
 
 
 def run(session: SparkSession, store: Store, task: Json) -> Json:
-    """Runs a task and writes its report. Whoever runs it again finds that report, and leaves what it names as it is."""
+    """Runs a task and writes its report. Whoever runs it again finds that report, and leaves what it names as it is; of
+    two at once, each writes parts of its own, and the report that stands first is the task's."""
     began = time.monotonic()
-    path = store.path(task["output"]["bucket"], f"{task['output']['prefix']}/report.json")
+    path = store.path(task["output"]["bucket"], f"{prefix_of(task)}/report.json")
     if store.exists(path):
         found: Json = json.loads(store.read(path))
         return found
@@ -66,8 +68,8 @@ def run(session: SparkSession, store: Store, task: Json) -> Json:
     except FaultError as fault:
         report = {"failure": failure(task, fault)}
     report = {"version": VERSION, "engine": "spark", **report}
-    store.write(path, json.dumps(report, ensure_ascii=False))
-    return report
+    standing: Json = json.loads(store.write_first(path, json.dumps(report, ensure_ascii=False)))
+    return standing
 
 
 def done(session: SparkSession, store: Store, task: Json) -> Json:
@@ -85,14 +87,19 @@ def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> J
     frames = Frames(session, store, task, exact)
     try:
         frames.make()
-        written = [write(session, frames, output, folder_of(store, task, output)) for output in task["plan"]["outputs"]]
+        attempt = uuid.uuid4().hex
+        places = {output["name"]: f"{prefix_of(task)}/{output['name']}/{attempt}" for output in task["plan"]["outputs"]}
+        written = [
+            write(session, frames, output, store.path(task["output"]["bucket"], places[output["name"]]))
+            for output in task["plan"]["outputs"]
+        ]
         figures = Figures(session)
         figures.settle()
         judge(frames)
         return {
             "inputs": inputs(task, frames),
             "steps": steps(task, frames),
-            "outputs": [reported(store, task, figures, one) for one in written],
+            "outputs": [reported(store, task, figures, one, places[one.output["name"]]) for one in written],
             **figures.memory([one.group for one in written]),
         }
     finally:
@@ -111,9 +118,9 @@ def judge(frames: Frames) -> None:
     )
 
 
-def folder_of(store: Store, task: Json, output: Json) -> str:
-    """Where the parts of an output are."""
-    return store.path(task["output"]["bucket"], f"{task['output']['prefix']}/{output['name']}")
+def prefix_of(task: Json) -> str:
+    """Under which a task's parts and report are."""
+    return str(task["output"]["prefix"])
 
 
 def inputs(task: Json, frames: Frames) -> Dict[str, Json]:
@@ -134,7 +141,7 @@ def steps(task: Json, frames: Frames) -> List[Json]:
         if relation["operation"] != "input":
             rows = rows_of(frames, number)
             found[relation["step"]] = {"step": relation["step"], "operation": relation["operation"], "rows": rows}
-    return [{**one, "milliseconds": 0} for one in found.values()]
+    return list(found.values())
 
 
 def rows_of(frames: Frames, number: int) -> int:
@@ -143,12 +150,11 @@ def rows_of(frames: Frames, number: int) -> int:
     return 0 if watch is None else int(watch.get()["rows"])
 
 
-def reported(store: Store, task: Json, figures: Figures, written: Written) -> Json:
-    """What was written of an output."""
+def reported(store: Store, task: Json, figures: Figures, written: Written, key: str) -> Json:
+    """What was written of an output, under that key."""
     output = written.output
-    key = f"{task['output']['prefix']}/{output['name']}"
     rows = figures.rows_written(written.group)
-    parts = store.settle(folder_of(store, task, output), key, EXTENSIONS[output["format"]])
+    parts = store.settle(store.path(task["output"]["bucket"], key), key, EXTENSIONS[output["format"]])
     return {
         "name": output["name"],
         "rows": int(written.watch.get()["rows"]),

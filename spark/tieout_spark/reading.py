@@ -18,7 +18,7 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from tieout_spark import records
 from tieout_spark.faults import FaultError
-from tieout_spark.records import Cutter, Dialect, Unreadable
+from tieout_spark.records import Cutter, Dialect, Misplaced, Unreadable
 from tieout_spark.store import REQUESTS_AT_ONCE, Store, escaped, uniform
 
 # Objects up to here are never cut: it is the least that Spark gives a worker.
@@ -56,6 +56,8 @@ class Source:
     missing: List[str]
     header: bool
     objects: Dict[str, int]
+    # Of JSON lines: where the values of the columns stand.
+    paths: List[records.Path] = field(default_factory=list)
     layouts: Dict[int, Layout] = field(default_factory=dict)
     pieces: Dict[PieceKey, Piece] = field(default_factory=dict)
 
@@ -92,7 +94,9 @@ def described(store: Store, given: Dict[str, Any], columns: List[Dict[str, Any]]
     csv = given.get("csv")
     paths = {store.uri(path): index for index, path in enumerate(objects)}
     if csv is None:
-        return Source(wanted, None, [{} for _ in wanted], [], False, paths)
+        ways = given.get("paths", {})
+        steps = [ways.get(name, [{"member": name}]) for name, _ in wanted]
+        return Source(wanted, None, [{} for _ in wanted], [], False, paths, steps)
     dialect = Dialect(
         csv["delimiter"], csv.get("quoteChar"), csv["doubleQuote"], csv["skipInitialSpace"], csv["encoding"]
     )
@@ -147,6 +151,8 @@ def cell_of(value: Any, parse: records.Parse, kind: str, source: Source) -> Tupl
     """The text of a cell, or what is wrong with it."""
     if value is None or value == "" or value in source.missing:
         return None, None
+    if isinstance(value, Misplaced):
+        return None, f"expected {value.expected}"
     text = value if source.dialect is not None else records.json_text(value, kind)
     cell = None if text is None else parse(text)
     return cell, None if cell is not None else f'"{str(value)[:100]}" is no {kind}'
@@ -159,7 +165,7 @@ def numbered_values(
     if source.dialect is None or layout is None:
         for row, line in enumerate(found, piece.row):
             if line.strip(b" \t\n\f\r"):
-                yield row, records.json_cells(line, source.columns)
+                yield row, records.json_cells(line, source.paths)
         return
     for row, record in enumerate(csv_records(found, source.dialect, piece), piece.row):
         if row == 0 and source.header:

@@ -233,19 +233,51 @@ def _ungrouped(digits: str, group: Optional[str]) -> Optional[str]:
     return digits
 
 
+# Steps to a value, from the object of a line inwards: `{"member": …}`, `{"entry": {"member": …, "is": …}}` or `"only"`.
+Path = List[Union[str, Dict[str, Any]]]
+
+
 class Digits(str):
     """A number of JSON, as it is written."""
 
 
-def json_cells(line: bytes, columns: List[Tuple[str, str]]) -> Union[List[Any], Unreadable]:
-    """The values of those columns in a line of JSON."""
+@dataclass
+class Misplaced:
+    """What stands in the way to a value of JSON."""
+
+    expected: str
+
+
+def json_cells(line: bytes, paths: List[Path]) -> Union[List[Any], Unreadable]:
+    """The values at the ends of those paths in a line of JSON."""
     try:
         found = json.loads(line, parse_float=Digits, parse_int=Digits, parse_constant=_no_number)
     except ValueError as error:
         return Unreadable(f"expected an object of JSON: {error}")
     if not isinstance(found, dict):
         return Unreadable("expected an object of JSON")
-    return [found.get(name) for name, _ in columns]
+    return [json_value(found, path) for path in paths]
+
+
+def json_value(value: Any, path: Path) -> Any:
+    """The value that a path leads to: nothing where there is none on the way."""
+    for step in path:
+        if value is None:
+            return None
+        if isinstance(step, dict) and "member" in step:
+            if not isinstance(value, dict):
+                return Misplaced("an object")
+            value = value.get(step["member"])
+        elif not isinstance(value, list):
+            return Misplaced("a list")
+        elif isinstance(step, dict):
+            member, wanted = step["entry"]["member"], step["entry"]["is"]
+            value = next((entry for entry in value if isinstance(entry, dict) and entry.get(member) == wanted), None)
+        elif len(value) > 1:
+            return Misplaced(f"one entry of {len(value)}")
+        else:
+            value = value[0] if value else None
+    return value
 
 
 def _no_number(text: str) -> None:

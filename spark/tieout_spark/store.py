@@ -6,6 +6,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Dict, List, NamedTuple, Optional
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from tieout_spark.faults import FaultError
@@ -74,11 +75,17 @@ class Store:
         """An object's text."""
         return self.head(path, 1 << 30).decode()
 
-    def write(self, path: str, text: str) -> None:
-        """Writes an object."""
-        stream = self._files(path).create(self._path(path), True)
+    def write_first(self, path: str, text: str) -> str:
+        """Writes an object, unless there is one. What stands there then."""
+        try:
+            stream = self._files(path).create(self._path(path), False)
+        except Py4JJavaError as error:
+            if "FileAlreadyExists" not in str(error.java_exception.getClass().getName()):
+                raise
+            return self.read(path)
         stream.write(bytearray(text.encode()))
         stream.close()
+        return text
 
     def exists(self, path: str) -> bool:
         """Whether there is an object."""

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use reconcile::{
     Format,
     report::{Engine, InputFigures, StepFigures},
-    task::TaskJob,
+    task::{LedgerRead, TaskJob},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -137,6 +137,9 @@ pub struct JobRecord {
     /// What was no error in planning it, but may be a mistake.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// How far the ledgers were read that are inputs, by input.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ledgers: BTreeMap<String, LedgerRead>,
     /// What was read, by input.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub inputs: BTreeMap<String, InputFigures>,
@@ -185,7 +188,7 @@ impl JobRecord {
 }
 
 /// What an attempt leaves behind that the next one makes anew.
-const OF_AN_ATTEMPT: [&str; 18] = [
+const OF_AN_ATTEMPT: [&str; 19] = [
     "cancel_asked",
     "cost_microdollars",
     "dead_letter",
@@ -194,6 +197,7 @@ const OF_AN_ATTEMPT: [&str; 18] = [
     "engine_why",
     "failure",
     "inputs",
+    "ledgers",
     "mail",
     "mail_claim",
     "mail_claimed_at",

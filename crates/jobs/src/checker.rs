@@ -3,13 +3,13 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use environment::{ConfigError, text};
-use futures::{StreamExt, TryStreamExt, stream};
 use reconcile::{
     plan::PlanOutput,
     report::{Outcome, OutputFigures, Part, Report},
     task::{Task, TaskJob},
 };
 use storage::{Clock, Location, Objects, Tables, documents};
+use tokio::task::JoinSet;
 use tracing::info;
 
 use crate::{
@@ -110,20 +110,15 @@ impl OutputChecker {
             }
         }
         let mut whole = Tally::of(&output.columns);
-        let mut read = stream::iter(&said.parts)
-            .map(|part| async move {
-                let tally =
-                    parts::read(&*self.objects, &task.output.bucket, part, output.format, &output.columns).await?;
-                let tally = tally.map_err(|problem| mismatch(output, Some(part), problem))?;
-                if tally.rows != part.rows {
-                    let difference = format!("the engine wrote {} rows, {} are read", part.rows, tally.rows);
-                    return Err(mismatch(output, Some(part), difference));
-                }
-                Ok(tally)
-            })
-            .buffer_unordered(PARTS_AT_ONCE);
-        while let Some(tally) = read.try_next().await? {
-            whole.merge(&tally);
+        let (mut waiting, mut reading) = (said.parts.iter(), JoinSet::new());
+        loop {
+            while reading.len() < PARTS_AT_ONCE
+                && let Some(part) = waiting.next()
+            {
+                reading.spawn(read(self.objects.clone(), task.output.bucket.clone(), output.clone(), part.clone()));
+            }
+            let Some(tally) = reading.join_next().await else { break };
+            whole.merge(&tally??);
         }
         if whole.rows != said.rows {
             return Err(mismatch(output, None, format!("the engine made {} rows, {} are read", said.rows, whole.rows)));
@@ -139,6 +134,17 @@ impl OutputChecker {
         }
         Ok(())
     }
+}
+
+/// Reads a part, and compares it with what is said of it. A task of its own: so each processor sums another.
+async fn read(objects: Arc<dyn Objects>, bucket: String, output: PlanOutput, part: Part) -> Result<Tally, JobError> {
+    let tally = parts::read(&*objects, &bucket, &part, output.format, &output.columns).await?;
+    let tally = tally.map_err(|problem| mismatch(&output, Some(&part), problem))?;
+    if tally.rows != part.rows {
+        let difference = format!("the engine wrote {} rows, {} are read", part.rows, tally.rows);
+        return Err(mismatch(&output, Some(&part), difference));
+    }
+    Ok(tally)
 }
 
 fn mismatch(output: &PlanOutput, part: Option<&Part>, difference: String) -> JobError {

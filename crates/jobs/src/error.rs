@@ -1,6 +1,7 @@
 //! What can go wrong in a job, told so that whoever handed it in knows what to do.
 
 use error_class::{Classified, ErrorClass};
+use ledger::LedgerError;
 use reconcile::{PlanError, task::UnusableTask};
 use storage::{StorageError, documents::DocumentError};
 
@@ -10,6 +11,9 @@ pub enum JobError {
     /// A store failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The job cannot be planned.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -82,6 +86,9 @@ pub enum JobError {
     /// The disk of the function failed.
     #[error("the function's disk cannot be used")]
     Disk(#[from] std::io::Error),
+    /// The reading of a part ended before its end.
+    #[error("a part was not read to its end")]
+    Lost(#[from] tokio::task::JoinError),
     /// Another worker is sending the job's mail.
     #[error("another worker is sending this job's mail")]
     MailClaimed,
@@ -148,12 +155,14 @@ impl Classified for JobError {
     fn class(&self) -> ErrorClass {
         match self {
             Self::Storage(error) => error.class(),
+            Self::Ledger(error) => error.class(),
             Self::Plan(_) | Self::Input { .. } | Self::TooLarge { .. } | Self::Refused(_) => ErrorClass::InvalidInput,
             Self::Engine { class, .. } => *class,
             Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
             Self::Over { .. } => ErrorClass::Conflict,
             // A claim lapses in a minute; another function has another disk.
             Self::MailClaimed | Self::Disk(_) => ErrorClass::Unavailable,
+            Self::Lost(_) => ErrorClass::WorkerLost,
             Self::Task(_) | Self::StepMissing { .. } | Self::Malformed { .. } => ErrorClass::Bug,
         }
     }

@@ -156,7 +156,7 @@ mod tests {
         });
         let plan = Job::from_json(&job.to_string()).unwrap().plan(&BTreeMap::new()).unwrap().plan;
         let object = TaskObject { bucket: "b".into(), key: "a".into(), version: None, etag: "e".into(), bytes };
-        let input = TaskInput { format: TaskFormat::JsonLines, csv: None, objects: vec![object] };
+        let input = TaskInput::new(TaskFormat::JsonLines, None, vec![object]);
         estimate(&plan, &BTreeMap::from([("a".to_owned(), input)]))
     }
 

@@ -10,7 +10,7 @@ use reconcile::{
 use records::{Field, FieldType, FieldsMatch, Resource};
 use storage::{ByteRange, Key, Location, Objects, StorageError, Tables, objects::read_range};
 
-use crate::{error::JobError, footer, layout};
+use crate::{error::JobError, footer, layout, ledgers::LedgerInput};
 
 /// The most objects of a job, over all its inputs.
 pub const OBJECTS_MAX: usize = 10_000;
@@ -34,6 +34,8 @@ pub struct Finder<'a> {
     pub tables: &'a Arc<dyn Tables>,
     /// The table of feeds.
     pub feeds_table: &'a str,
+    /// The table of ledgers.
+    pub ledgers_table: &'a str,
     /// The bucket that jobs read.
     pub bucket: &'a str,
     /// Whose job it is.
@@ -66,12 +68,7 @@ impl Finder<'_> {
             InputFormat::Csv => TaskFormat::Csv,
             InputFormat::JsonLines => TaskFormat::JsonLines,
             InputFormat::Parquet => TaskFormat::Parquet,
-            InputFormat::Ledger => {
-                return Err(wrong(
-                    name,
-                    "ledgers cannot be read by jobs yet: read what an earlier job or a run has published",
-                ));
-            }
+            InputFormat::Ledger => return self.artifacts(name, input, found).await,
         };
         let feed = match &input.feed {
             Some(feed) => Some(self.feed(name, feed).await?),
@@ -96,7 +93,26 @@ impl Finder<'_> {
             }
             TaskFormat::JsonLines | TaskFormat::Parquet => None,
         };
-        Ok(TaskInput { format, csv, objects })
+        Ok(TaskInput::new(format, csv, objects))
+    }
+
+    /// A ledger's part-files, in the versions that there are of them: as JSON lines.
+    async fn artifacts(
+        &self,
+        name: &str,
+        input: &Input,
+        found: &mut BTreeMap<String, Vec<InputColumn>>,
+    ) -> Result<TaskInput, JobError> {
+        // What the document itself has wrong is said before anything is looked for.
+        input.check(name)?;
+        let LedgerInput { columns, paths, read, keys } = self.ledger(name, input).await?;
+        found.insert(name.to_owned(), columns);
+        if keys.len() > OBJECTS_MAX {
+            let problem = format!("ledger {:?} has {} part-files, more than {OBJECTS_MAX}", read.ledger, keys.len());
+            return Err(wrong(name, problem));
+        }
+        let objects = self.pinned(name, keys).await?;
+        Ok(TaskInput { paths, ledger: Some(read), ..TaskInput::new(TaskFormat::JsonLines, None, objects) })
     }
 
     /// A feed's descriptor: of the files that are sent to it.
@@ -116,6 +132,10 @@ impl Finder<'_> {
             Some(prefix) => self.under(name, prefix).await?,
             None => input.objects.iter().map(|key| layout::input_key(self.tenant, key)).collect(),
         };
+        self.pinned(name, keys).await
+    }
+
+    async fn pinned(&self, name: &str, keys: Vec<String>) -> Result<Vec<TaskObject>, JobError> {
         stream::iter(keys).map(|key| self.pin(name, key)).buffered(LOOKS_AT_ONCE).try_collect().await
     }
 
@@ -180,7 +200,7 @@ impl Finder<'_> {
     }
 }
 
-fn wrong(input: &str, problem: impl Into<String>) -> JobError {
+pub(crate) fn wrong(input: &str, problem: impl Into<String>) -> JobError {
     JobError::Input { input: input.to_owned(), problem: problem.into() }
 }
 

@@ -12,6 +12,7 @@ pub mod estimate;
 mod footer;
 pub mod inputs;
 pub mod layout;
+mod ledgers;
 mod letters;
 pub mod manifest;
 pub mod messages;

@@ -1,6 +1,6 @@
 //! job-planner: an attempt at a job → its task, and the engine that runs it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use environment::{ConfigError, parsed, text};
 use reconcile::{
@@ -31,6 +31,8 @@ pub struct Config {
     pub jobs_table: String,
     /// The table of feeds.
     pub feeds_table: String,
+    /// The table of ledgers.
+    pub ledgers_table: String,
     /// What the embedded engine has.
     pub bounds: Bounds,
     /// Whether there is a distributed engine.
@@ -38,8 +40,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads `DATA_BUCKET`, `WORK_BUCKET`, `JOBS_TABLE`, `FEEDS_TABLE`, `TRANSFORM_MEMORY_MIB`, `TRANSFORM_DISK_MIB`,
-    /// `TRANSFORM_SECONDS` and `SPARK_ENGINE` (`on` or `off`).
+    /// Reads `DATA_BUCKET`, `WORK_BUCKET`, `JOBS_TABLE`, `FEEDS_TABLE`, `LEDGERS_TABLE`, `TRANSFORM_MEMORY_MIB`,
+    /// `TRANSFORM_DISK_MIB`, `TRANSFORM_SECONDS` and `SPARK_ENGINE` (`on` or `off`).
     pub fn from_env() -> Result<Self, ConfigError> {
         let mebibytes = |name| parsed::<u64>(name).map(|number| number.saturating_mul(1 << 20));
         Ok(Self {
@@ -47,6 +49,7 @@ impl Config {
             work_bucket: text("WORK_BUCKET")?,
             jobs_table: text("JOBS_TABLE")?,
             feeds_table: text("FEEDS_TABLE")?,
+            ledgers_table: text("LEDGERS_TABLE")?,
             bounds: Bounds {
                 memory_bytes: mebibytes("TRANSFORM_MEMORY_MIB")?,
                 disk_bytes: mebibytes("TRANSFORM_DISK_MIB")?,
@@ -91,7 +94,9 @@ impl JobPlanner {
         task.check()?;
         let estimate = estimate::estimate(&task.plan, &task.inputs);
         let (engine, why) = estimate::choose(job.options.engine, estimate, self.config.bounds, self.config.spark)?;
-        let mut known = json!({ "engine": engine, "engine_why": why });
+        let ledgers = task.inputs.iter().filter_map(|(name, input)| Some((name, input.ledger.as_ref()?)));
+        let ledgers: BTreeMap<_, _> = ledgers.collect();
+        let mut known = json!({ "engine": engine, "engine_why": why, "ledgers": ledgers });
         if let (Some(warnings), Some(known)) = (warnings, known.as_object_mut()) {
             known.insert("warnings".to_owned(), json!(warnings));
         }
@@ -122,6 +127,7 @@ impl JobPlanner {
             objects: &self.objects,
             tables: &self.tables,
             feeds_table: &self.config.feeds_table,
+            ledgers_table: &self.config.ledgers_table,
             bucket: &self.config.data_bucket,
             tenant: &attempt.tenant,
         };

@@ -6,9 +6,8 @@
 
 use std::borrow::Cow;
 
-use money::ControlTotals;
-
 use crate::{
+    applied::{Applied, Tallies},
     apply_error::ApplyError,
     artifact::{self, Artifact, Heading, TakenId},
     codec::Corrupt,
@@ -25,7 +24,6 @@ use crate::{
     run::{Event, Events, Group, RunReader},
     sequence::{JobBatches, JobNumber},
     side_lines::{SIDE_BYTES_MAX, SideLines},
-    tally::Tally,
 };
 
 /// What an attempt to apply one partition of a job is told.
@@ -43,35 +41,6 @@ pub struct ApplyJob<'a> {
     pub folder: &'a str,
     /// A part-file ends with the first artifact that brings it to so many bytes.
     pub part_bytes_max: usize,
-}
-
-/// What applying came to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Applied {
-    /// The new versions that were written.
-    pub artifacts: u64,
-    /// How many of them are their artifact's first.
-    pub created: u64,
-    /// How many of them are open, reconciled and breaks; none is counted where the ledger has no rule.
-    pub open: u64,
-    /// Reconciled.
-    pub reconciled: u64,
-    /// Breaks.
-    pub breaks: u64,
-    /// How many bases came from an overlay and not from the prefetcher.
-    pub overlaid: u64,
-    /// All events that were read.
-    pub totals_in: ControlTotals,
-    /// The events that were added to artifacts.
-    pub totals_applied: ControlTotals,
-    /// Events that an artifact had taken before (duplicate scope `artifact`).
-    pub duplicates: ControlTotals,
-    /// Events with the id of one that the artifact had taken before, and different content.
-    pub conflicts: ControlTotals,
-    /// Which ones.
-    pub rejected: Vec<EventConflict>,
-    /// The `events` of all bases of new versions, as the bases' own lines say.
-    pub events_before: u64,
 }
 
 /// What applying has made, to be written before it goes on.
@@ -130,14 +99,6 @@ struct Current<'a> {
     skip: u64,
 }
 
-#[derive(Debug)]
-struct Tallies {
-    read: Tally,
-    applied: Tally,
-    duplicates: Tally,
-    conflicts: Tally,
-}
-
 impl<'a> Apply<'a> {
     /// Begins. `prefetched` is the prefetcher's whole file.
     pub fn new(
@@ -165,12 +126,7 @@ impl<'a> Apply<'a> {
             overlays: readers,
             parts: PartWriter::new(job.folder, job.batches.hi(), bytes.min(job.part_bytes_max)),
             applied: Applied::default(),
-            tallies: Tallies {
-                read: Tally::new(ledger),
-                applied: Tally::new(ledger),
-                duplicates: Tally::new(ledger),
-                conflicts: Tally::new(ledger),
-            },
+            tallies: Tallies::new(ledger),
             currencies: Currencies::default(),
             cells: Vec::new(),
             new_lines: NewLines::default(),
@@ -211,17 +167,7 @@ impl<'a> Apply<'a> {
 
     /// What it came to, once [`next_piece`](Self::next_piece) has answered `None`.
     pub fn finish(self) -> Result<Applied, ApplyError> {
-        Ok(Applied {
-            totals_in: self.tallies.read.totals(self.ledger)?,
-            totals_applied: match self.ledger.keeps_ids() {
-                true => self.tallies.applied.totals(self.ledger)?,
-                // Nothing is dropped: counting everything once is enough.
-                false => self.tallies.read.totals(self.ledger)?,
-            },
-            duplicates: self.tallies.duplicates.totals(self.ledger)?,
-            conflicts: self.tallies.conflicts.totals(self.ledger)?,
-            ..self.applied
-        })
+        self.tallies.finish(self.ledger, self.applied)
     }
 
     fn begin(&mut self, group: Group<'a>) -> Result<Current<'a>, ApplyError> {

@@ -13,7 +13,8 @@ use tracing::info;
 
 use crate::{
     Corrupt, JobNumber, Partition,
-    apply::{Applied, Apply, ApplyJob},
+    applied::Applied,
+    apply::{Apply, ApplyJob},
     combine::Stateless,
     commits::{AppliedPartition, ApplyManifest, CombinedPartition, PartWritten, PrefetchedPartition, Written},
     error::LedgerError,
@@ -161,7 +162,8 @@ impl StateEngine {
         let applied = apply.finish()?;
         let step = format!("{}-{}", Stage::Apply, partition.padded());
         let rejects = workplace.put_conflicts(run, &step, &applied.rejected).await?;
-        let applied = committed(partition, written, rejects, applied, &read_back);
+        let rule = entered.ledger.rule_version();
+        let applied = AppliedPartition { rule, ..committed(partition, written, rejects, applied, &read_back) };
         ties_out::read_back(run.job, &applied, read_back.artifacts)?;
         Ok(applied)
     }
@@ -269,5 +271,6 @@ fn committed(
         rejects,
         events_before,
         events_after: read_back.events,
+        rule: None,
     }
 }

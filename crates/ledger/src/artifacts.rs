@@ -8,7 +8,6 @@ use storage::{ByteRange, Cache, Objects, StorageError, Tables, objects::read_ran
 
 use crate::{
     artifact_index::ArtifactIndex,
-    codec::Corrupt,
     error::LedgerError,
     index_entry::IndexEntry,
     manifest::LedgerId,
@@ -94,7 +93,7 @@ impl Artifacts {
                 return Ok(Walk { items: history, more: true });
             }
             if entry.sequence >= sequence {
-                return Err(corrupt(&entry.file, "a version says that it was made of a later one"));
+                return Err(LedgerError::unreadable(&entry.file, "a version says that it was made of a later one"));
             }
             let (mut lines, _) = self.versions.fetch(ledger, &[(key, entry.clone())]).await?;
             let line = lines.pop().flatten().ok_or_else(|| self.missing(&entry.file))?;
@@ -190,11 +189,8 @@ fn window(entries: &[Option<IndexEntry>], bytes_max: u64) -> usize {
 }
 
 fn pointers(found: &Found) -> Result<Pointers, LedgerError> {
-    serde_json::from_slice(&found.line).map_err(|_| corrupt(&found.entry.file, "a line is none of the ledger's"))
-}
-
-fn corrupt(file: &str, problem: &'static str) -> LedgerError {
-    LedgerError::File { file: file.to_owned(), source: Corrupt::new("part-file", problem) }
+    serde_json::from_slice(&found.line)
+        .map_err(|_| LedgerError::unreadable(&found.entry.file, "a line is none of the ledger's"))
 }
 
 #[cfg(test)]

@@ -229,7 +229,7 @@ impl BacklogManager {
                 return Ok(true);
             }
         }
-        Err(TurnError::Contended { what: format!("batch {number} of ledger {}", terms.ledger) })
+        Err(TurnError::contended_batch(&terms.ledger, number))
     }
 
     async fn pending(&self, ledger: &LedgerId, view: &View) -> Result<Vec<NumberedBatch>, StorageError> {
@@ -341,7 +341,7 @@ impl BacklogManager {
                 return Ok(());
             }
         }
-        Err(TurnError::Contended { what: format!("job {} of ledger {}", who.job, who.ledger) })
+        Err(TurnError::contended_job(&who.ledger, who.job))
     }
 
     /// Starts what is to be started, and tells who waits. One that cannot be reached does not keep the others waiting.

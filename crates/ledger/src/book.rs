@@ -9,7 +9,7 @@
 //! | `<tenant>#<ledger>` | `source#<source>` | [`SourceRecord`]: intervals claimed and void | registration, skip, refusal |
 //! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, how many were signed off | index commits, operators |
 //! | `<tenant>#<ledger>` | `signed#<source>#<digest>` | [`Exception`]: an interval that an operator signed off; the digest is of all that it says but for the time | operators |
-//! | `<tenant>#<ledger>` | `fault#<batch>` | [`FaultRecord`]: why its manifest was not taken | batch-registrar |
+//! | `<tenant>#<ledger>` | `fault#<batch>` | [`FaultRecord`]: why its manifest was not taken; `expires_at` where there is no such ledger | batch-registrar |
 //! | `<tenant>#<ledger>` | `step#<job>#<attempt>#<step>` | [`StepRecord`](crate::steps::StepRecord) | with every transition |
 //! | `<tenant>#<ledger>` | `cursor#<job>#<partition>#<part>` | how many puts of a part-file are acknowledged; `expires_at`, in seconds since 1970 | index workers |
 //!
@@ -107,6 +107,9 @@ pub struct FaultRecord {
     pub uploaded_at: jiff::Timestamp,
     /// When it was looked at.
     pub at: jiff::Timestamp,
+    /// When the row goes, in seconds since 1970: where nobody has described the ledger, so that nobody looks after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
 }
 
 /// A batch by its number.

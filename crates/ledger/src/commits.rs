@@ -6,7 +6,7 @@ use money::ControlTotals;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    JobNumber, Partition, PartitionBits, Section,
+    JobNumber, Partition, PartitionBits, RuleVersion, Section,
     manifest::PinnedBatch,
     messages::{EventChunk, PartRef},
     sequence::BatchSequence,
@@ -195,6 +195,9 @@ pub struct AppliedPartition {
     pub events_before: u64,
     /// The `events` of the new versions, as their lines say in the part-files that stand.
     pub events_after: u64,
+    /// The business rule that has judged the new versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<RuleVersion>,
 }
 
 impl AppliedPartition {

@@ -10,7 +10,7 @@ use crate::{
         Definition, DefinitionError, DuplicateScope, EventFormat, KeepLines, LAST_LINES_MAX, MeasureKind, StatusRule,
     },
     policy::{Grouping, JOB_BATCHES_MAX, LEASE_SECONDS_MIN, Policy},
-    rule::{BusinessRule, Rules},
+    rule::{BusinessRule, RuleVersion, Rules},
 };
 
 /// A ledger definition ready to work by: what it names has been found, and no stage checks it again.
@@ -141,6 +141,16 @@ impl Ledger {
         };
         ledger.status = ledger.compile_status(rules)?;
         Ok(ledger)
+    }
+
+    /// The business rule that it judges by, if it does.
+    pub(crate) fn rule_version(&self) -> Option<RuleVersion> {
+        match &self.status {
+            Some(CompiledStatus::Rule(rule)) => {
+                Some(RuleVersion { name: rule.name().to_owned(), version: rule.version() })
+            }
+            _ => None,
+        }
     }
 
     /// Reads and checks a document that names no business rule.

@@ -225,8 +225,11 @@ impl Definitions {
             .map_err(|source| LedgerError::Definition { ledger: ledger.clone(), source })?;
         let compiled = Arc::new(compiled);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KNOWN_MAX {
-            known.clear();
+        // Any of them: whichever is missed is read and compiled again.
+        if known.len() >= KNOWN_MAX
+            && let Some(one) = known.keys().next().cloned()
+        {
+            known.remove(&one);
         }
         known.insert(key, compiled.clone());
         Ok(compiled)

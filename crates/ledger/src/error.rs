@@ -193,6 +193,13 @@ pub enum LedgerError {
     },
 }
 
+impl LedgerError {
+    /// A file of lines that does not hold what it should.
+    pub(crate) fn unreadable(file: &str, problem: &'static str) -> Self {
+        Self::File { file: file.to_owned(), source: Corrupt::new("file of lines", problem) }
+    }
+}
+
 impl From<JobRefusal> for LedgerError {
     fn from(refusal: JobRefusal) -> Self {
         Self::Turn(refusal.into())

@@ -16,7 +16,6 @@ use storage::ByteRange;
 
 use crate::{
     artifacts::{Artifacts, Found},
-    codec::Corrupt,
     error::LedgerError,
     lines::{Order, place},
     side_lines::{RunCheck, SideFile, SideRun},
@@ -73,7 +72,7 @@ impl Artifacts {
     /// and place in the batches. However many there are, few are held at once.
     pub async fn event_lines(&self, found: &Found) -> Result<EventLines, LedgerError> {
         let pointers: Pointers<'_> = serde_json::from_slice(&found.line)
-            .map_err(|_| corrupt(&found.entry.file, "a line is none of the ledger's"))?;
+            .map_err(|_| LedgerError::unreadable(&found.entry.file, "a line is none of the ledger's"))?;
         let own: VecDeque<String> = pointers.lines.iter().map(|line| line.get().to_owned()).collect();
         let mut lines = EventLines { artifacts: self.clone(), runs: Vec::new(), due: BinaryHeap::new() };
         let run = Run { file: found.entry.file.clone(), held: own, rest: None, check: None };
@@ -84,7 +83,10 @@ impl Artifacts {
         let mut next = pointers.lines_file;
         while let Some(side) = next.take() {
             if lines.runs.len() > RUNS_MAX {
-                return Err(corrupt(&side.file, "more runs of side lines hang together than an artifact can have"));
+                return Err(LedgerError::unreadable(
+                    &side.file,
+                    "more runs of side lines hang together than an artifact can have",
+                ));
             }
             next = lines.begin_side(&side, &pointers.key).await?;
         }
@@ -138,10 +140,10 @@ impl EventLines {
         };
         let heading = run.held.pop_front().unwrap_or_default();
         let Ok(Heading { key: of, previous }) = serde_json::from_str(&heading) else {
-            return Err(corrupt(&side.file, "its lines have no heading"));
+            return Err(LedgerError::unreadable(&side.file, "its lines have no heading"));
         };
         if of != key {
-            return Err(corrupt(&side.file, "its lines are another artifact's"));
+            return Err(LedgerError::unreadable(&side.file, "its lines are another artifact's"));
         }
         if let Some(first) = run.held.front() {
             self.due.push(Reverse((run.order(first)?, self.runs.len())));
@@ -177,7 +179,7 @@ impl Run {
                     self.rest = (start < rest.end).then(|| ByteRange::new(start, rest.end));
                     return Ok(());
                 }
-                _ => return Err(corrupt(&self.file, "its lines are not UTF-8, or cut off")),
+                _ => return Err(LedgerError::unreadable(&self.file, "its lines are not UTF-8, or cut off")),
             }
         }
         self.rest = None;
@@ -191,8 +193,4 @@ impl Run {
 
 fn last_end(bytes: &Bytes) -> Option<usize> {
     bytes.iter().rposition(|byte| *byte == b'\n')
-}
-
-fn corrupt(file: &str, problem: &'static str) -> LedgerError {
-    LedgerError::File { file: file.to_owned(), source: Corrupt::new("part-file", problem) }
 }

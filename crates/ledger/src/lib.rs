@@ -5,6 +5,7 @@
 //! [`backlog`], [`turns`]), and the functions that bring both together, one module each. They speak through [`messages`],
 //! commit by [`commits`], and lay down what they make as [`layout`] says.
 
+mod applied;
 mod apply;
 mod apply_error;
 pub mod apply_partition;
@@ -21,6 +22,7 @@ pub mod combine_partition;
 pub mod commits;
 mod compiled;
 mod container;
+pub mod contents;
 pub mod coordinate;
 mod cursors;
 mod definition;
@@ -66,6 +68,7 @@ mod rule;
 mod run;
 pub mod scan;
 mod sequence;
+mod settled;
 mod side_lines;
 pub mod split;
 pub mod stage;
@@ -77,7 +80,8 @@ mod versions;
 pub mod watermark;
 mod workplace;
 
-pub use apply::{Applied, Apply, ApplyJob, Piece};
+pub use applied::Applied;
+pub use apply::{Apply, ApplyJob, Piece};
 pub use apply_error::ApplyError;
 pub use coalesce::{CoalesceFigures, CoalescePlan, CoalescedRead, coalesce};
 pub use codec::Corrupt;
@@ -101,8 +105,9 @@ pub use partition::{KeyHash, PARTITION_BITS_MAX, Partition, PartitionBits, TooMa
 pub use pinned::UNPACKED_BYTES_MAX;
 pub use prefetched::PrefetchedWriter;
 pub use reduce::{EventRange, ReduceError, Reduced, Reduction, reduce};
-pub use rule::{BusinessRule, Facts, Judgement, Rules, Status};
+pub use rule::{BusinessRule, Facts, Judgement, RuleVersion, Rules, Status};
 pub use run::Origin;
 pub use sequence::{BatchSequence, EmptyInterval, Interval, JobBatches, JobNumber, NoBatches};
+pub use settled::Settled;
 pub use side_lines::{SIDE_BYTES_MAX, SideFile, SideRun};
 pub use workplace::Places;

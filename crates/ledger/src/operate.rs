@@ -10,7 +10,7 @@ use crate::{
     BatchSequence, JobNumber,
     backlog::BacklogManager,
     book::{
-        BatchRecord, BatchStatus, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, signed_row,
+        BatchRecord, BatchStatus, Book, NumberedBatch, SourceRecord, batch_row, coverage_row, number_row, signed_row,
         source_row,
     },
     head::Field,
@@ -132,7 +132,7 @@ impl Turns {
                 Ok(()) => warn!(%ledger, batch, %number, "batch taken out"),
             }
         }
-        Err(TurnError::Contended { what: format!("batch {batch} of ledger {ledger}") }.into())
+        Err(TurnError::contended_batch(ledger, batch).into())
     }
 
     /// A parked job lets others by: all of its batches are let in again, behind them.
@@ -171,7 +171,7 @@ impl Turns {
                 return Ok(());
             }
         }
-        Err(TurnError::Contended { what: format!("job {number} of ledger {ledger}") })
+        Err(TurnError::contended_job(ledger, number))
     }
 
     /// The transaction of it; also for a job that has no row yet.
@@ -324,24 +324,31 @@ impl BacklogManager {
 
     /// Until when the ledger is complete, and what holds it.
     pub async fn completeness(&self, terms: &Terms) -> Result<Completeness, OperateError> {
-        let view = self.book().view(&terms.ledger).await?;
+        Ok(self.book().completeness(terms).await?)
+    }
+}
+
+impl Book {
+    /// Until when the ledger is complete, and what holds it.
+    pub(crate) async fn completeness(&self, terms: &Terms) -> Result<Completeness, StorageError> {
+        let view = self.view(&terms.ledger).await?;
         let mut parked: BTreeMap<String, IntervalSet> = BTreeMap::new();
         for job in view.jobs.iter().filter(|job| matches!(job.status, JobStatus::Parked(_))) {
-            for batch in self.book().numbered(&terms.ledger, job.batches.lo(), job.batches.hi()).await? {
+            for batch in self.numbered(&terms.ledger, job.batches.lo(), job.batches.hi()).await? {
                 parked.entry(batch.source).or_default().insert(batch.interval);
             }
         }
         let mut sources = BTreeMap::new();
         for (name, opens_at) in &terms.sources {
-            let registered = self.book().source(&terms.ledger, name).await?;
-            let coverage = self.book().coverage(&terms.ledger, name).await?;
+            let registered = self.source(&terms.ledger, name).await?;
+            let coverage = self.coverage(&terms.ledger, name).await?;
             let intervals = SourceIntervals {
                 opens_at: *opens_at,
                 claimed: registered.claimed,
                 void: registered.void,
                 parked: parked.remove(name).unwrap_or_default(),
                 indexed: coverage.indexed,
-                exceptions: self.book().exceptions(&terms.ledger, name).await?,
+                exceptions: self.exceptions(&terms.ledger, name).await?,
             };
             sources.insert(name.clone(), intervals);
         }

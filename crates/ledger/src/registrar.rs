@@ -125,7 +125,10 @@ impl BatchRegistrar {
         let reason = cut(&chain(error));
         warn!(%ledger, batch, reason, "batch not taken");
         let uploaded_at = whole_second(manifest.modified);
-        let fault = FaultRecord { batch: batch.clone(), reason, uploaded_at, at: self.clock.now() };
+        let at = self.clock.now();
+        let is_unknown = matches!(error, LedgerError::UnknownLedger(_));
+        let expires_at = is_unknown.then(|| at.as_second().saturating_add(UNKNOWN_KEPT_DAYS * 24 * 3600));
+        let fault = FaultRecord { batch: batch.clone(), reason, uploaded_at, at, expires_at };
         for _ in 0..TRIES {
             let known = self.book.fault(ledger, batch).await?.map(|fault| fault.uploaded_at);
             let taken = self.book.batch(ledger, batch).await?;
@@ -150,6 +153,9 @@ impl BatchRegistrar {
         Ok(())
     }
 }
+
+/// How long it is kept what was sent to a ledger that nobody has described.
+const UNKNOWN_KEPT_DAYS: i64 = 90;
 
 /// What a bucket says of a time: S3 knows whole seconds, and texts of such compare as their times do.
 fn whole_second(time: Timestamp) -> Timestamp {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     compiled::{CompiledStatus, Ledger},
     measure::{Dated, State},
+    settled::Settled,
 };
 
 /// What an artifact's figures say.
@@ -45,43 +46,32 @@ impl fmt::Display for Status {
 /// It is added to [`Rules::built_in`]. It sees the artifact's figures and nothing else, no clock among them: the same
 /// figures have the same status in every attempt and in every grouping of batches.
 ///
-/// ```
-/// use std::sync::Arc;
-/// use ledger::{BusinessRule, Facts, Judgement, Rules, Status};
-///
-/// /// An order is settled when what was paid covers at least 98 % of what was invoiced, in every currency.
-/// #[derive(Debug)]
-/// struct Settled;
-///
-/// impl BusinessRule for Settled {
-///     fn name(&self) -> &str {
-///         "settled"
-///     }
-///
-///     fn judge(&self, artifact: &Facts<'_>) -> Judgement {
-///         let (invoiced, paid) = (artifact.amounts("invoiced"), artifact.amounts("paid"));
-///         if invoiced.is_empty() || paid.is_empty() {
-///             return Judgement::of(Status::Open);
-///         }
-///         let covered = |(currency, due): &(_, money::Amount)| {
-///             let paid = paid.iter().find(|(other, _)| other == currency).map_or(money::Amount::ZERO, |(_, paid)| *paid);
-///             let (least, paid) = (due.checked_mul(98.into()).ok()?, paid.checked_mul(100.into()).ok()?);
-///             Some(paid >= least)
-///         };
-///         let covered = invoiced.iter().all(|entry| covered(entry) == Some(true));
-///         Judgement::of(if covered { Status::Reconciled } else { Status::Break })
-///     }
-/// }
-///
-/// let rules = Rules::new([Arc::new(Settled) as Arc<dyn BusinessRule>]);
-/// assert!(rules.get("settled").is_some());
-/// ```
+/// [`Settled`](crate::Settled) is one.
 pub trait BusinessRule: fmt::Debug + Send + Sync {
     /// The name by which definitions call it.
     fn name(&self) -> &str;
 
+    /// Moves up with every change of what it says: the manifests of apply name it, so that it can be seen by which version
+    /// an artifact was judged.
+    fn version(&self) -> u32;
+
     /// The status of an artifact with these figures.
     fn judge(&self, artifact: &Facts<'_>) -> Judgement;
+}
+
+/// The rule that has judged an artifact.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RuleVersion {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: u32,
+}
+
+impl fmt::Display for RuleVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
 }
 
 /// What a rule says.
@@ -110,11 +100,11 @@ impl Rules {
         Self(rules.into_iter().collect())
     }
 
-    /// The rules that tieout comes with: none. A rule of one's own is put into this list, in the source, and so is known
-    /// to every function and to the command line; then they are deployed anew. What a name does stays: jobs that are
-    /// made are judged by whatever stands under it.
+    /// The rules that tieout comes with. A rule of one's own is put into this list, in the source, and so is known
+    /// to every function and to the command line; then they are deployed anew. Jobs that are made are judged by whatever
+    /// stands under the name when they are applied.
     pub fn built_in() -> Self {
-        Self::new([])
+        Self::new([Arc::new(Settled) as Arc<dyn BusinessRule>])
     }
 
     /// The rule of that name.

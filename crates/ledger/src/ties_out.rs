@@ -5,13 +5,13 @@
 //! combiners', theirs against what is applied. A batch that is not what its sender says is refused; everything else
 //! that differs is our own mistake, and stops the job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use money::{ControlTotals, Overflow};
 use serde_json::{Value, json};
 
 use crate::{
-    BatchSequence, JobNumber, LedgerError, Partition,
+    BatchSequence, JobNumber, LedgerError, Partition, RuleVersion,
     commits::{
         AppliedPartition, CombinedPartition, PrefetchManifest, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob,
         StatelessManifest,
@@ -244,7 +244,7 @@ pub(crate) fn applied(
         }
     }
     let total = |of: fn(&AppliedPartition) -> u64| partitions.iter().map(of).sum::<u64>();
-    let figures = json!({
+    let mut figures = json!({
         "artifacts": total(AppliedPartition::artifacts),
         "created": total(|of| of.created),
         "open": total(|of| of.open),
@@ -257,6 +257,11 @@ pub(crate) fn applied(
         "part_files": total(|of| of.parts.len() as u64),
         "bytes": total(|of| of.parts.iter().map(|part| part.lines.bytes).sum()),
     });
+    // Two, where the functions were deployed anew meanwhile.
+    let rules: BTreeSet<_> = partitions.iter().filter_map(|of| of.rule.as_ref()).map(RuleVersion::to_string).collect();
+    if let (Value::Object(figures), false) = (&mut figures, rules.is_empty()) {
+        figures.insert("rule".to_owned(), rules.into_iter().collect::<Vec<_>>().join(", ").into());
+    }
     Ok(Accounts { expected: stateless.totals.clone(), found, figures })
 }
 

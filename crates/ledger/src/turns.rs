@@ -83,6 +83,18 @@ pub enum TurnError {
     },
 }
 
+impl TurnError {
+    /// What is told where somebody else was first again and again.
+    pub(crate) fn contended_job(ledger: &LedgerId, job: JobNumber) -> Self {
+        Self::Contended { what: format!("job {job} of ledger {ledger}") }
+    }
+
+    /// As [`contended_job`](Self::contended_job), of a batch by its number or name.
+    pub(crate) fn contended_batch(ledger: &LedgerId, batch: impl std::fmt::Display) -> Self {
+        Self::Contended { what: format!("batch {batch} of ledger {ledger}") }
+    }
+}
+
 impl Classified for TurnError {
     fn class(&self) -> ErrorClass {
         match self {
@@ -158,7 +170,7 @@ impl Turns {
                 Claim::Held => {}
             }
         }
-        Err(contended(who))
+        Err(TurnError::contended_job(&who.ledger, who.job))
     }
 
     /// A worker takes up the turn that it was told of.
@@ -179,7 +191,7 @@ impl Turns {
                 return Ok(claim);
             }
         }
-        Err(contended(who))
+        Err(TurnError::contended_job(&who.ledger, who.job))
     }
 
     /// The stateless half begins; or begins again, after its first worker was retried.
@@ -198,7 +210,7 @@ impl Turns {
                 return Ok(Claim::Held);
             }
         }
-        Err(contended(who))
+        Err(TurnError::contended_job(&who.ledger, who.job))
     }
 
     /// The attempt lives. An error of class `Conflict` tells its worker to stop. To be called by every worker now and
@@ -211,7 +223,7 @@ impl Turns {
                 return Ok(job);
             }
         }
-        Err(contended(who))
+        Err(TurnError::contended_job(&who.ledger, who.job))
     }
 
     /// The stateless half is done. The first commit counts; whoever comes later is told what that was.
@@ -236,7 +248,7 @@ impl Turns {
                 return Ok(claim);
             }
         }
-        Err(contended(who))
+        Err(TurnError::contended_job(&who.ledger, who.job))
     }
 
     /// A stage is done: in one transaction, while the fence holds the turn and the job is not void, the commit stands
@@ -263,7 +275,7 @@ impl Turns {
                 return Ok(claim);
             }
         }
-        Err(contended(who))
+        Err(TurnError::contended_job(&who.ledger, who.job))
     }
 
     /// The writes of a stage commit; `None` where the job was read before the head moved.
@@ -339,10 +351,6 @@ impl StageResult {
             Some(difference) => Err(TurnError::ControlTotalMismatch { job, step, difference: difference.to_string() }),
         }
     }
-}
-
-fn contended(who: &Attempt) -> TurnError {
-    TurnError::Contended { what: format!("job {} of ledger {}", who.job, who.ledger) }
 }
 
 /// The first batch behind a job.

@@ -281,20 +281,20 @@ impl Attempt<'_> {
     fn steps(&self) -> Vec<StepFigures> {
         let mut steps: Vec<StepFigures> = Vec::new();
         for (relation, counter) in self.task.plan.relations.iter().zip(&self.relations.counters) {
-            if matches!(relation.body, Body::Read { .. }) {
+            if relation.operation == "input" {
                 continue;
             }
             match steps.iter_mut().find(|step| step.step == relation.step) {
                 Some(step) => {
                     step.rows = counter.rows();
-                    step.milliseconds += counter.milliseconds();
+                    step.milliseconds = step.milliseconds.map(|time| time + counter.milliseconds());
                 }
                 None => steps.push(StepFigures {
                     step: relation.step.clone(),
                     operation: relation.operation.clone(),
                     rows: counter.rows(),
                     bytes: None,
-                    milliseconds: counter.milliseconds(),
+                    milliseconds: Some(counter.milliseconds()),
                 }),
             }
         }

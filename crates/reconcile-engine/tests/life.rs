@@ -71,6 +71,7 @@ async fn the_example_ties_out_to_the_cent() {
         work_bucket: name("work"),
         jobs_table: name("jobs"),
         feeds_table: name("feeds"),
+        ledgers_table: name("ledgers"),
         bounds: Bounds { memory_bytes: 2 << 30, disk_bytes: 2 << 30, seconds: 900 },
         spark: false,
     };

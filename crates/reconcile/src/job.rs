@@ -87,7 +87,8 @@ pub struct Input {
     #[serde(default)]
     pub ledger: Option<String>,
     /// The columns that are read, and their types. With a feed or a descriptor, further columns are read by the types that
-    /// these give them (a `number` is decimal(2)); a Parquet file knows its own; JSON lines and ledgers need them.
+    /// these give them (a `number` is decimal(2)); a Parquet file knows its own; JSON lines need them. Of a ledger, these
+    /// are all that are read; without them, all that it has, its amounts as decimal(2).
     #[serde(default)]
     pub columns: Vec<InputColumn>,
 }
@@ -113,7 +114,7 @@ pub enum InputFormat {
     JsonLines,
     /// Apache Parquet.
     Parquet,
-    /// The artifacts of a ledger.
+    /// The artifacts of a ledger, each as it is now, in the order of their keys.
     Ledger,
 }
 
@@ -177,6 +178,11 @@ pub enum RowOrder {
     /// Any order will do; it may be quicker.
     Any,
 }
+
+/// The column of a ledger that has an artifact's key.
+pub const LEDGER_KEY: &str = "key";
+/// The column of a ledger by which the latest version of an artifact is known: the largest.
+pub const LEDGER_SEQUENCE: &str = "applied_through";
 
 /// The steps of every operation, for the schema.
 struct AnyStep;
@@ -343,7 +349,8 @@ impl Input {
         Ok(columns)
     }
 
-    fn check(&self, name: &str) -> Result<(), PlanError> {
+    /// Whether what it says goes together.
+    pub fn check(&self, name: &str) -> Result<(), PlanError> {
         let ledger = self.format == InputFormat::Ledger;
         let problem = if ledger != self.ledger.is_some() {
             "`ledger` goes with format `ledger`"

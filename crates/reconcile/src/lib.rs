@@ -28,6 +28,7 @@ pub mod documentation;
 mod error;
 pub mod expression;
 mod job;
+pub mod json_path;
 mod number_text;
 pub mod operations;
 pub mod parameters;
@@ -43,7 +44,8 @@ mod types;
 
 pub use error::{Fault, InputRow, PlanError, RunError};
 pub use job::{
-    EngineChoice, Format, Input, InputColumn, InputFormat, Job, JobOptions, Output, RowOrder, Step, columns_of,
+    EngineChoice, Format, Input, InputColumn, InputFormat, Job, JobOptions, LEDGER_KEY, LEDGER_SEQUENCE, Output,
+    RowOrder, Step, columns_of,
 };
 pub use planning::Planned;
 pub use types::{Rounding, SCALE_MAX, Type, UnknownType, Value};

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     error::PlanError,
-    job::{InputColumn, Job, RowOrder, Step},
+    expression::Expression,
+    job::{InputColumn, InputFormat, Job, LEDGER_KEY, LEDGER_SEQUENCE, RowOrder, Step},
     operations,
     parameters::TableName,
-    plan::{Plan, PlanOutput},
-    planner::{Draft, StepPlan, Table},
+    plan::{OrderKey, Plan, PlanOutput, WindowFunction},
+    planner::{Draft, StepPlan, Table, ascending},
     pruning::prune,
+    types::Type,
 };
 
 /// A plan, and what its author may want to know.
@@ -29,7 +31,11 @@ impl Job {
         let mut tables = BTreeMap::new();
         for (name, input) in &self.inputs {
             let columns = input.schema(name, found.get(name).map(Vec::as_slice))?;
-            tables.insert(name.clone(), draft.read(name, &columns));
+            let table = match input.format {
+                InputFormat::Ledger => latest_versions(&mut draft, name, columns)?,
+                InputFormat::Csv | InputFormat::JsonLines | InputFormat::Parquet => draft.read(name, &columns),
+            };
+            tables.insert(name.clone(), table);
         }
         for step in self.in_order()? {
             let mut planner =
@@ -119,6 +125,37 @@ impl Job {
         let inputs = inputs.map(|name| format!("input {name:?} is not used"));
         inputs.chain(steps.map(|step| format!("step {:?} is not run: its result is not used", step.name))).collect()
     }
+}
+
+/// A ledger: of all versions of each artifact that its files have the latest, in the order of the keys. How events came in
+/// batches makes no difference to that order.
+fn latest_versions(draft: &mut Draft, name: &str, columns: Vec<(String, Type)>) -> Result<Table, PlanError> {
+    let mut read = columns.clone();
+    for (needed, kind) in [(LEDGER_KEY, Type::Text), (LEDGER_SEQUENCE, Type::Integer)] {
+        match columns.iter().find(|(column, _)| column == needed) {
+            None => read.push((needed.to_owned(), kind)),
+            Some((_, other)) if *other == kind => {}
+            Some((_, other)) => {
+                let problem = format!("column {needed:?} of a ledger is {kind}, and cannot be read as {other}");
+                return Err(PlanError::input(name, problem));
+            }
+        }
+    }
+    let mut table = draft.read(name, &read);
+    let number = |wanted: &str| table.find(wanted).map(|column| column.id);
+    let missing = || PlanError::input(name, "a ledger without keys");
+    let (key, sequence) = number(LEDGER_KEY).zip(number(LEDGER_SEQUENCE)).ok_or_else(missing)?;
+    // The place tells apart what a sequence should.
+    let newest = OrderKey { column: sequence, descending: true };
+    let order = std::iter::once(newest).chain(table.order.iter().copied()).collect();
+    let nothing = BTreeMap::new();
+    let mut planner = StepPlan { draft, tables: &nothing, step: name, operation: "input" };
+    let (numbered, version) = planner.window(&table, WindowFunction::RowNumber, vec![key], order, Type::Integer);
+    let latest = Expression::Column { id: version, kind: Type::Integer }.equals(Expression::integer(1));
+    table = planner.filter(&numbered, latest);
+    table.columns.truncate(columns.len());
+    table.order = vec![ascending(key)];
+    Ok(table)
 }
 
 /// The step or input, and the result.

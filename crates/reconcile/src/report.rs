@@ -133,8 +133,10 @@ pub struct StepFigures {
     /// Their size in memory, where the engine knows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// The time that went into it, of all processors together.
-    pub milliseconds: u64,
+    /// The time that went into it, of all processors together, where the engine can tell steps apart: Spark computes many
+    /// of them in one piece of code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<u64>,
 }
 
 /// What was written of an output.
@@ -258,7 +260,7 @@ mod tests {
                 "version": 1, "engine": "spark",
                 "inputs": {"orders": {"rows": 2, "bytes": 40}},
                 "steps": [
-                    {"step": "dear", "operation": "filter", "rows": 1, "milliseconds": 3},
+                    {"step": "dear", "operation": "filter", "rows": 1},
                     {"step": "sum", "operation": "groupBy", "rows": 1, "bytes": 16, "milliseconds": 1},
                 ],
                 "outputs": [{"name": "dear", "rows": 1, "totals": {"Price": "100.00"},

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     job::Format,
+    json_path::{JsonPath, JsonStep},
     plan::{Plan, UnusablePlan},
     types::Type,
 };
@@ -61,8 +62,34 @@ pub struct TaskInput {
     /// How CSV is to be read; of other formats there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csv: Option<Csv>,
+    /// Of JSON lines: where the values of columns stand that are no members of the line's object. A way begins with a member.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paths: BTreeMap<String, JsonPath>,
+    /// For people, of a ledger: how far it was read. Engines pass it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<LedgerRead>,
     /// The objects, in the order in which they are read.
     pub objects: Vec<TaskObject>,
+}
+
+impl TaskInput {
+    /// An input whose columns stand under their names.
+    pub const fn new(format: TaskFormat, csv: Option<Csv>, objects: Vec<TaskObject>) -> Self {
+        Self { format, csv, paths: BTreeMap::new(), ledger: None, objects }
+    }
+}
+
+/// How far a ledger was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LedgerRead {
+    /// The ledger's name.
+    pub ledger: String,
+    /// The number of the last batch that was in it; 0 where there was none.
+    pub through: u64,
+    /// Every event before this instant was in it, as RFC 3339 has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watermark: Option<String>,
 }
 
 /// How an input is written.
@@ -71,8 +98,8 @@ pub struct TaskInput {
 pub enum TaskFormat {
     /// Separated values.
     Csv,
-    /// A JSON object a line. A column that an object lacks is blank, as null is; a further key is passed over. Text, dates and
-    /// timestamps are texts; numbers are numbers or texts, read exactly by their digits; booleans are booleans or texts.
+    /// A JSON object a line. A column that an object lacks is blank, as null is; a further key is passed over. A column stands
+    /// under its name, or where [`TaskInput::paths`] says. Text, dates and timestamps are texts; numbers are numbers or texts, read exactly by their digits; booleans are booleans or texts.
     JsonLines,
     /// Apache Parquet.
     Parquet,
@@ -237,6 +264,14 @@ impl Task {
         {
             return Err(UnusableTask::Form(format!("input {name:?}: `csv` goes with format `csv`")));
         }
+        for (name, input) in &self.inputs {
+            let strange = |path: &JsonPath| !matches!(path.0.first(), Some(JsonStep::Member(_)));
+            if !input.paths.is_empty() && input.format != TaskFormat::JsonLines || input.paths.values().any(strange) {
+                return Err(UnusableTask::Form(format!(
+                    "input {name:?}: `paths` go with format `jsonLines`, and begin with a member"
+                )));
+            }
+        }
         Ok(())
     }
 }
@@ -326,6 +361,10 @@ mod tests {
             ("of which it names no objects", &|task| task["inputs"] = json!({})),
             ("unknown field `colour`", &|task| task["colour"] = json!("red")),
             ("goes with format `csv`", &|task| task["inputs"]["a"]["format"] = json!("parquet")),
+            ("`paths` go with", &|task| task["inputs"]["a"]["paths"] = json!({"net": [{"member": "net"}]})),
+            ("begin with a member", &|task| {
+                task["inputs"]["a"] = json!({"format": "jsonLines", "objects": [], "paths": {"net": ["only"]}});
+            }),
         ] {
             let error = changed(change);
             assert!(error.contains(says), "{error}");

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use reconcile::{
-    InputColumn, Job, PlanError, Type,
+    InputColumn, Job, PlanError, Type, Value,
     cases::CaseTable,
     plan::Plan,
     reference::{Arrival, InputRows, OutputRows, run},
@@ -50,6 +50,35 @@ fn outcome(job: &Json) -> BTreeMap<String, OutputRows> {
         .map(|arrival| run(&plan, &inputs, arrival).unwrap());
     rest.iter().for_each(|other| assert_eq!(*other, first));
     first
+}
+
+/// A ledger beside `b`; `a` has other columns.
+fn of_ledger(columns: &Json, outputs: &[(&str, &str)]) -> Json {
+    let mut job = job(json!([]), outputs);
+    *job.pointer_mut("/inputs/a").unwrap() = json!({"format": "ledger", "ledger": "orders", "columns": columns});
+    job
+}
+
+#[test]
+fn a_ledger_is_its_artifacts_latest_versions_in_the_order_of_their_keys() {
+    let columns = json!([{"name": "measures.net", "type": "decimal(2)"}]);
+    let plan = planned(&of_ledger(&columns, &[("out", "a")])).unwrap().plan;
+    let versions = rows(
+        "measures.net: decimal(2) | key: text | applied_through: integer",
+        &["1.00 | b | 2", "7.00 | a | 9", "3.00 | c | 2", "6.50 | a | 10", "2.00 | b | 10", " | d | 11"],
+    );
+    let columns = versions.columns.iter().map(|(name, _)| name.clone()).collect();
+    let objects = versions.rows.chunks(2).map(<[Vec<Value>]>::to_vec).collect();
+    let inputs = BTreeMap::from([("a".to_owned(), InputRows { columns, objects })]);
+    for arrival in [Arrival::Forwards, Arrival::Backwards, Arrival::Scattered] {
+        let outputs = run(&plan, &inputs, arrival).unwrap();
+        assert_eq!(outputs["out"], rows("measures.net: decimal(2)", &["6.50", "2.00", "3.00", ""]));
+    }
+    // The columns by which it is known what is the latest are there for steps that ask for them.
+    let columns = json!([{"name": "key", "type": "text"}, {"name": "applied_through", "type": "integer"}]);
+    planned(&of_ledger(&columns, &[("out", "a")])).unwrap();
+    let error = refusal(&of_ledger(&json!([{"name": "key", "type": "integer"}]), &[("out", "a")]));
+    assert!(error.contains("column \"key\" of a ledger is text, and cannot be read as integer"), "{error}");
 }
 
 fn base() -> Json {

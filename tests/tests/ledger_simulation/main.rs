@@ -8,6 +8,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 mod installation;
+mod job;
 mod lambdas;
 mod ports;
 mod reader;

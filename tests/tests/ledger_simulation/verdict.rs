@@ -38,7 +38,7 @@ pub(crate) struct Verdict<'a> {
     /// The version of the definition that brought [`LATER`].
     later: Option<u64>,
     oracle: Oracle,
-    index: BTreeMap<String, IndexEntry>,
+    pub(crate) index: BTreeMap<String, IndexEntry>,
 }
 
 impl<'a> Verdict<'a> {
@@ -94,6 +94,7 @@ impl<'a> Verdict<'a> {
             self.overlaps(job, &applied, self.newer_bases(job, sent, &versions));
             self.index_plans(job).await;
         }
+        self.read_by_a_job().await;
     }
 
     /// Every batch that was sent counts once, or is out and has another in its place; the watermark is at the end.
@@ -185,7 +186,7 @@ impl<'a> Verdict<'a> {
         }
     }
 
-    async fn line(&self, entry: &IndexEntry) -> Value {
+    pub(crate) async fn line(&self, entry: &IndexEntry) -> Value {
         let bytes = self.object(DATA, &entry.file).await;
         let range = entry.range();
         serde_json::from_slice(&bytes[range.start as usize..range.end as usize]).unwrap()
@@ -278,7 +279,7 @@ impl<'a> Verdict<'a> {
         serde_json::from_slice(&self.object(bucket, key).await).unwrap()
     }
 
-    async fn object(&self, bucket: &str, key: &str) -> Bytes {
+    pub(crate) async fn object(&self, bucket: &str, key: &str) -> Bytes {
         let at = Location::new(bucket, key);
         read_all(self.installation.objects.read(&at, None, None).await.unwrap(), &at, u64::MAX).await.unwrap()
     }

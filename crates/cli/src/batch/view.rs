@@ -382,7 +382,13 @@ mod tests {
     }
 
     fn fault() -> FaultRecord {
-        FaultRecord { batch: "b1".into(), reason: "it cannot\u{7}".into(), uploaded_at: now(), at: now() }
+        FaultRecord {
+            batch: "b1".into(),
+            reason: "it cannot\u{7}".into(),
+            uploaded_at: now(),
+            at: now(),
+            expires_at: None,
+        }
     }
 
     fn of_two() -> Job {

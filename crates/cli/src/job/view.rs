@@ -51,6 +51,10 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
     for (name, input) in &job.inputs {
         fact(&format!("input {name}"), Some(format!("{}, {}", text::records(input.rows), text::bytes(input.bytes))));
     }
+    for (name, read) in &job.ledgers {
+        let complete = read.watermark.as_ref().map_or_else(String::new, |until| format!(", complete until {until}"));
+        fact(&format!("input {name}"), Some(format!("ledger {}, batch {}{complete}", read.ledger, read.through)));
+    }
     for output in &job.outputs {
         let size = format!("{}, {}", text::records(output.rows), text::bytes(output.bytes));
         fact(&format!("output {}", output.name), Some(size));
@@ -70,7 +74,8 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
 fn steps(job: &JobRecord) -> String {
     let header = ["step", "operation", "rows", "ms"].map(str::to_owned).to_vec();
     let rows = job.steps.iter().map(|step| {
-        vec![step.step.clone(), step.operation.clone(), text::count(step.rows), text::count(step.milliseconds)]
+        let time = step.milliseconds.map_or_else(|| "–".to_owned(), text::count);
+        vec![step.step.clone(), step.operation.clone(), text::count(step.rows), time]
     });
     columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[2, 3])
 }
@@ -95,6 +100,7 @@ mod tests {
             "submitted_at": "2026-01-31T08:00:00Z", "ended_at": "2026-01-31T08:00:02Z", "engine": "embedded",
             "engine_why": "about 1 MiB on disk", "milliseconds": 1500, "peak_memory_bytes": 1_048_576,
             "spilled_bytes": 0, "cost_microdollars": 200, "inputs": {"orders": {"rows": 5, "bytes": 100}},
+            "ledgers": {"artifacts": {"ledger": "books", "through": 7, "watermark": "2026-01-31T00:00:00Z"}},
             "steps": [{"step": "dear", "operation": "filter", "rows": 3, "milliseconds": 1}],
             "outputs": [{"name": "dear", "format": "csv", "rows": 3, "bytes": 60, "totals": {"net": "18.26"}}],
         }))
@@ -104,7 +110,10 @@ mod tests {
     #[test]
     fn a_published_job_shows_its_figures() {
         let shown = show(&record(), Timestamp::UNIX_EPOCH);
-        for said in ["close, attempt 1", "published", "embedded: about 1 MiB", "0.000200 $", "18.26", "dear  filter"] {
+        let ledger = "ledger books, batch 7, complete until 2026-01-31T00:00:00Z";
+        for said in
+            [ledger, "close, attempt 1", "published", "embedded: about 1 MiB", "0.000200 $", "18.26", "dear  filter"]
+        {
             assert!(shown.contains(said), "{said}: {shown}");
         }
         assert!(list(&[record()], Timestamp::UNIX_EPOCH).contains("close  published  embedded"));

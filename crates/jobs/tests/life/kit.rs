@@ -25,6 +25,7 @@ use jobs::{
 };
 use reconcile::{
     Format, Type, Value,
+    plan::{Body, Plan, PlanColumn},
     reference::{Arrival, InputRows, OutputRows, run},
     report::{Engine, Failure, Figures, InputFigures, Outcome, OutputFigures, Part, Report, StepFigures, Sum},
     task::{Task, TaskFormat, TaskInput, TaskJob},
@@ -46,6 +47,7 @@ pub(crate) const QUEUE: &str = "queue";
 pub(crate) const DEAD: &str = "dead-letters";
 const JOBS: &str = "jobs";
 const FEEDS: &str = "feeds";
+pub(crate) const LEDGERS: &str = "ledgers";
 const RESOURCES: Resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
 
 /// Everything that outlives a handler.
@@ -114,6 +116,7 @@ impl World {
             work_bucket: name(WORK),
             jobs_table: name(JOBS),
             feeds_table: name(FEEDS),
+            ledgers_table: name(LEDGERS),
             bounds: Bounds { memory_bytes: 10 << 30, disk_bytes: 10 << 30, seconds: 900 },
             spark: self.spark,
         };
@@ -264,7 +267,7 @@ impl World {
                     operation: "filter".to_owned(),
                     rows: 1,
                     bytes: None,
-                    milliseconds: 3,
+                    milliseconds: Some(3),
                 };
                 Outcome::Done(Figures {
                     inputs: figures,
@@ -287,37 +290,17 @@ impl World {
     }
 
     async fn rows(&self, input: &TaskInput, task: &Task, name: &str) -> InputRows {
-        let mut relations = task.plan.relations.iter();
-        let read =
-            relations.find(|relation| matches!(&relation.body, reconcile::plan::Body::Read { input } if input == name));
-        let columns: Vec<(String, Type)> = read.map_or_else(Vec::new, |relation| {
-            let columns = relation.columns.iter().filter(|column| !column.name.starts_with('#'));
-            columns.map(|column| (column.name.clone(), column.kind)).collect()
-        });
         let mut objects = Vec::new();
         for object in &input.objects {
             let at = Location::new(&object.bucket, &object.key);
             let stream = self.objects.read(&at, object.version.as_deref(), None).await.unwrap();
-            let bytes = read_all(stream, &at, 1 << 20).await.unwrap();
-            let cells: Vec<BTreeMap<String, String>> = match input.format {
-                TaskFormat::Csv => {
-                    let mut reader = csv::Reader::from_reader(&bytes[..]);
-                    reader.deserialize().collect::<Result<_, _>>().unwrap()
-                }
-                TaskFormat::JsonLines => bytes
-                    .split(|byte| *byte == b'\n')
-                    .filter(|line| !line.is_empty())
-                    .map(|line| serde_json::from_slice::<BTreeMap<String, Json>>(line).unwrap())
-                    .map(|row| row.into_iter().map(|(name, cell)| (name, text_of(&cell))).collect())
-                    .collect(),
-                TaskFormat::Parquet => panic!("the tests read no Parquet"),
-            };
-            let cell = |row: &BTreeMap<String, String>, (name, kind): &(String, Type)| {
-                kind.parse(row.get(name).map_or("", String::as_str)).unwrap()
-            };
-            objects.push(cells.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()).collect());
+            objects.push(read_all(stream, &at, 1 << 20).await.unwrap().to_vec());
         }
-        InputRows { columns: columns.into_iter().map(|(name, _)| name).collect(), objects }
+        match input.format {
+            TaskFormat::Csv => csv_rows(&task.plan, name, &objects),
+            TaskFormat::JsonLines => InputRows::of_json_lines(&task.plan, name, input, &objects).unwrap(),
+            TaskFormat::Parquet => panic!("the tests read no Parquet"),
+        }
     }
 
     /// Parts of two rows each.
@@ -373,12 +356,24 @@ fn encode(format: Format, columns: &[(String, Type)], rows: &[Vec<Value>]) -> Ve
     }
 }
 
-fn text_of(cell: &Json) -> String {
-    match cell {
-        Json::Null => String::new(),
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+/// What a plan reads of CSV files with a header.
+fn csv_rows(plan: &Plan, name: &str, objects: &[Vec<u8>]) -> InputRows {
+    let read = plan.relations.iter().find(|one| matches!(&one.body, Body::Read { input } if input == name));
+    let columns: Vec<_> = read.map_or_else(Vec::new, |relation| {
+        relation.columns.iter().filter(|column| !column.name.starts_with('#')).collect()
+    });
+    let object = |bytes: &Vec<u8>| {
+        let mut reader = csv::Reader::from_reader(&bytes[..]);
+        let rows = reader.deserialize().map(|row| {
+            let row: BTreeMap<String, String> = row.unwrap();
+            let cell =
+                |column: &&PlanColumn| column.kind.parse(row.get(&column.name).map_or("", String::as_str)).unwrap();
+            columns.iter().map(cell).collect()
+        });
+        rows.collect()
+    };
+    let objects = objects.iter().map(object).collect();
+    InputRows { columns: columns.iter().map(|column| column.name.clone()).collect(), objects }
 }
 
 /// The failure as the machine's `Catch` would hand it over.

@@ -10,6 +10,7 @@
 mod ending;
 mod example;
 mod kit;
+mod ledgers;
 mod planning;
 mod starting;
 mod whole;

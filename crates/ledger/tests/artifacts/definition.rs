@@ -85,7 +85,7 @@ fn what_is_wrong_is_named_by_its_path() {
         ("/status/balance/add", json!(["count"]), "status.balance.add[0]: there is no sum measure \"count\""),
         ("/status/balance/tolerance", json!("-1"), "status.balance.tolerance: cannot be less than 0"),
         ("/status/balance/tolerance", json!(0.01), "status.balance.tolerance: invalid type: floating point"),
-        ("/status", json!({ "rule": "x" }), "status.rule: there is no business rule \"x\"; known: none"),
+        ("/status", json!({ "rule": "x" }), "status.rule: there is no business rule \"x\"; known: settled"),
         ("/attributes", json!({ "a": "x" }), "attributes.a: there is no column \"x\""),
         ("/eventLines", json!({ "keep": { "last": 0 } }), "eventLines.keep.last: must be from 1 to 1000"),
         ("/eventLines", json!({ "columns": ["order"] }), "eventLines.columns: no lines are kept"),

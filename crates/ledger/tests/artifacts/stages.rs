@@ -478,6 +478,10 @@ impl BusinessRule for PaidAfterInvoice {
         "paid-after-invoice"
     }
 
+    fn version(&self) -> u32 {
+        1
+    }
+
     fn judge(&self, artifact: &Facts<'_>) -> Judgement {
         match (artifact.dated("invoiced").first(), artifact.dated("paid").first()) {
             (Some(invoiced), Some(paid)) if paid.event_time >= invoiced.event_time => Judgement::of(Status::Reconciled),

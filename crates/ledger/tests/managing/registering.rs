@@ -127,8 +127,9 @@ async fn an_unknown_ledger_is_told_and_taken_once_it_is_known() {
     let world = World::on(Arc::new(MemoryTables::default()));
     let event = world.upload("orders", "b1", manifest("shop", 1)).await;
     world.deliver(&event).await.unwrap();
-    let reason = world.fault("b1").await.unwrap().reason;
-    assert!(reason.contains("tieout ledger put"), "{reason}");
+    let fault = world.fault("b1").await.unwrap();
+    assert!(fault.reason.contains("tieout ledger put"), "{}", fault.reason);
+    assert_eq!(fault.expires_at, Some(fault.at.as_second() + 90 * 24 * 3600));
     world.put("orders").await;
     world.deliver(&event).await.unwrap();
     assert_eq!((world.numbers().await.len(), world.fault("b1").await), (1, None));
@@ -141,6 +142,8 @@ async fn a_fault_is_of_the_latest_manifest() {
     let world = World::new().await;
     let minute = std::time::Duration::from_secs(60);
     let wrong = world.upload("orders", "b1", manifest("bank", 1)).await;
+    world.deliver(&wrong).await.unwrap();
+    assert_eq!(world.fault("b1").await.unwrap().expires_at, None, "the ledger is known");
     world.clock.advance(minute);
     world.send("b1", manifest("shop", 1)).await;
     world.deliver(&wrong).await.unwrap();

@@ -115,7 +115,7 @@ impl World {
             stateful_machine: "stateful".to_owned(),
             ledgers_table: "ledgers".to_owned(),
         };
-        let definitions = Definitions::new(tables.clone(), "ledgers", Rules::default());
+        let definitions = Definitions::new(tables.clone(), "ledgers", Rules::built_in());
         definitions.put("acme", &definition(extra)).await.unwrap();
         Self {
             manager: Manager::new(tables.clone(), workflows.clone(), clock.clone(), config.clone()),

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking, their helpers too"
 )]
 
+mod contents;
 mod index;
 mod kit;
 mod stages;

@@ -458,3 +458,32 @@ async fn what_does_not_stand_as_it_was_written_is_not_applied() {
     assert!(world.objects.head(&Location::new("data", committed), None).await.is_err(), "nothing is committed");
     world.apply(&run).await;
 }
+
+/// A ledger that is judged by a business rule, through all functions; which one it was, and in what version, is written
+/// down.
+#[tokio::test]
+async fn a_business_rule_judges_and_is_named() {
+    let world = World::new(json!({
+        "measures": {
+            "invoiced": { "measure": "max", "column": "amount" },
+            "paid": { "measure": "min", "column": "amount" },
+        },
+        "status": { "rule": "settled" },
+    }))
+    .await;
+    let mut events = String::new();
+    for (number, (key, amount)) in (0..).zip([("a", "100"), ("a", "98"), ("b", "100"), ("b", "97.99")]) {
+        events.push_str(&event(1, key, number, amount));
+    }
+    let run = world.send(1, &events).await;
+    world.prefetch(&run).await;
+    let applied = world.apply(&run).await;
+    let rules: Vec<_> = applied.partitions.iter().map(|of| of.rule.as_ref().unwrap().to_string()).collect();
+    assert!(!rules.is_empty() && rules.iter().all(|rule| rule == "settled 1"), "{rules:?}");
+    world.index(&run).await;
+    let status = async |key: &str| -> Value {
+        let line: Value = serde_json::from_slice(&world.get(key).await.unwrap().line).unwrap();
+        line["status"].clone()
+    };
+    assert_eq!((status("a").await, status("b").await), (json!("reconciled"), json!("break")));
+}

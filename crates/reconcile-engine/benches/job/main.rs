@@ -163,17 +163,14 @@ async fn input(objects: &dyn Objects, key: &str, described: &str) -> TaskInput {
         "header": true, "caseSensitiveHeader": true, "fieldsMatch": "exact", "missingValues": [""],
         "columns": columns(described),
     });
-    TaskInput {
-        format: TaskFormat::Csv,
-        csv: Some(serde_json::from_value(csv).unwrap()),
-        objects: vec![TaskObject {
-            bucket: "data".to_owned(),
-            key: key.to_owned(),
-            version: None,
-            etag: info.etag,
-            bytes: info.bytes,
-        }],
-    }
+    let object = TaskObject {
+        bucket: "data".to_owned(),
+        key: key.to_owned(),
+        version: None,
+        etag: info.etag,
+        bytes: info.bytes,
+    };
+    TaskInput::new(TaskFormat::Csv, Some(serde_json::from_value(csv).unwrap()), vec![object])
 }
 
 async fn task(objects: &dyn Objects) -> Task {

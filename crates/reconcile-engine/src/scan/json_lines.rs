@@ -6,7 +6,11 @@ use bytes::{Bytes, BytesMut};
 use datafusion_common::{DataFusionError, Result};
 use futures::TryStreamExt;
 use memchr::{memchr_iter, memrchr};
-use reconcile::{Type, task::TaskObject};
+use reconcile::{
+    Type,
+    json_path::{JsonPath, JsonStep},
+    task::TaskObject,
+};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use storage::Location;
@@ -83,9 +87,9 @@ fn cut(held: &[u8], chunk_bytes: u64, end: bool) -> Option<usize> {
     last.or_else(next).or(end.then_some(held.len()))
 }
 
-/// Takes the values of a line's object that are wanted, as they stand there.
+/// Takes the members of a line's object that are wanted, as they stand there.
 struct Wanted<'w, 'de> {
-    columns: &'w HashMap<&'w str, usize>,
+    members: &'w HashMap<&'w str, usize>,
     values: &'w mut [Option<&'de RawValue>],
 }
 
@@ -106,7 +110,7 @@ impl<'de> Visitor<'de> for Wanted<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(key) = map.next_key::<Key<'de>>()? {
-            match self.columns.get(key.0.as_ref()).and_then(|at| self.values.get_mut(*at)) {
+            match self.members.get(key.0.as_ref()).and_then(|at| self.values.get_mut(*at)) {
                 Some(value) => *value = Some(map.next_value()?),
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -127,8 +131,7 @@ impl Rows {
         if std::mem::replace(&mut self.taken, true) {
             return Ok(None);
         }
-        let names: HashMap<&str, usize> =
-            reading.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), at)).collect();
+        let (members, ways) = reading.ways();
         let mut builders: Vec<Builder> = reading.columns.iter().map(|column| Builder::new(column.kind, 1024)).collect();
         let mut numbers = Vec::new();
         let object = reading.input.objects.get(self.object);
@@ -141,23 +144,43 @@ impl Rows {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let mut values = vec![None; names.len()];
+            let mut values = vec![None; members.len()];
             let mut deserializer = serde_json::Deserializer::from_str(line);
-            let wanted = Wanted { columns: &names, values: &mut values };
+            let wanted = Wanted { members: &members, values: &mut values };
             wanted
                 .deserialize(&mut deserializer)
                 .and_then(|()| deserializer.end())
                 .map_err(|error| failure(number, format!("expected a JSON object: {error}")))?;
-            for ((value, builder), column) in values.iter().zip(&mut builders).zip(&reading.columns) {
+            for (((at, steps), builder), column) in ways.iter().zip(&mut builders).zip(&reading.columns) {
+                let misfit = |raw: &str, expected: &str| reading.misfit(self.object, number, column, raw, expected);
+                let value = match values.get(*at).copied().flatten() {
+                    Some(value) => JsonPath::walk(steps, value).map_err(|expected| misfit(value.get(), &expected))?,
+                    None => None,
+                };
                 let raw = value.map_or("null", RawValue::get);
                 if append(builder, raw, column.kind).is_none() {
-                    return Err(reading.misfit(self.object, number, column, raw, &column.kind.to_string()));
+                    return Err(misfit(raw, &column.kind.to_string()));
                 }
             }
             numbers.push(i64::try_from(number).unwrap_or(i64::MAX));
         }
         let columns = builders.into_iter().map(Builder::finish).collect();
         Ok(Some(Read { columns, rows: numbers.len(), object: self.object, numbers: Numbers::Each(numbers) }))
+    }
+}
+
+impl Reading {
+    /// The members of a line's object that columns stand in, each with its place among them; and for each column that
+    /// place, and the way from there.
+    fn ways(&self) -> (HashMap<&str, usize>, Vec<(usize, &[JsonStep])>) {
+        let (mut members, mut ways) = (HashMap::new(), Vec::new());
+        for column in &self.columns {
+            let path = self.input.paths.get(&column.name).and_then(JsonPath::split);
+            let (member, steps) = path.unwrap_or((column.name.as_str(), &[]));
+            let next = members.len();
+            ways.push((*members.entry(member).or_insert(next), steps));
+        }
+        (members, ways)
     }
 }
 

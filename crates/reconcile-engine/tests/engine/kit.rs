@@ -29,7 +29,7 @@ pub(crate) struct Data {
 /// A store, and what is put into it.
 pub(crate) struct World {
     pub(crate) objects: Arc<dyn Objects>,
-    inputs: BTreeMap<String, TaskInput>,
+    pub(crate) inputs: BTreeMap<String, TaskInput>,
 }
 
 /// How inputs lie in the store.
@@ -64,7 +64,7 @@ impl World {
     /// Puts an object of an input.
     pub(crate) async fn put(&mut self, input: &str, format: TaskFormat, csv: Option<Csv>, body: impl Into<Bytes>) {
         let body = body.into();
-        let known = self.inputs.entry(input.to_owned()).or_insert(TaskInput { format, csv, objects: Vec::new() });
+        let known = self.inputs.entry(input.to_owned()).or_insert(TaskInput::new(format, csv, Vec::new()));
         let key = format!("acme/{input}/{}", known.objects.len());
         let at = Location::new("data", &key);
         let bytes = body.len() as u64;
@@ -83,7 +83,7 @@ impl World {
         if data.objects.is_empty() {
             let csv = (lies == Lies::Csv).then(|| csv(&data.columns));
             let format = if lies == Lies::Csv { TaskFormat::Csv } else { TaskFormat::JsonLines };
-            self.inputs.insert(input.to_owned(), TaskInput { format, csv, objects: Vec::new() });
+            self.inputs.insert(input.to_owned(), TaskInput::new(format, csv, Vec::new()));
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod kit;
+mod ledgers;
 mod operations;
 mod parquet_files;
 mod random;

@@ -4,6 +4,7 @@
 //! for small data.
 
 mod evaluate;
+mod lines;
 mod matching;
 mod relations;
 

@@ -1,0 +1,157 @@
+"""Files: Parquet in and out, ledgers' lines, and what two runs of one task leave behind."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from tests.support import session
+from tieout_spark import engine
+from tieout_spark.store import Store
+
+COLUMNS = [
+    ("name", "text"),
+    ("count", "integer"),
+    ("net", "decimal(2)"),
+    ("day", "date"),
+    ("at", "timestamp"),
+    ("open", "boolean"),
+]
+UTC = datetime.timezone.utc
+MOST = decimal.Decimal("9" * 36 + ".99")
+ROWS: list[tuple[Any, ...]] = [
+    ("b", 1, decimal.Decimal("-0.05"), datetime.date(2024, 2, 29), datetime.datetime(2024, 5, 1, 12, tzinfo=UTC), True),
+    ("", None, None, None, None, None),
+    (None, -(2**63), MOST, datetime.date(1, 1, 1), datetime.datetime(1582, 1, 1, 0, 0, 0, 5, tzinfo=UTC), False),
+]
+
+
+class Files(unittest.TestCase):
+    def setUp(self) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        (self.folder / "data").mkdir()
+        self.spark = session()
+        self.store = Store(self.spark, str(self.folder))
+
+    def task(self, columns: list[tuple[str, str]], form: str, outputs: list[str], **more: Any) -> dict[str, Any]:
+        """A task that copies an input `a`, which has one file of that name, in the order of its rows."""
+        numbered = [{"id": number, "name": name, "type": kind} for number, (name, kind) in enumerate(columns)]
+        place = [{"id": 90, "name": "#object", "type": "integer"}, {"id": 91, "name": "#row", "type": "integer"}]
+        body = {"kind": "read", "input": "a"}
+        relation = {"body": body, "columns": numbered + place, "step": "a", "operation": "input"}
+        order = [{"column": 91, "descending": False}]
+        size = (self.folder / "data" / "a").stat().st_size
+        given = {"format": form, "objects": [{"bucket": "data", "key": "a", "etag": "", "bytes": size}], **more}
+        made = [{"name": one, "format": one, "from": 0, "columns": numbered, "order": order} for one in outputs]
+        return {
+            "version": 1,
+            "job": {"tenant": "tests", "job": "files", "attempt": 1},
+            "plan": {"version": 1, "relations": [relation], "outputs": made},
+            "inputs": {"a": given},
+            "output": {"bucket": "work", "prefix": "files"},
+        }
+
+    def put_parquet(self, schema: str, rows: list[tuple[Any, ...]]) -> None:
+        """Makes the file `a`."""
+        written = self.folder / "written"
+        self.spark.createDataFrame(rows, schema).coalesce(1).write.parquet(str(written))
+        next(written.glob("part-*")).rename(self.folder / "data" / "a")
+
+    def text(self, report: dict[str, Any], output: int) -> str:
+        """An output of text, all parts together."""
+        parts = [self.folder / "work" / part["key"] for part in report["outputs"][output]["parts"]]
+        return "".join(part.read_bytes().decode() for part in parts)
+
+    def test_parquet_in_both_directions(self) -> None:
+        schema = "name string, count bigint, net decimal(38,2), day date, at timestamp, open boolean, more double"
+        self.put_parquet(schema, [(*row, 0.5) for row in ROWS])
+        report = engine.run(self.spark, self.store, self.task(COLUMNS, "parquet", ["csv", "parquet"]))
+        lines = self.text(report, 0).split("\r\n")
+        self.assertEqual(lines[0], "b,1,-0.05,2024-02-29,2024-05-01T12:00:00Z,true")
+        self.assertEqual(lines[1], ",,,,,")
+        self.assertEqual(lines[2], f",-9223372036854775808,{MOST},0001-01-01,1582-01-01T00:00:00.000005Z,false")
+        written = report["outputs"][1]
+        self.assertEqual(written["totals"], {"count": "-9223372036854775807", "net": "9" * 36 + ".94"})
+        parts = [str(self.folder / "work" / part["key"]) for part in written["parts"]]
+        self.assertTrue(all(part.endswith(".parquet") for part in parts))
+        found = self.spark.read.parquet(*parts)
+        self.assertEqual(
+            found.dtypes,
+            [
+                ("name", "string"),
+                ("count", "bigint"),
+                ("net", "decimal(38,2)"),
+                ("day", "date"),
+                ("at", "timestamp"),
+                ("open", "boolean"),
+            ],
+        )
+        blank = [tuple(None if cell == "" else cell for cell in row) for row in ROWS]
+        texts = ["cast(at as string) as at" if name == "at" else name for name, _ in COLUMNS]
+        expected = self.spark.createDataFrame(blank, schema.rsplit(",", 1)[0]).selectExpr(*texts).collect()
+        self.assertEqual(found.selectExpr(*texts).collect(), expected)
+
+    def test_parquet_that_does_not_fit_is_told(self) -> None:
+        self.put_parquet(
+            "net decimal(10,3), name string", [(decimal.Decimal("1.500"), "a"), (decimal.Decimal("1.505"), "b")]
+        )
+        for columns, words in (
+            ([("net", "decimal(2)")], '"1.505" is no decimal(2)'),
+            ([("name", "integer")], "expected what can be integer"),
+            ([("other", "text")], "no such column"),
+        ):
+            task = self.task(columns, "parquet", ["csv"])
+            task["output"]["prefix"] = columns[0][0]
+            failure = engine.run(self.spark, self.store, task)["failure"]
+            self.assertIn(words, failure["message"])
+            self.assertEqual(failure["column"], columns[0][0])
+            if columns[0][1] == "decimal(2)":
+                self.assertEqual((failure["object"], failure["row"]), ("a", 2))
+
+    def test_values_inside_of_lines(self) -> None:
+        """As part-files of ledgers have them."""
+
+        def line(key: str, *amounts: tuple[Any, str]) -> str:
+            paid = [{"currency": currency, "amount": amount} for currency, amount in amounts]
+            return json.dumps({"key": key, "measures": {"paid": paid}}) + "\n"
+
+        way = [{"member": "measures"}, {"member": "paid"}]
+        euro = {"entry": {"member": "currency", "is": "EUR"}}
+        amount = {"member": "amount"}
+        paths = {"paid": [*way, "only", amount], "euro": [*way, euro, amount]}
+        columns = [("key", "text"), ("paid", "decimal(2)"), ("euro", "decimal(2)")]
+        lines = [line("a", ("EUR", "1.50")), line("b", (None, "2")), line("c")]
+        (self.folder / "data" / "a").write_text("".join(lines))
+        report = engine.run(self.spark, self.store, self.task(columns, "jsonLines", ["csv"], paths=paths))
+        self.assertEqual(self.text(report, 0), "a,1.50,1.50\r\nb,2.00,\r\nc,,\r\n")
+        (self.folder / "data" / "a").write_text(lines[0] + line("d", ("EUR", "1"), ("USD", "2")))
+        task = self.task(columns, "jsonLines", ["csv"], paths=paths)
+        task["output"]["prefix"] = "other"
+        failure = engine.run(self.spark, self.store, task)["failure"]
+        self.assertEqual((failure["row"], failure["column"]), (2, "paid"))
+        self.assertIn("expected one entry of 2", failure["message"])
+
+    def test_of_two_runs_at_once_the_first_report_stands(self) -> None:
+        (self.folder / "data" / "a").write_text('{"key": "a"}\n')
+        task = self.task([("key", "text")], "jsonLines", ["csv"])
+        first = engine.run(self.spark, self.store, task)
+        # The other has looked for a report before there was one.
+        with mock.patch.object(Store, "exists", return_value=False):
+            second = engine.run(self.spark, self.store, task)
+        self.assertEqual(first, second)
+        self.assertEqual(self.text(first, 0), "a\r\n")
+        runs = list((self.folder / "work" / "files" / "csv").iterdir())
+        self.assertEqual(len(runs), 2)
+        self.assertNotIn("milliseconds", json.dumps(first["steps"]))
+
+
+if __name__ == "__main__":
+    unittest.main()
