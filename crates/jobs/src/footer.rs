@@ -19,15 +19,31 @@ pub(crate) fn length(tail: &[u8]) -> Option<u64> {
     (magic == b"PAR1").then(|| u64::from(u32::from_le_bytes(*length)))
 }
 
-/// The columns that the metadata tells of, as far as jobs can read them: not those of floating point, of bytes, or nested.
-pub(crate) fn columns(metadata: &[u8]) -> Result<Vec<InputColumn>, String> {
+/// The columns of a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Columns {
+    /// Those that jobs can read.
+    pub(crate) read: Vec<InputColumn>,
+    /// The names of the others: of floating point, of bytes, or nested.
+    pub(crate) unread: Vec<String>,
+}
+
+/// The columns that the metadata tells of.
+pub(crate) fn columns(metadata: &[u8]) -> Result<Columns, String> {
     let metadata = ParquetMetaDataReader::decode_metadata(metadata).map_err(|error| error.to_string())?;
     let schema = metadata.file_metadata().schema_descr();
-    let columns =
-        schema.columns().iter().filter(|column| column.path().parts().len() == 1 && column.max_rep_level() == 0);
-    let columns =
-        columns.filter_map(|column| Some(InputColumn { name: column.name().to_owned(), kind: kind(column)? }));
-    Ok(columns.collect())
+    let mut found = Columns { read: Vec::new(), unread: Vec::new() };
+    for column in schema.columns() {
+        let is_plain = column.path().parts().len() == 1 && column.max_rep_level() == 0;
+        let name = column.path().parts().first().cloned().unwrap_or_default();
+        match kind(column).filter(|_| is_plain) {
+            Some(kind) => found.read.push(InputColumn { name, kind }),
+            // A nested column has several leaves.
+            None if found.unread.last() == Some(&name) => {}
+            None => found.unread.push(name),
+        }
+    }
+    Ok(found)
 }
 
 fn kind(column: &ColumnDescriptor) -> Option<Type> {

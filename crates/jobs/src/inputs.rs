@@ -83,7 +83,7 @@ impl Finder<'_> {
         }
         let objects = self.objects(name, input).await?;
         if format == TaskFormat::Parquet {
-            found.insert(name.to_owned(), self.parquet_columns(name, &objects).await?);
+            found.insert(name.to_owned(), self.parquet_columns(name, input, &objects).await?);
         }
         let csv = match format {
             TaskFormat::Csv => {
@@ -168,20 +168,36 @@ impl Finder<'_> {
         Ok(TaskObject { bucket, key, version: info.version, etag: info.etag, bytes: info.bytes })
     }
 
-    /// The columns that all of an input's files have, by the first; one with others is an error.
-    async fn parquet_columns(&self, name: &str, objects: &[TaskObject]) -> Result<Vec<InputColumn>, JobError> {
+    /// The columns that all of an input's files have, by the first; one with others is an error, and so is a column that
+    /// cannot be read, unless the job lists others.
+    async fn parquet_columns(
+        &self,
+        name: &str,
+        input: &Input,
+        objects: &[TaskObject],
+    ) -> Result<Vec<InputColumn>, JobError> {
         let read = stream::iter(objects)
             .map(|object| async move { Ok::<_, JobError>((object, self.footer(name, object).await?)) });
-        let read: Vec<(&TaskObject, Vec<InputColumn>)> = read.buffered(LOOKS_AT_ONCE).try_collect::<Vec<_>>().await?;
+        let read: Vec<(&TaskObject, footer::Columns)> = read.buffered(LOOKS_AT_ONCE).try_collect::<Vec<_>>().await?;
         let mut read = read.into_iter();
         let (first, columns) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
-        match read.find(|(_, others)| *others != columns) {
-            Some((other, _)) => Err(wrong(name, format!("{} has other columns than {}", other.key, first.key))),
-            None => Ok(columns),
+        if let Some((other, _)) = read.find(|(_, others)| *others != columns) {
+            return Err(wrong(name, format!("{} has other columns than {}", other.key, first.key)));
         }
+        let is_wanted =
+            |unread: &&String| input.columns.is_empty() || input.columns.iter().any(|column| column.name == **unread);
+        if let Some(unread) = columns.unread.iter().find(is_wanted) {
+            let expected = "integers, decimals, text, dates, timestamps and booleans are; list the columns that the job \
+                            needs in `columns`, or write it as one of these";
+            return Err(wrong(
+                name,
+                format!("column {unread:?} of {} is of a type that is not read: {expected}", first.key),
+            ));
+        }
+        Ok(columns.read)
     }
 
-    async fn footer(&self, name: &str, object: &TaskObject) -> Result<Vec<InputColumn>, JobError> {
+    async fn footer(&self, name: &str, object: &TaskObject) -> Result<footer::Columns, JobError> {
         let no_parquet = |reason: &str| wrong(name, format!("{} is no Parquet file: {reason}", object.key));
         let at = Location::new(&object.bucket, &object.key);
         let read = async |range: ByteRange| {

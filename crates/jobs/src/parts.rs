@@ -399,11 +399,17 @@ mod tests {
         assert!(error.contains("its columns are m, net, text"), "{error}");
         tally(Format::Parquet, &b"PAR1 nothing PAR1"[..]).await.unwrap_err();
 
-        let tail: [u8; 8] = *bytes.last_chunk().unwrap();
-        let length = usize::try_from(crate::footer::length(&tail).unwrap()).unwrap();
-        let end = bytes.len() - 8;
-        let found = crate::footer::columns(&bytes[end - length..end]).unwrap();
-        let found: Vec<(&str, Type)> = found.iter().map(|column| (column.name.as_str(), column.kind)).collect();
-        assert_eq!(found, [("n", Type::Integer), ("net", Type::Decimal(2)), ("text", Type::Text)]);
+        let footer = |bytes: &[u8]| {
+            let tail: [u8; 8] = *bytes.last_chunk().unwrap();
+            let length = usize::try_from(crate::footer::length(&tail).unwrap()).unwrap();
+            let end = bytes.len() - 8;
+            crate::footer::columns(&bytes[end - length..end]).unwrap()
+        };
+        let found = footer(&bytes);
+        let read: Vec<(&str, Type)> = found.read.iter().map(|column| (column.name.as_str(), column.kind)).collect();
+        assert_eq!(read, [("n", Type::Integer), ("net", Type::Decimal(2)), ("text", Type::Text)]);
+        assert!(found.unread.is_empty());
+        let found = footer(&parquet(&SCHEMA.replace(" (UTF8)", "")));
+        assert_eq!((found.read.len(), found.unread), (2, vec!["text".to_owned()]), "bytes are told of");
     }
 }

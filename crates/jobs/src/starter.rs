@@ -188,6 +188,10 @@ impl JobStarter {
         let Submission { tenant, job, document, .. } = submission;
         check(submission)?;
         let digest = digest(document.get());
+        if submission.attempt > 1 && self.jobs.get(tenant, job).await?.is_none() {
+            let why = "there is no such job yet: it begins with attempt 1".to_owned();
+            return Err(Refused::Attempt { job: job.clone(), attempt: submission.attempt, why }.into());
+        }
         let record = self.jobs.register(tenant, job, &digest).await?;
         if record.digest != digest {
             return Err(Refused::OtherDocument { job: job.clone() }.into());

@@ -231,8 +231,15 @@ impl Scheduler {
     /// One step: somebody goes on to the next pause, or crashes there. Whether anybody could.
     pub(crate) fn step(&mut self) -> bool {
         self.welcome();
-        self.pass_time();
-        let Some(chosen) = self.choose() else { return false };
+        // A timer of somebody who no longer waits for it wakes nobody: then the next one does.
+        let chosen = loop {
+            let timers_left = self.pass_time();
+            match self.choose() {
+                Some(chosen) => break chosen,
+                None if timers_left => {}
+                None => return false,
+            }
+        };
         let Some((actor, signal)) = &mut self.actors[chosen] else { return true };
         signal.signalled.store(false, Ordering::Relaxed);
         let dies = actor.may_crash && self.scene.mischief(150, |budget| &mut budget.crashes);
@@ -256,8 +263,8 @@ impl Scheduler {
         }
     }
 
-    /// A little time passes; where nobody else can go on, as much as it takes.
-    fn pass_time(&self) {
+    /// A little time passes; where nobody else can go on, as much as it takes. Whether somebody waits for more.
+    fn pass_time(&self) -> bool {
         let clock = &self.scene.0.clock;
         let idle = lock(&self.scene.0.ready).is_empty();
         let mut state = self.scene.state();
@@ -271,6 +278,7 @@ impl Scheduler {
         while let Some(timer) = state.timers.first_entry().filter(|timer| timer.key().0 <= now) {
             timer.remove().wake();
         }
+        !state.timers.is_empty()
     }
 
     fn choose(&self) -> Option<usize> {

@@ -86,6 +86,7 @@ impl World {
             duplicates: totals(),
             conflicts: totals(),
             rejects: None,
+            rule: None,
             events_before: 0,
             events_after: 0,
         };

@@ -71,14 +71,14 @@ async fn what_is_malformed_ends_in_the_dead_letter_queue_with_its_reason() {
         (body("a", &unknown), r#"no operation "filtre""#),
         (body("a", &json!({"version": 1})), "inputs"),
         (body("a", &json!({"version": 1, "padding": "x".repeat(210 * 1024)})), "bytes, more than"),
-        (again("a", &document(), 2), "attempt 2 at job a cannot begin: attempt 1 is queued"),
+        (again("a", &document(), 2), "attempt 2 at job a cannot begin: there is no such job yet"),
     ] {
         let taken = world.deliver(&handlers, &body).await;
         assert_eq!((taken.dead_letters, taken.failures.len()), (1, 0), "{body}");
         let letter = world.queues.take(DEAD).pop().expect("there is a letter");
         assert!(letter.attributes["reason"].contains(reason), "{body}: {letter:?}");
         let posted = world.post(&handlers, &body).await;
-        assert!([400, 202].contains(&posted.status_code), "{posted:?}");
+        assert_eq!(posted.status_code, 400, "{posted:?}");
     }
     assert!(world.workflows.executions().is_empty());
 }
@@ -172,6 +172,16 @@ async fn a_job_that_has_begun_is_not_ended_by_its_message() {
     }
     assert_eq!(world.record("close").await.status, JobStatus::Running);
     assert!(world.dead_letters().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_begins_with_its_first_attempt() {
+    let world = World::new();
+    let handlers = world.handlers();
+    let third = json!({"tenant": "acme", "job": "close", "attempt": 3, "document": document()}).to_string();
+    assert_eq!(world.post(&handlers, &third).await.status_code, 400);
+    assert_eq!(world.deliver(&handlers, &third).await.dead_letters, 1);
+    assert_eq!(world.deliver(&handlers, &body("close", &document())).await.started, 1, "and left no row behind");
 }
 
 #[tokio::test]

@@ -169,10 +169,12 @@ impl Rows {
     }
 }
 
+/// A column's member of a line's object, by its place, and the steps from there.
+type Way<'p> = (usize, &'p [JsonStep]);
+
 impl Reading {
-    /// The members of a line's object that columns stand in, each with its place among them; and for each column that
-    /// place, and the way from there.
-    fn ways(&self) -> (HashMap<&str, usize>, Vec<(usize, &[JsonStep])>) {
+    /// The members of a line's object that columns stand in, each with its place among them; and each column's way.
+    fn ways(&self) -> (HashMap<&str, usize>, Vec<Way<'_>>) {
         let (mut members, mut ways) = (HashMap::new(), Vec::new());
         for column in &self.columns {
             let path = self.input.paths.get(&column.name).and_then(JsonPath::split);
