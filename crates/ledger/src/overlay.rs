@@ -11,7 +11,7 @@ use crate::{
 /// What a job between the snapshot and this one has written of the same keys. Every job that is not void has one, even
 /// if it has no part-files here.
 ///
-/// A job with fewer partition bits has other keys in its partition too ([`Partition::at`]); they are passed over.
+/// A job with fewer partition bits has other keys in its partition too ([`crate::Partition::at`]); they are passed over.
 #[derive(Debug, Clone, Copy)]
 pub struct Overlay<'a> {
     /// The job.

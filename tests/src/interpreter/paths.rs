@@ -26,6 +26,28 @@ impl Scope<'_> {
         names.split('.').skip(1).try_fold(from, |value, name| value.get(self.plain(name, path)))
     }
 
+    /// What a path leads to, or what a function of the language makes of its arguments: `States.Array` and
+    /// `States.Format`, whose arguments are paths and texts in quotes.
+    fn value(&self, of: &str) -> Value {
+        let Some((function, arguments)) = of.strip_suffix(')').and_then(|call| call.split_once('(')) else {
+            return self.find(of);
+        };
+        let argument = |argument: &str| match argument.strip_prefix('\'').and_then(|text| text.strip_suffix('\'')) {
+            Some(text) => Value::from(text),
+            None => self.find(argument),
+        };
+        let mut values = arguments.split(", ").map(argument);
+        match function {
+            "States.Array" => values.collect(),
+            "States.Format" => {
+                let form = values.next().unwrap_or_default();
+                let plain = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                Value::from(values.fold(plain(form), |text, value| text.replacen("{}", &plain(value), 1)))
+            }
+            _ => panic!("state {}: {function} is not known here", self.state),
+        }
+    }
+
     fn names<'p>(&self, path: &'p str) -> &'p str {
         path.strip_prefix('$').unwrap_or_else(|| panic!("state {}: {path} is not known here", self.state))
     }
@@ -39,7 +61,7 @@ impl Scope<'_> {
 /// A template with its paths followed: the values of members whose name ends in `.$`.
 pub(super) fn template(of: &Value, scope: &Scope<'_>) -> Value {
     let member = |(name, value): (&String, &Value)| match (name.strip_suffix(".$"), value) {
-        (Some(name), Value::String(path)) => (name.to_owned(), scope.find(path)),
+        (Some(name), Value::String(path)) => (name.to_owned(), scope.value(path)),
         (Some(_), _) => panic!("state {}: {name} has no path", scope.state),
         (None, value) => (name.clone(), template(value, scope)),
     };
@@ -85,6 +107,8 @@ mod tests {
         );
         assert_eq!(told, json!({"whole": data, "in": [{"job": 7}], "token": "t", "n": 1}));
         assert_eq!(scope.look("$.run.other"), None);
+        let made = json!({"list.$": "States.Array('--task', $.run.job)", "text.$": "States.Format('{}-{}', $$.Task.Token, $.run.job)"});
+        assert_eq!(template(&made, &scope), json!({"list": ["--task", 7], "text": "t-7"}));
     }
 
     #[test]

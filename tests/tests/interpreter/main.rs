@@ -1,6 +1,8 @@
-//! The interpreter of state machines, tried on the machine of intake and on a task that waits.
+//! The interpreter of state machines, tried on the machine of intake and on a task that waits; and the ways through the
+//! machine of reconcile.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod reconcile;
 mod stage;
 
 use serde_json::{Value, json};

@@ -1,0 +1,98 @@
+//! The ways through the machine of reconcile.
+
+use serde_json::{Value, json};
+use tests::{
+    Project,
+    interpreter::{Ending, Failure, Machine},
+};
+
+use crate::stage::Stage;
+
+const SPARK: &str = "emr-serverless:startJobRun.sync";
+
+/// An attempt for which the planner chooses that engine, on a stack with Spark or without; all that is called answers.
+fn stage(engine: &str, spark: bool) -> Stage {
+    let stage = Stage::default();
+    let plan = json!({"engine": engine, "spark": spark, "task": {"bucket": "work", "key": "task.json"},
+        "task_uri": "s3://work/task.json", "report": {"bucket": "work", "key": "report.json"}});
+    stage.always("JobPlanner", plan);
+    stage.always("TransformRunner", json!({"rows_in": 1}));
+    stage.always(SPARK, json!({}));
+    stage.always("OutputChecker", json!({"rows": 1}));
+    stage.always("JobPublisher", json!({"job": "close", "status": "published"}));
+    stage.always("events:putEvents", json!({}));
+    stage.always("JobCloser", json!({"status": "published"}));
+    stage
+}
+
+async fn run(stage: &Stage) -> (Ending, Vec<String>) {
+    let machine = Machine::new("reconcile", Project::read().unwrap().deployed("reconcile").unwrap());
+    let ended = machine.run(stage, "one", json!({"tenant": "acme", "job": "close", "attempt": 2})).await;
+    (ended, stage.calls().into_iter().map(|(called, _)| called).collect())
+}
+
+fn details(stage: &Stage) -> Vec<Value> {
+    let events = stage.calls().into_iter().filter(|(called, _)| called == "events:putEvents");
+    events.map(|(_, payload)| payload["Entries"][0]["Detail"].clone()).collect()
+}
+
+#[tokio::test]
+async fn both_engines_come_to_the_same_check() {
+    for (engine, runs) in [("embedded", "TransformRunner"), ("spark", SPARK)] {
+        let stage = stage(engine, true);
+        let (ended, called) = run(&stage).await;
+        assert!(matches!(ended, Ending::Succeeded(_)), "{ended:?}");
+        assert_eq!(called, ["JobPlanner", runs, "OutputChecker", "JobPublisher", "events:putEvents", "JobCloser"]);
+    }
+    let stage = stage("spark", true);
+    run(&stage).await;
+    let (_, asked) = stage.calls().into_iter().find(|(called, _)| called == SPARK).unwrap();
+    assert_eq!(asked["Name"], "acme-close-2");
+    let arguments = &asked["JobDriver"]["SparkSubmit"]["EntryPointArguments"];
+    assert_eq!(*arguments, json!(["--task", "s3://work/task.json"]));
+}
+
+/// Too large, too slow, or too much for its memory: the other engine takes the same task.
+#[tokio::test]
+async fn what_the_function_cannot_do_goes_to_spark() {
+    for (error, times) in [("TooLarge", 1), ("Sandbox.Timedout", 3), ("Runtime.ExitError", 3), ("WorkerLost", 3)] {
+        let lost = |stage: &Stage| {
+            (0..times).for_each(|_| stage.once("TransformRunner", Err(Failure::new(error, "no room"))));
+        };
+        let with_spark = stage("embedded", true);
+        lost(&with_spark);
+        let (ended, called) = run(&with_spark).await;
+        assert!(matches!(ended, Ending::Succeeded(_)), "{error}: {ended:?}");
+        assert_eq!(called.iter().filter(|called| *called == "TransformRunner").count(), times, "{error}");
+        assert!(called.iter().any(|called| called == SPARK), "{error}");
+
+        let without = stage("embedded", false);
+        lost(&without);
+        without.always("JobCloser", json!({"status": "failed"}));
+        assert_eq!(run(&without).await.0, Ending::Failed(Failure::new(error, "no room")));
+    }
+    let stage = stage("embedded", true);
+    stage.once("TransformRunner", Err(Failure::new("Bug", "ouch")));
+    stage.always("JobCloser", json!({"status": "failed"}));
+    let (_, called) = run(&stage).await;
+    assert!(!called.iter().any(|called| called == SPARK), "a fault of ours stays one on another engine");
+}
+
+#[tokio::test]
+async fn every_end_is_told() {
+    for (state, status) in [("OutputChecker", "failed"), ("OutputChecker", "published"), ("JobPlanner", "cancelled")] {
+        let stage = stage("embedded", false);
+        stage.once(state, Err(Failure::new("Conflict", "it is over")));
+        stage.always("JobCloser", json!({"status": status}));
+        let (ended, called) = run(&stage).await;
+        assert_eq!(matches!(ended, Ending::Succeeded(_)), status != "failed", "{status}: {ended:?}");
+        let told = json!({"tenant": "acme", "job": "close", "attempt": 2, "status": status});
+        let told = if status == "cancelled" { vec![] } else { vec![told] };
+        assert_eq!(details(&stage), told, "{status}: {called:?}");
+    }
+    let stage = stage("embedded", false);
+    (0..=8).for_each(|_| stage.once("events:putEvents", Err(Failure::new("Denied", "no"))));
+    let (ended, called) = run(&stage).await;
+    assert_eq!(ended, Ending::Failed(Failure::new("Denied", "no")), "published, and somebody has to tell it");
+    assert_eq!(called.last().unwrap(), "JobCloser");
+}
