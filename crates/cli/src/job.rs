@@ -10,7 +10,7 @@ use std::{
 };
 
 use jobs::{
-    JobError,
+    JobError, Refused,
     book::{JobRecord, JobStatus},
     layout::{document_key, execution},
     manifest::{End, PublishedOutput},
@@ -26,7 +26,10 @@ use crate::{
     download,
     error::Failure,
     installation::Installation,
-    job::{args::JobCommand, submit::Document},
+    job::{
+        args::JobCommand,
+        submit::{Document, text_of},
+    },
     output::{Output, json, note},
 };
 
@@ -60,6 +63,8 @@ async fn known(job: &str, at: &Installation) -> Result<JobRecord, Failure> {
 }
 
 async fn submit(path: &Path, id: Option<String>, at: &Installation) -> Result<String, Failure> {
+    // As it was written, first: so what is wrong is told with its place in the file, and no key counts twice.
+    reconcile::Job::from_json(&text_of(path)?).map_err(|error| refusal(&JobError::from(Refused::from(error))))?;
     let document = Document::read(path)?;
     let id = id.unwrap_or_else(|| document.id(path));
     let submission = Submission { tenant: at.tenant.clone(), job: id.clone(), attempt: 1, document: document.text };

@@ -226,6 +226,10 @@ async fn sign(
             sources.join(", ")
         )));
     }
+    if exception.interval.to() > exception.signed_at {
+        let over = text::time(exception.interval.to());
+        return Err(Failure::misuse(format!("the interval is over at {over}: what is to come cannot be signed off")));
+    }
     at.backlog().sign(&terms, source, exception).await?;
     output.tell(exception, |signed| {
         let (from, to) = (text::time(signed.interval.from()), text::time(signed.interval.to()));

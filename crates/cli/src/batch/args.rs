@@ -103,6 +103,9 @@ pub(crate) struct BatchSubmit {
     /// "amount", "currency": "EUR", "sum": "12.50", "amounts": 2, "unparsed": 0}]}
     #[arg(long, value_name = "FILE")]
     pub(crate) totals: Option<PathBuf>,
+    /// Send it even if every record will be rejected: its interval then counts as complete without any of them
+    #[arg(long)]
+    pub(crate) accept_rejects: bool,
     /// Follow the batch until it is in the ledger, or cannot get there
     #[arg(long)]
     pub(crate) wait: bool,

@@ -45,7 +45,7 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
     for (_, path) in &files {
         counted.push(count(&ledger, interval, path)?);
     }
-    tell_rejects(&counted);
+    tell_rejects(&counted, command.accept_rejects)?;
     let totals = totals(&counted, command.totals.as_deref())?;
     let objects = files.iter().zip(&counted);
     let object = |((name, _), counted): (&(String, PathBuf), &Counted)| BatchObject {
@@ -123,16 +123,26 @@ fn named(files: &[PathBuf]) -> Result<Vec<(String, PathBuf)>, Failure> {
     Ok(named)
 }
 
-fn tell_rejects(counted: &[Counted]) {
+/// Tells what will be rejected. That nothing would be left is a mistake, most likely in the interval, which would be
+/// closed for good: it has to be meant.
+fn tell_rejects(counted: &[Counted], all_meant: bool) -> Result<(), Failure> {
     let mut by_rule: BTreeMap<&str, u64> = BTreeMap::new();
     for (rule, records) in counted.iter().flat_map(|counted| &counted.rejected_by_rule) {
         *by_rule.entry(rule).or_default() += records;
     }
-    if !by_rule.is_empty() {
-        let rules: Vec<_> = by_rule.iter().map(|(rule, records)| format!("{rule} {}", text::count(*records))).collect();
-        let all = text::records(by_rule.values().sum());
-        note(&format!("{all} will be rejected, by rule: {}", rules.join(", ")));
+    if by_rule.is_empty() {
+        return Ok(());
     }
+    let rules: Vec<_> = by_rule.iter().map(|(rule, records)| format!("{rule} {}", text::count(*records))).collect();
+    let rejected = by_rule.values().sum();
+    let told = format!("{} will be rejected, by rule: {}", text::records(rejected), rules.join(", "));
+    let records: u64 = counted.iter().map(|counted| counted.totals.records()).sum();
+    if rejected == records && !all_meant {
+        let hint = "that is all there is: look at --from, --to and the files, or say --accept-rejects";
+        return Err(Failure::misuse(format!("{told}; {hint}")));
+    }
+    note(&told);
+    Ok(())
 }
 
 /// What all files together add up to; by the sender's own figures, where there are some and they agree.
@@ -247,6 +257,24 @@ mod tests {
         assert_eq!(late("fees"), late("fees"));
         let long = manifest("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", json!({ "source": "s".repeat(60) }));
         assert!(matches!(default_name(&long), Err(Failure::Misuse(_))));
+    }
+
+    #[test]
+    fn a_batch_of_nothing_but_rejects_has_to_be_meant() {
+        let counted = |records: u64, rejected: &[(&str, u64)]| Counted {
+            totals: serde_json::from_value(json!({ "records": records })).unwrap(),
+            rejected_by_rule: rejected.iter().map(|(rule, records)| ((*rule).to_owned(), *records)).collect(),
+            sha256: String::new(),
+        };
+        let lost = [counted(2, &[("interval", 1), ("required", 1)]), counted(1, &[("interval", 1)])];
+        let Err(Failure::Misuse(told)) = tell_rejects(&lost, false) else { panic!("it was taken") };
+        assert!(
+            told.to_string().contains("3 records will be rejected, by rule: interval 2, required 1; that is all"),
+            "{told}"
+        );
+        tell_rejects(&lost, true).unwrap();
+        tell_rejects(&[counted(3, &[("interval", 2)])], false).unwrap();
+        tell_rejects(&[counted(0, &[])], false).unwrap();
     }
 
     #[test]

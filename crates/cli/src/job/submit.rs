@@ -34,12 +34,18 @@ pub(crate) struct LocalFile {
     key: String,
 }
 
+/// What a file has, without the mark that editors put before it.
+pub(crate) fn text_of(path: &Path) -> Result<String, Failure> {
+    let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
 type Keys = BTreeMap<String, Box<RawValue>>;
 
 impl Document {
     /// Reads a document. What is no job is passed on as it is: whoever checks it says what is wrong.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let text = fs::read_to_string(path).map_err(|error| Failure::file(path, &error))?;
+        let text = text_of(path)?;
         let wrong = |error: serde_json::Error| Failure::misuse(format!("{}: {error}", shown(path)));
         let whole: Box<RawValue> = serde_json::from_str(&text).map_err(wrong)?;
         let mut files = Vec::new();
@@ -163,6 +169,8 @@ mod tests {
         assert!(is_job(&read.id(&path)), "{}", read.id(&path));
         fs::write(&path, document(&json!(["./none.csv"])).to_string()).unwrap();
         assert!(matches!(Document::read(&path), Err(Failure::Misuse(_))));
+        fs::write(&path, format!("\u{feff}{text}")).unwrap();
+        assert_eq!(Document::read(&path).unwrap().text.get(), text, "a byte order mark is no text");
         fs::write(&path, "no JSON").unwrap();
         assert!(matches!(Document::read(&path), Err(Failure::Misuse(_))));
     }
