@@ -115,7 +115,7 @@ class Pieces(unittest.TestCase):
         self.addCleanup(self.temporary.cleanup)
         self.folder = Path(self.temporary.name)
         self.spark = session()
-        self.addCleanup(self.spark.conf.set, "spark.sql.files.maxPartitionBytes", "128MB")
+        self.addCleanup(self.spark.conf.set, "spark.sql.files.maxPartitionBytes", str(reading.PIECE_BYTES))
 
     def run_plan(self, text: bytes) -> tuple[dict[str, object], list[str]]:
         """Numbers the rows of a file, which is cut into pieces of four kilobytes."""
@@ -145,7 +145,7 @@ class Pieces(unittest.TestCase):
             "output": {"bucket": "work", "prefix": "pieces"},
         }
         self.spark.conf.set("spark.sql.files.maxPartitionBytes", "4000")
-        with mock.patch.object(reading, "PIECE_BYTES_MIN", 0):
+        with mock.patch.object(reading, "PIECE_BYTES", 0):
             report = engine.run(self.spark, Store(self.spark, str(self.folder)), task)
         if "failure" in report:
             return report["failure"], []
@@ -164,6 +164,34 @@ class Pieces(unittest.TestCase):
         failure, _ = self.run_plan(("t,n\n" + "\n".join(rows)).encode())
         self.assertEqual((failure["object"], failure["row"], failure["column"]), ("a.csv", 100, "n"))
         self.assertEqual((failure["step"], failure["operation"], failure["input"]), ("a", "input", "a"))
+
+    def test_a_large_object_is_cut_alike_beside_many_small_ones(self) -> None:
+        large = (b"x" * 995 + b"\n") * (reading.PIECE_BYTES // 996 + 100)
+        (self.folder / "large.txt").write_bytes(large)
+        small = [self.folder / f"small-{number}.txt" for number in range(40)]
+        for path in small:
+            path.write_bytes(b"x\n")
+
+        def starts(paths: list[Path]) -> set[int]:
+            rows = reading.lines(self.spark, [f"file://{path}" for path in paths])
+            return {row[0] for row in rows.where("path like '%large%'").select("start").distinct().collect()}
+
+        alone = starts([self.folder / "large.txt"])
+        self.assertEqual(alone, {0, reading.PIECE_BYTES})
+        self.assertEqual(starts([*small, self.folder / "large.txt"]), alone)
+        source = reading.Source([], None, [], [], True, {})
+        with self.assertRaisesRegex(RuntimeError, "cut at 7, and elsewhere"):
+            source.piece(("large.txt", 7))
+
+    def test_what_spark_would_pass_over_or_unpack_is_told(self) -> None:
+        for name, form, words in (
+            ("_adjustments.csv", "csv", "passes over"),
+            (".hidden.parquet", "parquet", "passes over"),
+            ("orders.csv.GZ", "csv", "is packed"),
+        ):
+            self.assertIn(words, str(reading.unread(name, form)), name)
+        for name, form in (("orders_.csv", "csv"), ("part.gz.parquet", "parquet"), ("a=1_.jsonl", "jsonLines")):
+            self.assertIsNone(reading.unread(name, form), name)
 
     def test_other_columns_than_planned_are_told(self) -> None:
         failure, _ = self.run_plan(b"t,m\nx,1\n")

@@ -14,6 +14,7 @@ from tieout_spark.expressions import Json
 from tieout_spark.faults import NEEDS_EXACT, ExactArithmeticNeeded, FaultError
 from tieout_spark.figures import Figures
 from tieout_spark.frames import Frames
+from tieout_spark.reading import PIECE_BYTES
 from tieout_spark.store import Store
 from tieout_spark.writing import EXTENSIONS, Written, totals, write
 
@@ -35,6 +36,9 @@ SETTINGS = {
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.PropagateEmptyRelation",
     "spark.sql.adaptive.optimizer.excludedRules": "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation",
     "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+    # Every scan cuts an object at the same places, whatever else it reads and however many workers there are.
+    "spark.sql.files.maxPartitionBytes": str(PIECE_BYTES),
+    "spark.sql.files.openCostInBytes": str(PIECE_BYTES),
 }
 PAIRS = "array<struct<a: bigint, b: bigint, c: bigint, d: bigint>>"
 

@@ -21,8 +21,10 @@ from tieout_spark.faults import FaultError
 from tieout_spark.records import Cutter, Dialect, Misplaced, Unreadable
 from tieout_spark.store import REQUESTS_AT_ONCE, Store, escaped, uniform
 
-# Objects up to here are never cut: it is the least that Spark gives a worker.
-PIECE_BYTES_MIN = 4 << 20
+# Objects are cut into pieces of this length, which `engine` sets; shorter ones are not cut.
+PIECE_BYTES = 32 << 20
+# Spark passes over files of these names, as if they were not there, and unpacks these.
+PASSED_OVER, PACKED = (".", "_"), (".gz", ".bz2", ".deflate", ".lz4", ".snappy", ".zst")
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 PieceKey = Tuple[str, int]
@@ -63,13 +65,21 @@ class Source:
 
     def piece(self, key: PieceKey) -> Piece:
         """What a piece begins with; of an object that is not cut, the object's first row."""
-        return self.pieces.get(key) or Piece(0 if self.header else 1)
+        if key in self.pieces:
+            return self.pieces[key]
+        if key[1] > 0:
+            raise RuntimeError(f"{key[0]} was cut at {key[1]}, and elsewhere when its rows were counted")
+        return Piece(0 if self.header else 1)
 
 
 def read(
     session: SparkSession, store: Store, name: str, given: Dict[str, Any], columns: List[Dict[str, Any]]
 ) -> DataFrame:
     """The columns of an input under their numbers, and `#fault`."""
+    for index, one in enumerate(given["objects"]):
+        problem = unread(one["key"].rpartition("/")[2], given["format"])
+        if problem is not None:
+            raise FaultError(problem, input=name, object=index)
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         objects = list(pool.map(lambda one: store.checked(name, one), given["objects"]))
     if given["format"] == "parquet":
@@ -77,7 +87,7 @@ def read(
     source = described(store, given, columns, objects)
     if source.dialect is not None:
         source.layouts = layouts(store, source, name, given, objects)
-    large = [path for path, one in zip(objects, given["objects"]) if one["bytes"] > PIECE_BYTES_MIN]
+    large = [path for path, one in zip(objects, given["objects"]) if one["bytes"] > PIECE_BYTES]
     if large:
         source.pieces = surveyed(session, source, large)
     rows = lines(session, objects).rdd.mapPartitions(lambda rows: parsed(rows, source))
@@ -86,6 +96,15 @@ def read(
     faults = [StructField("#column", StringType()), StructField("#message", StringType())]
     texts = session.createDataFrame(rows, StructType(fields + numbers + faults), verifySchema=False)
     return typed(texts, columns)
+
+
+def unread(file: str, form: str) -> Optional[str]:
+    """Why Spark would not read an object of that name, or not as it is."""
+    if file.startswith(PASSED_OVER) or file.endswith("._COPYING_"):
+        return "Spark passes over files whose names begin with _ or . or end with ._COPYING_: give it another"
+    if form != "parquet" and file.lower().endswith(PACKED):
+        return "the file is packed, by its name: unpack it first"
+    return None
 
 
 def described(store: Store, given: Dict[str, Any], columns: List[Dict[str, Any]], objects: List[str]) -> Source:
