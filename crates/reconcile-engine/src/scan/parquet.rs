@@ -123,6 +123,7 @@ impl Reading {
         let general = |problem: String| Misfit { row: None, problem };
         let found =
             batch.column_by_name(&column.name).ok_or_else(|| general("the file has no such column".to_owned()))?;
+        let found = &unpacked(found).map_err(|error| general(error.to_string()))?;
         let typed = converted(found, column.kind).map_err(|error| general(error.to_string()))?;
         let typed =
             typed.ok_or_else(|| general(format!("expected {}, the file has {}", column.kind, found.data_type())))?;
@@ -131,6 +132,14 @@ impl Reading {
             None => Ok(typed),
             Some(row) => Err(Misfit { row: Some(row), problem: format!("the value is no {}", column.kind) }),
         }
+    }
+}
+
+/// The values of a column that is written as a dictionary and numbers, one by one.
+fn unpacked(array: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
+    match array.data_type() {
+        DataType::Dictionary(_, values) => cast_with_options(array, values, &CastOptions::default()),
+        _ => Ok(Arc::clone(array)),
     }
 }
 
@@ -148,7 +157,7 @@ fn converted(array: &ArrayRef, kind: Type) -> Result<Option<ArrayRef>, arrow::er
     let cast = |to: &DataType| cast_with_options(array, to, &CastOptions { safe: true, ..CastOptions::default() });
     let from = array.data_type();
     Ok(Some(match (from, kind) {
-        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Dictionary(..), _) => {
+        (DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View, _) => {
             let texts = cast(&DataType::Utf8View)?;
             return Ok(texts.as_string_view_opt().map(|texts| read_texts(texts.iter(), kind)));
         }

@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::array::{
-    ArrayRef, Decimal128Array, Float64Array, Int32Array, RecordBatch, StringArray, TimestampNanosecondArray,
+    ArrayRef, Decimal128Array, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray,
+    TimestampNanosecondArray,
 };
+use arrow::datatypes::Int8Type;
 use parquet::arrow::ArrowWriter;
 use reconcile::{Format, Job, Type, Value, plan::Plan, report::Outcome, task::TaskFormat};
 use serde_json::json;
@@ -77,7 +79,9 @@ fn file(arrays: Vec<(&str, ArrayRef)>) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_others_write_is_read_exactly_or_not_at_all() {
     let ids: ArrayRef = Arc::new(Int32Array::from(vec![Some(7), None, Some(-1)]));
-    let names: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), Some(""), None]));
+    // As pandas writes categories.
+    let names: DictionaryArray<Int8Type> = [Some("a"), Some(""), None].into_iter().collect();
+    let names: ArrayRef = Arc::new(names);
     let decimals = |units: Vec<i128>, scale: i8| -> ArrayRef {
         Arc::new(Decimal128Array::from(units).with_precision_and_scale(20, scale).unwrap())
     };
