@@ -185,18 +185,16 @@ impl JobCloser {
         let job = record.current();
         let document = self.document(&job).await?.and_then(|document| Job::from_json(document.get()).ok());
         let to = document.map(|document| document.options.mail).unwrap_or_default();
-        let unsent = if to.is_empty() {
-            Some(MailStatus::NotWanted)
-        } else if self.config.mail_from.is_none() {
-            Some(MailStatus::Failed { reason: NO_SENDER.to_owned() })
-        } else {
-            None
+        let from = match &self.config.mail_from {
+            Some(from) if !to.is_empty() => from.clone(),
+            sender => {
+                let reason = NO_SENDER.to_owned();
+                let unwanted = sender.is_some() || to.is_empty();
+                let unsent = if unwanted { MailStatus::NotWanted } else { MailStatus::Failed { reason } };
+                self.jobs.set_always(&job, json!({ "mail": unsent })).await?;
+                return Ok(unsent);
+            }
         };
-        if let Some(unsent) = unsent {
-            self.jobs.set_always(&job, json!({ "mail": unsent })).await?;
-            return Ok(unsent);
-        }
-        let from = self.config.mail_from.clone().unwrap_or_default();
         let claim = Uuid::new_v4().to_string();
         if !self.jobs.claim_mail(&job, &claim).await? {
             let known = self.jobs.get(&job.tenant, &job.job).await?.and_then(|record| record.mail);

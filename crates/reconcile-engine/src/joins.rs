@@ -76,14 +76,7 @@ impl Join {
 
     /// DataFusion holds its left side, and keeps the order of the other.
     fn hold_right(self) -> Result<Ordered> {
-        let kind = match self.kind {
-            JoinKind::Inner => JoinType::Inner,
-            JoinKind::Left => JoinType::Right,
-            JoinKind::Right => JoinType::Left,
-            JoinKind::Full => JoinType::Full,
-            JoinKind::Semi => JoinType::RightSemi,
-            JoinKind::Anti => JoinType::RightAnti,
-        };
+        let kind = join_type(self.kind).swap();
         let held = self.right.clone().gathered(&[])?;
         let on = self.pairs(&held, &self.left, true)?;
         let plan = hash(held.plan, self.left.told()?, on, kind)?;
@@ -94,28 +87,14 @@ impl Join {
     }
 
     fn hold_left(self) -> Result<Ordered> {
-        let kind = match self.kind {
-            JoinKind::Inner => JoinType::Inner,
-            JoinKind::Left => JoinType::Left,
-            JoinKind::Right => JoinType::Right,
-            JoinKind::Full => JoinType::Full,
-            JoinKind::Semi => JoinType::LeftSemi,
-            JoinKind::Anti => JoinType::LeftAnti,
-        };
+        let kind = join_type(self.kind);
         let held = self.left.clone().gathered(&[])?;
         let on = self.pairs(&held, &self.right, false)?;
         Ok(Ordered::without(hash(held.plan, self.right.plan, on, kind)?))
     }
 
     fn sort(self, partitions: usize) -> Result<Ordered> {
-        let kind = match self.kind {
-            JoinKind::Inner => JoinType::Inner,
-            JoinKind::Left => JoinType::Left,
-            JoinKind::Right => JoinType::Right,
-            JoinKind::Full => JoinType::Full,
-            JoinKind::Semi => JoinType::LeftSemi,
-            JoinKind::Anti => JoinType::LeftAnti,
-        };
+        let kind = join_type(self.kind);
         let (ones, twos): (Vec<ColumnId>, Vec<ColumnId>) = self.keys.iter().copied().unzip();
         let side = |side: &Ordered, keys: &[ColumnId]| {
             let order: Vec<OrderKey> = keys.iter().copied().map(ascending).collect();
@@ -127,6 +106,18 @@ impl Join {
         let join =
             SortMergeJoinExec::try_new(left.plan, right.plan, on, None, kind, sorted, NullEquality::NullEqualsNothing)?;
         Ok(Ordered::without(Arc::new(join)))
+    }
+}
+
+/// The join as DataFusion calls it.
+fn join_type(kind: JoinKind) -> JoinType {
+    match kind {
+        JoinKind::Inner => JoinType::Inner,
+        JoinKind::Left => JoinType::Left,
+        JoinKind::Right => JoinType::Right,
+        JoinKind::Full => JoinType::Full,
+        JoinKind::Semi => JoinType::LeftSemi,
+        JoinKind::Anti => JoinType::LeftAnti,
     }
 }
 

@@ -111,6 +111,7 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
         (with("/inputs/a/columns/0/type", json!("money")), "inputs.a.columns[0].type: \"money\" is no type"),
         (with("/inputs/a/columns", json!([])), "input \"a\": its columns are not known"),
         (with("/inputs/a/columns/1/name", json!("k")), "input \"a\": two columns are called \"k\""),
+        (with("/inputs/a/objects", json!(["x", "y", "x"])), "`objects` has one twice"),
         (with("/inputs/a/prefix", json!("x/")), "input \"a\": expected either `objects` or `prefix`"),
         (with("/inputs/a/feed", json!("orders")), "input \"a\": `feed` and `descriptor` go with format `csv`"),
         (with("/inputs/a/ledger", json!("orders")), "input \"a\": `ledger` goes with format `ledger`"),

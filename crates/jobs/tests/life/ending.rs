@@ -122,6 +122,17 @@ async fn a_new_attempt_takes_the_inputs_as_they_are_then() {
 }
 
 #[tokio::test]
+async fn a_mail_that_nobody_sends_is_visible() {
+    let mut world = World::new();
+    world.mail_from = None;
+    started(&world, &with_mail()).await;
+    world.handlers().closer.close(failed(1)).await.unwrap();
+    let Some(MailStatus::Failed { reason }) = world.record("close").await.mail else { panic!("it was sent") };
+    assert!(reason.contains("MailFrom"), "{reason}");
+    assert!(world.mailer.sent().is_empty());
+}
+
+#[tokio::test]
 async fn a_mail_that_cannot_be_sent_is_visible() {
     let world = World::new();
     started(&world, &with_mail()).await;

@@ -59,6 +59,7 @@ pub(crate) struct World {
     pub(crate) mailer: Arc<MemoryMailer>,
     pub(crate) workflows: Arc<MemoryWorkflows>,
     pub(crate) spark: bool,
+    pub(crate) mail_from: Option<String>,
     receipts: Mutex<BTreeMap<String, u32>>,
 }
 
@@ -81,6 +82,7 @@ impl World {
             mailer: Arc::new(MemoryMailer::default()),
             workflows: Arc::new(MemoryWorkflows::default()),
             spark: false,
+            mail_from: Some("tieout@example.com".to_owned()),
             receipts: Mutex::new(BTreeMap::new()),
             clock,
         }
@@ -131,7 +133,7 @@ impl World {
             jobs_table: name(JOBS),
             dead_letters: name(DEAD),
             slots: 10,
-            mail_from: Some(name("tieout@example.com")),
+            mail_from: self.mail_from.clone(),
             resources: RESOURCES,
         };
         let checking = checker::Config { work_bucket: name(WORK), jobs_table: name(JOBS) };
