@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from bisect import bisect_left
+from itertools import islice
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 from tieout_spark.numbers import units_of
 
@@ -36,6 +38,12 @@ class Tolerance(NamedTuple):
             return Tolerance(units_of(text) * 10**scale, 10**decimals, None)
         return Tolerance(units_of(text), 100 * 10**decimals, given["base"])
 
+    @property
+    def is_near_only(self) -> bool:
+        """Whether amounts that are not near stay so however much further apart they get. From 100 % of the other
+        amount on they need not: 10 is not within 150 % of -10, but of -40."""
+        return self.base is None or self.most < self.whole
+
     def difference(self, left: int, right: int) -> Optional[int]:
         """How far two amounts are apart, where that is near enough."""
         apart, one, two = abs(left - right), abs(left), abs(right)
@@ -43,6 +51,7 @@ class Tolerance(NamedTuple):
         return apart if apart * self.whole <= base * self.most else None
 
 
+Candidate = Tuple[int, int, int]
 Pair = Tuple[Optional[int], Optional[int], Optional[int], Optional[int]]
 
 
@@ -52,14 +61,10 @@ def match(left: Optional[Sequence[Any]], right: Optional[Sequence[Any]], toleran
     given, scale = json.loads(tolerance)
     near = Tolerance.of(given, scale)
     ones, twos = members(left), members(right)
-    candidates = []
-    for one, member in enumerate(ones):
-        for two, other in enumerate(twos):
-            apart = difference(member, other, near)
-            if apart is not None:
-                candidates.append((apart, one, two))
-        if len(candidates) > CANDIDATES_MAX:
-            return True, []
+    found = nearby(ones, twos, near) if near is not None and near.is_near_only else anywhere(ones, twos, near)
+    candidates = list(islice(found, CANDIDATES_MAX + 1))
+    if len(candidates) > CANDIDATES_MAX:
+        return True, []
     return False, pairs(ones, twos, candidates)
 
 
@@ -67,6 +72,31 @@ def members(rows: Optional[Sequence[Any]]) -> List[Member]:
     """The rows of a side, by rank."""
     found = [Member(row[0], None if row[1] is None else units_of(row[1])) for row in rows or ()]
     return sorted(found, key=lambda member: member.rank)
+
+
+def anywhere(left: List[Member], right: List[Member], tolerance: Optional[Tolerance]) -> Iterator[Candidate]:
+    """The pairs that are near enough, of all that there are: how far apart, and their places on either side."""
+    for one, member in enumerate(left):
+        for two, other in enumerate(right):
+            apart = difference(member, other, tolerance)
+            if apart is not None:
+                yield apart, one, two
+
+
+def nearby(left: List[Member], right: List[Member], tolerance: Tolerance) -> Iterator[Candidate]:
+    """The same where only what is close by can be near: the right side by amount, from each left amount outwards. Two
+    large groups, of which little matches, would take hours otherwise."""
+    ordered = sorted((member.amount, two) for two, member in enumerate(right) if member.amount is not None)
+    for one, member in enumerate(left):
+        if member.amount is None:
+            continue
+        begin = bisect_left(ordered, (member.amount,))
+        for places in (range(begin, len(ordered)), range(begin - 1, -1, -1)):
+            for amount, two in map(ordered.__getitem__, places):
+                apart = tolerance.difference(member.amount, amount)
+                if apart is None:
+                    break
+                yield apart, one, two
 
 
 def difference(left: Member, right: Member, tolerance: Optional[Tolerance]) -> Optional[int]:

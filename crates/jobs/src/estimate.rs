@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use reconcile::{
-    EngineChoice,
-    plan::{Body, Plan},
+    EngineChoice, Type,
+    expression::{ColumnId, Expression},
+    plan::{Body, JoinKind, Plan, PlanColumn, Relation, RelationId},
     report::Engine,
     task::{TaskFormat, TaskInput},
 };
@@ -51,48 +52,155 @@ const PLANNED_PERCENT: u64 = 70;
 
 /// How large the plan seems with these inputs.
 pub fn estimate(plan: &Plan, inputs: &BTreeMap<String, TaskInput>) -> Estimate {
-    let mut made: Vec<u64> = Vec::with_capacity(plan.relations.len());
-    let (mut read, mut work) = (0_u64, 0_u64);
+    let (mut sizes, mut again) = (Sizes::default(), vec![0_u32; plan.relations.len()]);
+    let (mut read, mut work, mut written) = (0_u64, 0_u64, 0_u64);
     for relation in &plan.relations {
-        let sources: u64 = relation
-            .body
-            .sources()
-            .iter()
-            .filter_map(|source| made.get(source.0 as usize))
-            .fold(0, |sum, one| sum.saturating_add(*one));
-        let bytes = match &relation.body {
-            Body::Read { input } => {
-                let bytes = inputs.get(input).map_or(0, size);
-                read = read.saturating_add(bytes);
-                bytes
-            }
-            Body::Project { .. } | Body::Filter { .. } | Body::Union { .. } => sources,
+        let sources = relation.body.sources();
+        match &relation.body {
+            Body::Read { input } => read = read.saturating_add(inputs.get(input).map_or(0, size)),
+            Body::Project { .. } | Body::Filter { .. } | Body::Union { .. } => {}
             Body::Join { .. } | Body::Aggregate { .. } | Body::Window { .. } | Body::Match { .. } => {
-                work = work.saturating_add(sources);
-                sources
+                work = sources.iter().fold(work, |sum, source| sum.saturating_add(sizes.bytes(*source)));
             }
-        };
-        made.push(bytes);
+        }
+        count(&mut again, sources);
+        sizes.push(relation, inputs);
     }
-    let outputs = plan.outputs.iter().filter_map(|output| Some((output, made.get(output.from.0 as usize)?)));
-    let (mut written, mut sorted) = (0_u64, 0_u64);
-    for (output, bytes) in outputs {
-        written = written.saturating_add(*bytes);
+    count(&mut again, plan.outputs.iter().map(|output| output.from));
+    for output in &plan.outputs {
+        let bytes = sizes.bytes(output.from);
+        written = written.saturating_add(bytes);
         if !output.order.is_empty() {
-            sorted = sorted.saturating_add(*bytes);
+            work = work.saturating_add(bytes);
         }
     }
-    let work = work.saturating_add(sorted);
+    // What several are made of is kept on disk. Inputs are read again.
+    let kept = plan.relations.iter().zip(&sizes.made).zip(&again);
+    let kept = kept.filter(|((relation, _), again)| **again > 1 && !matches!(relation.body, Body::Read { .. }));
+    let disk_bytes = kept.fold(work, |sum, ((_, made), _)| sum.saturating_add(made.bytes));
     Estimate {
         memory_bytes: MEMORY_LEAST.saturating_add(work / MEMORY_PARTS),
-        disk_bytes: work,
+        disk_bytes,
         seconds: (read.saturating_add(written) / READ_BYTES_A_SECOND).saturating_add(work / WORK_BYTES_A_SECOND),
+    }
+}
+
+fn count(again: &mut [u32], of: impl IntoIterator<Item = RelationId>) {
+    for id in of {
+        again.get_mut(id.0 as usize).into_iter().for_each(|count| *count += 1);
     }
 }
 
 fn size(input: &TaskInput) -> u64 {
     let bytes = input.objects.iter().fold(0, |sum: u64, object| sum.saturating_add(object.bytes));
     if input.format == TaskFormat::Parquet { bytes.saturating_mul(PARQUET_GROWS) } else { bytes }
+}
+
+/// The relations so far, and the bytes of a cell of each of their columns.
+#[derive(Default)]
+struct Sizes {
+    made: Vec<Made>,
+    cells: BTreeMap<ColumnId, u64>,
+}
+
+/// How large a relation seems.
+#[derive(Clone, Copy, Default)]
+struct Made {
+    rows: u64,
+    bytes: u64,
+}
+
+impl Sizes {
+    fn rows(&self, id: RelationId) -> u64 {
+        self.made.get(id.0 as usize).map_or(0, |made| made.rows)
+    }
+
+    fn bytes(&self, id: RelationId) -> u64 {
+        self.made.get(id.0 as usize).map_or(0, |made| made.bytes)
+    }
+
+    /// The bytes of a column's cell: what is known of it, or what is usual for its type.
+    fn cell(&self, column: &PlanColumn) -> u64 {
+        self.cells.get(&column.id).copied().unwrap_or_else(|| usual(column.kind))
+    }
+
+    fn push(&mut self, relation: &Relation, inputs: &BTreeMap<String, TaskInput>) {
+        let rows = match &relation.body {
+            Body::Read { input } => inputs.get(input).map_or(0, |input| self.read(relation, input)),
+            Body::Project { from, compute, .. } => {
+                for one in compute {
+                    let bytes = self.computed(&one.expression);
+                    self.cells.insert(one.column, bytes);
+                }
+                self.rows(*from)
+            }
+            Body::Filter { from, .. } | Body::Window { from, .. } => self.rows(*from),
+            Body::Aggregate { keys, .. } if keys.is_empty() => 1,
+            Body::Aggregate { from, .. } => self.rows(*from),
+            Body::Join { join, left, right, .. } => {
+                let (left, right) = (self.rows(*left), self.rows(*right));
+                match join {
+                    JoinKind::Left | JoinKind::Semi | JoinKind::Anti => left,
+                    JoinKind::Right => right,
+                    JoinKind::Inner => left.max(right),
+                    JoinKind::Full => left.saturating_add(right),
+                }
+            }
+            Body::Union { sources } => {
+                for (at, column) in relation.columns.iter().enumerate() {
+                    let of = sources.iter().filter_map(|source| self.cells.get(source.columns.get(at)?));
+                    let bytes = of.max().copied().unwrap_or_else(|| usual(column.kind));
+                    self.cells.insert(column.id, bytes);
+                }
+                sources.iter().fold(0, |sum, source| sum.saturating_add(self.rows(source.from)))
+            }
+            Body::Match { left, right, .. } => self.rows(left.from).saturating_add(self.rows(right.from)),
+        };
+        let row = relation.columns.iter().fold(0, |sum: u64, column| sum.saturating_add(self.cell(column)));
+        self.made.push(Made { rows, bytes: rows.saturating_mul(row) });
+    }
+
+    /// The rows of an input, by the columns that it has. Its bytes are taken to be those of the columns that are read: a long
+    /// one may be among them.
+    fn read(&mut self, relation: &Relation, input: &TaskInput) -> u64 {
+        let columns = || relation.columns.iter().filter(|column| !column.name.starts_with('#'));
+        let read: u64 = columns().map(|column| usual(column.kind)).sum();
+        let all = input.csv.as_ref().map_or(0, |csv| csv.columns.iter().map(|column| usual(column.kind)).sum());
+        let (bytes, row) = (size(input), read.max(all).max(1));
+        for column in columns() {
+            let part = usual(column.kind).saturating_mul(row).div_ceil(read.max(1));
+            self.cells.insert(column.id, part);
+        }
+        bytes.div_ceil(row)
+    }
+
+    /// The bytes of a computed cell: text may hold all the text that it is made of.
+    fn computed(&self, expression: &Expression) -> u64 {
+        match expression {
+            Expression::Column { id, kind } => self.cells.get(id).copied().unwrap_or_else(|| usual(*kind)),
+            _ if expression.kind() == Type::Text => self.text(expression).max(usual(Type::Text)),
+            _ => usual(expression.kind()),
+        }
+    }
+
+    fn text(&self, expression: &Expression) -> u64 {
+        let own = match expression {
+            Expression::Column { id, kind } => self.cells.get(id).copied().unwrap_or_else(|| usual(*kind)),
+            _ => 0,
+        };
+        expression.parts().into_iter().fold(own, |sum, part| sum.saturating_add(self.text(part)))
+    }
+}
+
+/// The bytes of a cell as files have them, with what is between it and the next.
+const fn usual(kind: Type) -> u64 {
+    match kind {
+        Type::Boolean => 6,
+        Type::Integer => 8,
+        Type::Decimal(_) | Type::Date => 11,
+        Type::Text => 13,
+        Type::Timestamp => 21,
+    }
 }
 
 /// The engine for a job, and why.
@@ -148,11 +256,17 @@ mod tests {
     use super::*;
 
     fn sized(bytes: u64) -> Estimate {
+        let sort = json!({"name": "sorted", "operation": "sort", "from": "a", "by": [{"column": "n"}]});
+        of(bytes, &json!([sort]), &["sorted"])
+    }
+
+    fn of(bytes: u64, steps: &serde_json::Value, outputs: &[&str]) -> Estimate {
+        let output = |from: &&str| json!({"name": from.replace('.', "-"), "from": from, "format": "csv"});
         let job = json!({
             "version": 1,
             "inputs": {"a": {"format": "jsonLines", "objects": ["a"], "columns": [{"name": "n", "type": "integer"}]}},
-            "steps": [{"name": "sorted", "operation": "sort", "from": "a", "by": [{"column": "n"}]}],
-            "outputs": [{"name": "out", "from": "sorted", "format": "csv"}],
+            "steps": steps,
+            "outputs": outputs.iter().map(output).collect::<Vec<_>>(),
         });
         let plan = Job::from_json(&job.to_string()).unwrap().plan(&BTreeMap::new()).unwrap().plan;
         let object = TaskObject { bucket: "b".into(), key: "a".into(), version: None, etag: "e".into(), bytes };
@@ -184,5 +298,25 @@ mod tests {
     fn what_fits_nowhere_is_told_what_to_do() {
         let error = choose(EngineChoice::Auto, sized(80 << 30), FUNCTION, false).unwrap_err().to_string();
         assert!(error.contains("MiB on disk, of 10240") && error.contains("SparkEngine"), "{error}");
+    }
+
+    /// A guess that goes by the lengths of the inputs alone takes a job of a hundred new columns for one of none.
+    #[test]
+    fn what_is_computed_kept_and_written_counts() {
+        const GIB: u64 = 1 << 30;
+        let sort = |from: &str| json!({"name": "sorted", "operation": "sort", "from": from, "by": [{"column": "n"}]});
+        let wider: Vec<serde_json::Value> = (0..20)
+            .map(|at| {
+                let from = if at == 0 { "a".to_owned() } else { format!("wide{}", at - 1) };
+                json!({"name": format!("wide{at}"), "operation": "add", "from": from, "left": {"column": "n"},
+                       "right": {"column": "n"}, "as": format!("n{at}")})
+            })
+            .collect();
+        let plain = of(GIB, &json!([sort("a")]), &["sorted"]);
+        let wide = of(GIB, &json!([wider.clone(), vec![sort("wide19")]].concat()), &["sorted"]);
+        assert!(wide.seconds > 3 * plain.seconds, "{wide:?} {plain:?}");
+        assert_eq!(plain.disk_bytes, GIB);
+        let kept = of(GIB, &json!(wider), &["wide19", "wide3"]);
+        assert!(kept.disk_bytes > 2 * GIB, "{kept:?}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The engine itself is handed in: it takes minutes to build, and nothing else here needs it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use environment::{ConfigError, function_memory, parsed, text};
 use error_class::Classified;
@@ -32,18 +32,24 @@ pub struct Room {
     pub memory_bytes: u64,
     /// Disk, in bytes.
     pub disk_bytes: u64,
+    /// Time.
+    pub time: Duration,
 }
 
 /// Memory where the runtime does not say how much there is: in a test, or by hand.
 const MEMORY_BYTES: u64 = 2 << 30;
+/// Of the function's time, in seconds, so much is not the engine's: it begins before, and answers after.
+const MARGIN_SECONDS: u64 = 20;
 
 impl Config {
-    /// Reads `JOBS_TABLE` and `TRANSFORM_DISK_MIB`; the memory is the function's.
+    /// Reads `JOBS_TABLE`, `TRANSFORM_DISK_MIB` and `TRANSFORM_SECONDS`; the memory is the function's.
     pub fn from_env() -> Result<Self, ConfigError> {
         let disk_mebibytes: u64 = parsed("TRANSFORM_DISK_MIB")?;
         let disk_bytes = disk_mebibytes.saturating_mul(1 << 20);
         let memory_bytes = function_memory().unwrap_or(MEMORY_BYTES);
-        Ok(Self { jobs_table: text("JOBS_TABLE")?, room: Room { memory_bytes, disk_bytes } })
+        let seconds: u64 = parsed("TRANSFORM_SECONDS")?;
+        let time = Duration::from_secs(seconds.saturating_sub(MARGIN_SECONDS).max(1));
+        Ok(Self { jobs_table: text("JOBS_TABLE")?, room: Room { memory_bytes, disk_bytes, time } })
     }
 }
 

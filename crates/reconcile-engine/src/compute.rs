@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{BooleanArray, RecordBatch},
+    array::{ArrayRef, BooleanArray, RecordBatch},
     compute::{BatchCoalescer, filter_record_batch},
     datatypes::SchemaRef,
+    error::ArrowError,
 };
 use datafusion_common::{DataFusionError, Result};
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
@@ -24,6 +25,7 @@ use crate::{
     fault::DataFault,
     figures::{Clock, Counter, Reading},
     operator::{Operator, Work},
+    size,
 };
 
 /// The input of an operator that has one.
@@ -125,41 +127,66 @@ impl Stage {
         Self { site, known: known.to_vec(), schema, body, counter: Arc::clone(counter), reading: Arc::default() }
     }
 
-    fn run(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+    fn run(&self, measured: Measured) -> Result<Measured> {
         let _clock = Clock::of(&self.counter);
         let made = match &self.body {
-            StageBody::Project { keep, compute } => self.projected(batch, keep, compute),
-            StageBody::Filter(condition) => self.filtered(batch, condition),
+            StageBody::Project { keep, compute } => self.projected(&measured, keep, compute),
+            StageBody::Filter(condition) => self.filtered(measured, condition),
         }?;
-        self.reading.add_rows(made.num_rows());
+        self.reading.add(made.batch.num_rows(), made.bytes.iter().sum());
         Ok(made)
     }
 
-    fn projected(&self, batch: &RecordBatch, keep: &[ColumnId], compute: &[Computed]) -> Result<RecordBatch> {
-        let mut made = Vec::with_capacity(self.schema.fields().len());
+    fn projected(&self, measured: &Measured, keep: &[ColumnId], compute: &[Computed]) -> Result<Measured> {
+        let batch = &measured.batch;
+        let width = self.schema.fields().len();
+        let (mut made, mut bytes) = (Vec::with_capacity(width), Vec::with_capacity(width));
         for id in keep {
-            made.push(Arc::clone(columns::column(batch, *id)?));
+            let (column, size) = measured.column(*id)?;
+            made.push(column);
+            bytes.push(size);
         }
         for Computed { column, expression } in compute {
             let cells = evaluate(expression, batch)?;
             if let Some(row) = cells.first_bad() {
                 return Err(self.site.failed(expression, Some(*column), &self.known, batch, row));
             }
+            bytes.push(size::of_column(&cells.array));
             made.push(cells.array);
         }
-        Ok(columns::batch(&self.schema, made, batch.num_rows())?)
+        Ok(Measured { batch: columns::batch(&self.schema, made, batch.num_rows())?, bytes })
     }
 
-    fn filtered(&self, batch: &RecordBatch, condition: &Expression) -> Result<RecordBatch> {
+    fn filtered(&self, measured: Measured, condition: &Expression) -> Result<Measured> {
+        let batch = &measured.batch;
         let cells = evaluate(condition, batch)?;
         if let Some(row) = cells.first_bad() {
             return Err(self.site.failed(condition, None, &self.known, batch, row));
         }
         let truth = cells.truth()?;
         if truth.count_set_bits() == batch.num_rows() {
-            return Ok(batch.clone());
+            return Ok(measured);
         }
-        Ok(filter_record_batch(batch, &BooleanArray::new(truth, None))?)
+        Ok(Measured::of(filter_record_batch(batch, &BooleanArray::new(truth, None))?))
+    }
+}
+
+/// A batch, and the bytes of each of its columns: one that stays as it is need not be measured again.
+struct Measured {
+    batch: RecordBatch,
+    bytes: Vec<u64>,
+}
+
+impl Measured {
+    fn of(batch: RecordBatch) -> Self {
+        let bytes = batch.columns().iter().map(|column| size::of_column(column)).collect();
+        Self { batch, bytes }
+    }
+
+    fn column(&self, id: ColumnId) -> Result<(ArrayRef, u64), ArrowError> {
+        let column = Arc::clone(columns::column(&self.batch, id)?);
+        let at = self.batch.schema_ref().index_of(&columns::field_name(id))?;
+        Ok((column, self.bytes.get(at).copied().unwrap_or(0)))
     }
 }
 
@@ -204,7 +231,10 @@ fn made(
     stages: Arc<[Stage]>,
     at_once: usize,
 ) -> BoxStream<'static, Result<RecordBatch>> {
-    let run = |stages: &[Stage], batch: RecordBatch| stages.iter().try_fold(batch, |batch, stage| stage.run(&batch));
+    let run = |stages: &[Stage], batch: RecordBatch| {
+        let made = stages.iter().try_fold(Measured::of(batch), |measured, stage| stage.run(measured));
+        made.map(|measured| measured.batch)
+    };
     if at_once == 1 {
         return input.map(move |batch| run(&stages, batch?)).boxed();
     }

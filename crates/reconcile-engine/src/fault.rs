@@ -25,6 +25,12 @@ pub enum EngineError {
         #[source]
         source: Box<DataFusionError>,
     },
+    /// The task needs more time than a run may take: it is for more processors.
+    #[error("the job did not end in {seconds} seconds")]
+    TooSlow {
+        /// The time that there was.
+        seconds: u64,
+    },
     /// The store failed.
     #[error("the store failed")]
     Storage(#[from] StorageError),
@@ -39,7 +45,7 @@ pub enum EngineError {
 impl Classified for EngineError {
     fn class(&self) -> ErrorClass {
         match self {
-            Self::TooLarge { .. } => ErrorClass::TooLarge,
+            Self::TooLarge { .. } | Self::TooSlow { .. } => ErrorClass::TooLarge,
             Self::Storage(error) => error.class(),
             Self::Task(error) => error.class(),
             Self::Engine(_) => ErrorClass::Bug,

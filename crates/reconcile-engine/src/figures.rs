@@ -1,4 +1,4 @@
-//! What is counted while a plan runs: rows and time of each relation, and memory.
+//! What is counted while a plan runs: rows, bytes and time of each relation, and memory.
 
 use std::{
     cell::Cell,
@@ -21,7 +21,10 @@ use datafusion_execution::{
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::{Stream, StreamExt};
 
-use crate::operator::{Operator, Work};
+use crate::{
+    operator::{Operator, Work},
+    size,
+};
 
 /// What is counted of a relation: its time, and each reading of it. An input may be read several times in one plan.
 #[derive(Debug, Default)]
@@ -34,13 +37,15 @@ pub(crate) struct Counter {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     rows: AtomicU64,
+    bytes: AtomicU64,
     /// Partitions that have not been read to their end.
     unread: AtomicUsize,
 }
 
 impl Reading {
-    pub(crate) fn add_rows(&self, rows: usize) {
+    pub(crate) fn add(&self, rows: usize, bytes: u64) {
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// A partition has been read to its end.
@@ -55,6 +60,11 @@ impl Counter {
         self.readings().iter().map(|reading| reading.rows.load(Ordering::Relaxed)).max().unwrap_or(0)
     }
 
+    /// The bytes of that reading's cells.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.readings().iter().map(|reading| reading.bytes.load(Ordering::Relaxed)).max().unwrap_or(0)
+    }
+
     pub(crate) fn milliseconds(&self) -> u64 {
         self.nanoseconds.load(Ordering::Relaxed) / 1_000_000
     }
@@ -67,7 +77,7 @@ impl Counter {
 
     /// A reading of that many partitions.
     pub(crate) fn begin(&self, partitions: usize) -> Arc<Reading> {
-        let reading = Arc::new(Reading { rows: AtomicU64::new(0), unread: AtomicUsize::new(partitions) });
+        let reading = Arc::new(Reading { unread: AtomicUsize::new(partitions), ..Reading::default() });
         self.readings().push(Arc::clone(&reading));
         reading
     }
@@ -156,7 +166,7 @@ impl Stream for CountedStream {
             self.stream.poll_next_unpin(context)
         };
         match &polled {
-            Poll::Ready(Some(Ok(batch))) => self.reading.add_rows(batch.num_rows()),
+            Poll::Ready(Some(Ok(batch))) => self.reading.add(batch.num_rows(), size::of_batch(batch)),
             Poll::Ready(None) if !self.ended => {
                 self.ended = true;
                 self.reading.end_partition();

@@ -19,6 +19,7 @@ mod output;
 mod relations;
 mod run;
 mod scan;
+mod size;
 mod sorting;
 mod spool;
 mod text;

@@ -8,7 +8,10 @@ use arrow::{
     row::{OwnedRow, RowConverter, Rows, SortField},
 };
 use datafusion_common::{DataFusionError, Result};
-use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_execution::{
+    SendableRecordBatchStream, TaskContext,
+    memory_pool::{MemoryConsumer, MemoryReservation},
+};
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
 use futures::{TryStreamExt, stream};
 use reconcile::{
@@ -82,8 +85,9 @@ impl Work for Arc<Match> {
         };
         let (left, right) = (side(left, &self.left)?, side(right, &self.right)?);
         let whole = context.session_config().batch_size();
+        let held = MemoryConsumer::new("Match").register(context.memory_pool());
         let (work, keys, cells) = (Arc::clone(self), Vec::new(), Vec::new());
-        let table = Table { work, left, right, keys, cells, whole, ended: false };
+        let table = Table { work, left, right, held, keys, cells, whole, ended: false };
         let made =
             stream::try_unfold(table, |mut table| async move { Ok(table.next().await?.map(|batch| (batch, table))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), made)))
@@ -158,8 +162,8 @@ impl Side {
         }))
     }
 
-    /// Takes the rows of that key.
-    async fn take(&mut self, key: &OwnedRow) -> Result<Vec<Member>> {
+    /// Takes the rows of that key, within the memory that there is.
+    async fn take(&mut self, key: &OwnedRow, held: &MemoryReservation) -> Result<Vec<Member>> {
         let mut members = Vec::new();
         while let Some((batch, at)) = self.settle().await? {
             if batch.keys.row(at) != key.row() {
@@ -167,6 +171,10 @@ impl Side {
             }
             let amount = batch.amounts.as_ref().filter(|(array, _)| array.is_valid(at));
             let amount = amount.and_then(|(_, units)| units.get(at).copied());
+            if members.len() == members.capacity() && members.len() >= SMALL_GROUP {
+                // The vector doubles.
+                held.try_grow(members.len() * size_of::<Member>())?;
+            }
             members.push(Member { rank: batch.ranks.value(at), amount });
             self.at += 1;
         }
@@ -174,11 +182,18 @@ impl Side {
     }
 }
 
+/// Memory is asked for from so many rows of a group on: less is no more than a batch takes.
+const SMALL_GROUP: usize = 1024;
+/// What a row of a group takes when it has been matched: its cells, its key and its place among the pairs.
+const ROW_BYTES: usize = size_of::<[Value; 4]>() + size_of::<OwnedRow>() + 64;
+
 /// A partition of a match.
 struct Table {
     work: Arc<Match>,
     left: Side,
     right: Side,
+    /// What the rows of one group take, and those that are made of them.
+    held: MemoryReservation,
     /// The rows that have been made: keys and the four numbers.
     keys: Vec<OwnedRow>,
     cells: Vec<[Value; 4]>,
@@ -209,7 +224,12 @@ impl Table {
     async fn group(&mut self, key: OwnedRow) -> Result<()> {
         let of_left = self.left.key().await?.as_ref() == Some(&key);
         let values = if of_left { self.left.values().await? } else { self.right.values().await? };
-        let group = Group { left: self.left.take(&key).await?, right: self.right.take(&key).await? };
+        let left = self.left.take(&key, &self.held).await?;
+        let group = Group { left, right: self.right.take(&key, &self.held).await? };
+        let most = group.left.len() + group.right.len();
+        if most > SMALL_GROUP {
+            self.held.try_grow(most * ROW_BYTES)?;
+        }
         let (tolerance, scale) = (self.work.tolerance.as_ref(), self.work.scale);
         let rows = group.rows(&values, tolerance, scale).map_err(|fault| self.work.site.error(fault, None, None))?;
         self.keys.extend(std::iter::repeat_n(key, rows.len()));
@@ -227,6 +247,7 @@ impl Table {
             };
             arrays.push(Arc::new(cells.iter().map(number).collect::<Int64Array>()));
         }
+        self.held.free();
         Ok(columns::batch(&self.work.schema, arrays, cells.len())?)
     }
 }

@@ -43,6 +43,8 @@ pub struct Limits {
     pub disk_bytes: u64,
     /// Where that is; the system's folder for temporary files unless said otherwise.
     pub disk: Option<PathBuf>,
+    /// How long a run may take; none where nobody waits for it.
+    pub time: Option<Duration>,
     /// How many rows of work go side by side.
     pub threads: usize,
     /// A part of CSV or JSON lines is ended at or behind this many bytes.
@@ -53,7 +55,7 @@ impl Limits {
     /// A worker of that memory and disk, with a thread for each processor.
     pub fn new(memory_bytes: u64, disk_bytes: u64) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { memory_bytes, disk_bytes, disk: None, threads, part_bytes: 128 << 20 }
+        Self { memory_bytes, disk_bytes, disk: None, time: None, threads, part_bytes: 128 << 20 }
     }
 
     /// What operators may hold. The rest is for what is on its way between them, and for the process itself.
@@ -83,20 +85,30 @@ impl Limits {
 /// report stays, which is returned. What is wrong with the data is a report as well.
 pub async fn run(task: &Task, objects: Arc<dyn Objects>, limits: &Limits) -> Result<Report, EngineError> {
     figures::forget_peak();
+    let outcome = match limits.time {
+        None => outcome(task, &objects, limits).await,
+        Some(time) => {
+            let late = |_| EngineError::TooSlow { seconds: time.as_secs() };
+            tokio::time::timeout(time, outcome(task, &objects, limits)).await.map_err(late)?
+        }
+    }?;
+    report(task, objects.as_ref(), Report::new(Engine::Embedded, outcome)).await
+}
+
+async fn outcome(task: &Task, objects: &Arc<dyn Objects>, limits: &Limits) -> Result<Outcome, EngineError> {
     let begin = Instant::now();
-    let outcome = match attempt(task, &objects, limits, begin, Joins::ByHash).await {
+    let figures = match attempt(task, objects, limits, begin, Joins::ByHash).await {
         // Sorting takes more disk, not less.
         Err(error) if matches!(root(&error, task), Root::Memory) => {
             tracing::info!(error = %error, "joins sorted instead");
-            attempt(task, &objects, limits, begin, Joins::Sorted).await
+            attempt(task, objects, limits, begin, Joins::Sorted).await
         }
-        outcome => outcome,
+        figures => figures,
     };
-    let outcome = match outcome {
+    Ok(match figures {
         Ok(figures) => Outcome::Done(figures),
         Err(error) => Outcome::Failed { failure: failure(error, task, limits)? },
-    };
-    report(task, objects.as_ref(), Report::new(Engine::Embedded, outcome)).await
+    })
 }
 
 /// What is wrong with the data, if that is it.
@@ -287,13 +299,14 @@ impl Attempt<'_> {
             match steps.iter_mut().find(|step| step.step == relation.step) {
                 Some(step) => {
                     step.rows = counter.rows();
+                    step.bytes = Some(counter.bytes());
                     step.milliseconds = step.milliseconds.map(|time| time + counter.milliseconds());
                 }
                 None => steps.push(StepFigures {
                     step: relation.step.clone(),
                     operation: relation.operation.clone(),
                     rows: counter.rows(),
-                    bytes: None,
+                    bytes: Some(counter.bytes()),
                     milliseconds: Some(counter.milliseconds()),
                 }),
             }

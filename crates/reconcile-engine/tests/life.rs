@@ -78,12 +78,13 @@ async fn the_example_ties_out_to_the_cent() {
     let planner = JobPlanner::new(objects.clone(), tables.clone(), clock.clone(), config);
     let chosen = planner.plan(StepRequest { job: job.clone() }).await.unwrap();
 
-    let room = Room { memory_bytes: 512 << 20, disk_bytes: 1 << 30 };
+    let room = Room { memory_bytes: 512 << 20, disk_bytes: 1 << 30, time: Duration::from_secs(600) };
     let config = transform::Config { jobs_table: name("jobs"), room };
     let runner = TransformRunner::new(objects.clone(), tables.clone(), clock.clone(), config);
     let request = TransformRequest { job: job.clone(), task: chosen.task };
     let transformed = runner.run(request, |task, objects, room| async move {
-        reconcile_engine::run(&task, objects, &Limits::new(room.memory_bytes, room.disk_bytes)).await
+        let limits = Limits { time: Some(room.time), ..Limits::new(room.memory_bytes, room.disk_bytes) };
+        reconcile_engine::run(&task, objects, &limits).await
     });
     assert_eq!(transformed.await.unwrap().rows_in, 4_000);
 

@@ -13,7 +13,8 @@ async fn main() -> Result<(), lambda_shell::Error> {
     let runner = TransformRunner::new(objects, aws_adapters::tables().await, aws_adapters::clock(), config);
     lambda_shell::run(|request| {
         runner.run(request, |task, objects, room| async move {
-            reconcile_engine::run(&task, objects, &Limits::new(room.memory_bytes, room.disk_bytes)).await
+            let limits = Limits { time: Some(room.time), ..Limits::new(room.memory_bytes, room.disk_bytes) };
+            reconcile_engine::run(&task, objects, &limits).await
         })
     })
     .await

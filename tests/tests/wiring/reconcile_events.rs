@@ -90,6 +90,7 @@ fn a_slot_is_leased_for_as_long_as_an_execution_lasts() {
     let planner = &PROJECT.template["Resources"]["JobPlanner"]["Properties"]["Environment"]["Variables"];
     let runner = &PROJECT.template["Resources"]["TransformRunner"]["Properties"];
     assert_eq!(planner["TRANSFORM_SECONDS"], runner["Timeout"].to_string());
+    assert_eq!(runner["Environment"]["Variables"]["TRANSFORM_SECONDS"], runner["Timeout"].to_string());
     assert_eq!(planner["TRANSFORM_DISK_MIB"], runner["EphemeralStorage"]["Size"].to_string());
     // What waits is received again by and by, never while it is still being handled.
     let queue = &PROJECT.template["Resources"]["JobsQueue"]["Properties"];

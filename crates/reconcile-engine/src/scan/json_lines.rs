@@ -54,6 +54,10 @@ pub(super) async fn send(
             }
         }
         while let Some(length) = cut(&held, reading.source.chunk_bytes, end) {
+            // A chunk of one line may be as long as that.
+            if length > LINE_BYTES_MAX {
+                break;
+            }
             let bytes = held.split_to(length).freeze();
             let lines = memchr_iter(b'\n', &bytes).count() as u64;
             let rows = Rows { object: index, bytes, first, taken: false };

@@ -13,7 +13,7 @@ use futures::{FutureExt, StreamExt, future::BoxFuture};
 use parquet::{
     arrow::{
         ParquetRecordBatchStreamBuilder, ProjectionMask,
-        arrow_reader::ArrowReaderOptions,
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions},
         async_reader::{AsyncFileReader, ParquetRecordBatchStream},
     },
     errors::ParquetError,
@@ -56,9 +56,10 @@ pub(super) async fn send(
         bytes: object.bytes,
     };
     let metadata = new().get_metadata(None).await.map_err(broken)?;
+    let metadata = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()).map_err(broken)?;
     let mut next = 1_i64;
-    for (group, about) in metadata.row_groups().iter().enumerate() {
-        let builder = ParquetRecordBatchStreamBuilder::new(new()).await.map_err(broken)?;
+    for (group, about) in metadata.metadata().row_groups().iter().enumerate() {
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(new(), metadata.clone());
         let wanted = |name: &str| reading.columns.iter().any(|column| column.name == name);
         let leaves = builder.parquet_schema().columns().iter().enumerate();
         let leaves = leaves.filter(|(_, leaf)| leaf.path().parts().first().is_some_and(|name| wanted(name)));
@@ -230,6 +231,15 @@ fn rescaled(array: &Decimal128Array, from: u8, kind: Type) -> ArrayRef {
     }
 }
 
+/// The longest footer that is read: it is in memory whole. That of a file of 10,000 row groups of 20 columns has some 30 MiB.
+const FOOTER_BYTES_MAX: u64 = 64 << 20;
+/// What a file ends with: the length of its footer, in four bytes, and four that say that it is Parquet.
+const END_BYTES: u64 = 8;
+
+fn footer_bytes(end: &[u8]) -> u64 {
+    end.first_chunk::<4>().map_or(0, |length| u64::from(u32::from_le_bytes(*length)))
+}
+
 /// Reads ranges of an object.
 struct Reader {
     objects: Arc<dyn Objects>,
@@ -254,7 +264,18 @@ impl AsyncFileReader for Reader {
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
         async move {
             let bytes = self.bytes;
-            Ok(Arc::new(ParquetMetaDataReader::new().load_and_finish(self, bytes).await?))
+            let length = match bytes.checked_sub(END_BYTES) {
+                Some(begin) => footer_bytes(&self.get_bytes(begin..bytes).await?),
+                // What is too short for Parquet the reader tells.
+                None => 0,
+            };
+            if length > FOOTER_BYTES_MAX {
+                let problem = format!("its footer has {length} bytes, more than {FOOTER_BYTES_MAX}");
+                return Err(ParquetError::General(problem));
+            }
+            let whole = usize::try_from(length.saturating_add(END_BYTES)).ok();
+            let reader = ParquetMetaDataReader::new().with_prefetch_hint(whole);
+            Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
         }
         .boxed()
     }

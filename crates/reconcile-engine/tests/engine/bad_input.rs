@@ -268,3 +268,28 @@ async fn what_no_room_holds_is_too_large() {
     assert_eq!(error.class(), ErrorClass::TooLarge, "{}", error_class::chain(&error));
     assert!(world.objects.list("work", "acme/", None).await.unwrap().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_longer_than_a_run_may_is_too_large() {
+    let mut world = World::new();
+    world.put("in", TaskFormat::Csv, Some(described(&json!({}))), &b"id,name,net\n1,a,1\n"[..]).await;
+    let limits = reconcile_engine::Limits { time: Some(std::time::Duration::ZERO), ..small() };
+    let error = world.run(&csv_plan(), &limits).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::TooLarge, "{}", error_class::chain(&error));
+    assert!(world.objects.list("work", "acme/", None).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_a_match_that_no_room_holds_is_too_large() {
+    let mut world = World::new();
+    let body: String = (0..200_000).map(|number| format!("1,a,{number}\n")).collect();
+    world.put("in", TaskFormat::Csv, Some(described(&json!({"header": false}))), body).await;
+    let steps = json!([{"name": "m", "operation": "match", "left": "in", "right": "in",
+        "on": [{"left": "id", "right": "id"}], "amount": {"left": "net", "right": "net"}, "tolerance": {"absolute": "0"}}]);
+    let plan = plan("jsonLines", &steps, "m.leftOnly", &COLUMNS);
+    let little = reconcile_engine::Limits { threads: 2, ..reconcile_engine::Limits::new(48 << 20, 1 << 30) };
+    let error = world.run(&plan, &little).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::TooLarge, "{}", error_class::chain(&error));
+    let report = world.run(&plan, &small()).await.unwrap();
+    assert!(matches!(report.outcome, Outcome::Done(_)), "{report:?}");
+}

@@ -77,17 +77,14 @@ impl Group {
     /// decimals.
     pub fn rows(&self, key: &[Value], tolerance: Option<&Tolerance>, scale: u8) -> Result<Vec<[Value; 4]>, Fault> {
         let mut candidates = Vec::new();
-        for (one, left) in self.left.iter().enumerate() {
-            for (two, right) in self.right.iter().enumerate() {
-                if let Some(difference) = difference(*left, *right, tolerance, scale) {
-                    candidates.push((difference, one, two));
-                }
-                if candidates.len() > MATCH_CANDIDATES_MAX {
-                    let keys: Vec<String> = key.iter().map(|value| format!("{value:?}")).collect();
-                    return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX });
-                }
+        self.candidates(tolerance, scale, |candidate| {
+            if candidates.len() == MATCH_CANDIDATES_MAX {
+                let keys: Vec<String> = key.iter().map(|value| format!("{value:?}")).collect();
+                return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX });
             }
-        }
+            candidates.push(candidate);
+            Ok(())
+        })?;
         let (mut left_counts, mut right_counts) = (vec![0_i64; self.left.len()], vec![0_i64; self.right.len()]);
         for (_, one, two) in &candidates {
             left_counts.get_mut(*one).into_iter().chain(right_counts.get_mut(*two)).for_each(|count| *count += 1);
@@ -116,6 +113,52 @@ impl Group {
         };
         Ok(pairs.into_iter().map(row).collect())
     }
+
+    /// Finds the pairs that are near enough: how far apart, and their places on either side.
+    ///
+    /// Where only what is close by can be near, the right side is sorted by amount and looked at from each left amount outwards:
+    /// two large groups, of which little matches, would take hours otherwise.
+    fn candidates(
+        &self,
+        tolerance: Option<&Tolerance>,
+        scale: u8,
+        mut found: impl FnMut((I256, usize, usize)) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        if !tolerance.is_some_and(is_near_only) {
+            for (one, left) in self.left.iter().enumerate() {
+                for (two, right) in self.right.iter().enumerate() {
+                    difference(*left, *right, tolerance, scale).map_or(Ok(()), |apart| found((apart, one, two)))?;
+                }
+            }
+            return Ok(());
+        }
+        let amount = |(two, member): (usize, &Member)| Some((member.amount?, two, *member));
+        let mut sorted: Vec<(i128, usize, Member)> = self.right.iter().enumerate().filter_map(amount).collect();
+        sorted.sort_unstable_by_key(|(amount, two, _)| (*amount, *two));
+        for (one, left) in self.left.iter().enumerate() {
+            let Some(amount) = left.amount else { continue };
+            let (below, above) = sorted.split_at(sorted.partition_point(|(right, ..)| *right < amount));
+            let near = |(_, two, right): &(i128, usize, Member)| {
+                difference(*left, *right, tolerance, scale).map(|apart| (apart, one, *two))
+            };
+            above.iter().map_while(near).try_for_each(&mut found)?;
+            below.iter().rev().map_while(near).try_for_each(&mut found)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether amounts that are not near stay so however much further apart they get. From 100 % of the other amount on they
+/// need not: 10 is not within 150 % of -10, but of -40.
+fn is_near_only(tolerance: &Tolerance) -> bool {
+    match tolerance {
+        Tolerance::Absolute { .. } => true,
+        Tolerance::Percent { percent, .. } => {
+            let hundred = (100, 0);
+            let percent = units(percent.value()).ok().flatten().map(|units| (units, percent.kind().scale()));
+            percent.is_some_and(|percent| decimal::compare(percent, hundred).is_lt())
+        }
+    }
 }
 
 /// How far two rows are apart, where that is near enough.
@@ -142,4 +185,63 @@ fn difference(left: Member, right: Member, tolerance: Option<&Tolerance>, scale:
         }
     };
     near.then_some(apart)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::expression::Constant;
+
+    fn side(amounts: &[Option<i128>]) -> Vec<Member> {
+        (0..).zip(amounts).map(|(rank, amount)| Member { rank, amount: *amount }).collect()
+    }
+
+    fn tolerances() -> impl Strategy<Value = Tolerance> {
+        let base = prop_oneof![
+            Just(ToleranceBase::Left),
+            Just(ToleranceBase::Right),
+            Just(ToleranceBase::Larger),
+            Just(ToleranceBase::Smaller)
+        ];
+        let constant = |units: i128| Constant::parse(Type::Decimal(1), &decimal::format(units, 1)).unwrap();
+        prop_oneof![
+            (0..30_i128).prop_map(move |most| Tolerance::Absolute { most: constant(most) }),
+            (0..2_500_i128, base).prop_map(move |(percent, base)| Tolerance::Percent { percent: constant(percent), base }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn looking_nearby_finds_what_looking_everywhere_does(
+            left in proptest::collection::vec(proptest::option::weighted(0.9, -40..40_i128), 0..12),
+            right in proptest::collection::vec(proptest::option::weighted(0.9, -40..40_i128), 0..12),
+            tolerance in tolerances(),
+        ) {
+            let group = Group { left: side(&left), right: side(&right) };
+            let mut found = BTreeSet::new();
+            group.candidates(Some(&tolerance), 1, |candidate| { found.insert(candidate); Ok(()) }).unwrap();
+            let everywhere: BTreeSet<_> = (0..left.len())
+                .flat_map(|one| (0..right.len()).map(move |two| (one, two)))
+                .filter_map(|(one, two)| {
+                    Some((difference(group.left[one], group.right[two], Some(&tolerance), 1)?, one, two))
+                })
+                .collect();
+            prop_assert_eq!(found, everywhere);
+        }
+    }
+
+    /// 40,000,000,000 pairs would be looked at one by one.
+    #[test]
+    fn two_large_groups_of_which_little_matches() {
+        let amounts = |first: i128| (0..200_000).map(|number| Some(first + number * 10)).collect::<Vec<_>>();
+        let mut left = amounts(0);
+        left[7] = Some(1_234_565);
+        let group = Group { left: side(&left), right: side(&amounts(5)) };
+        let tolerance = Tolerance::Absolute { most: Constant::parse(Type::Decimal(1), "0.1").unwrap() };
+        let rows = group.rows(&[], Some(&tolerance), 1).unwrap();
+        assert_eq!(rows.len(), 399_999);
+        assert_eq!(rows[0], [Value::Integer(7), Value::Integer(123_456), Value::Integer(1), Value::Integer(1)]);
+    }
 }
