@@ -152,7 +152,7 @@ impl Sizes {
                     let bytes = of.max().copied().unwrap_or_else(|| usual(column.kind));
                     self.cells.insert(column.id, bytes);
                 }
-                sources.iter().fold(0, |sum, source| sum.saturating_add(self.rows(source.from)))
+                sources.iter().fold(0, |sum: u64, source| sum.saturating_add(self.rows(source.from)))
             }
             Body::Match { left, right, .. } => self.rows(left.from).saturating_add(self.rows(right.from)),
         };

@@ -272,7 +272,8 @@ async fn what_no_room_holds_is_too_large() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_longer_than_a_run_may_is_too_large() {
     let mut world = World::new();
-    world.put("in", TaskFormat::Csv, Some(described(&json!({}))), &b"id,name,net\n1,a,1\n"[..]).await;
+    let body: String = (0..200_000).map(|id| format!("{id},a,1\n")).collect();
+    world.put("in", TaskFormat::Csv, Some(described(&json!({"header": false}))), body).await;
     let limits = reconcile_engine::Limits { time: Some(std::time::Duration::ZERO), ..small() };
     let error = world.run(&csv_plan(), &limits).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::TooLarge, "{}", error_class::chain(&error));
