@@ -21,7 +21,7 @@
 //!
 //! **Sizes.** All items are small: a job has no list of its batches, and a source's intervals are joined, so that only its
 //! gaps count (at most [`INTERVALS_MAX`]). The longest transaction voids a job of
-//! [`JOB_BATCHES_MAX`](crate::policy::JOB_BATCHES_MAX) batches: two writes a batch, two for the rest.
+//! [`JOB_BATCHES_MAX`](crate::policy::JOB_BATCHES_MAX) batches: two writes a batch, three for the rest.
 //!
 //! **Heat.** One ledger is one partition, and its head is the hottest item: a registration writes it once, a job some ten
 //! times. A transaction costs twice the units, so a partition's 1,000 a second are reached at several tens of jobs a

@@ -63,6 +63,10 @@ pub struct ReducedJob {
     pub count: u64,
     /// The folder with one document of [`PartitionSection`]s for each of them, `<partition>.json`; ends in a slash.
     pub sections: String,
+    /// How many ranges there are.
+    pub ranges: u64,
+    /// The bytes of their objects.
+    pub bytes_written: u64,
     /// All records that were read.
     pub totals_in: ControlTotals,
     /// The events that go on.

@@ -16,10 +16,10 @@ use crate::{
         AppliedPartition, CombinedPartition, PrefetchManifest, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob,
         StatelessManifest,
     },
+    figures::figures,
     job::Job,
     manifest::PinnedBatch,
     messages::EventChunk,
-    steps::Figures,
     turns::StageResult,
 };
 
@@ -35,11 +35,7 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// What is committed; the book compares both sides.
     pub(crate) fn result(self, manifest: String) -> StageResult {
-        let figures = match self.figures {
-            Value::Object(figures) => figures,
-            _ => Figures::new(),
-        };
-        StageResult { manifest, expected: self.expected, found: self.found, figures }
+        StageResult { manifest, expected: self.expected, found: self.found, figures: figures(self.figures) }
     }
 }
 
@@ -191,7 +187,6 @@ pub(crate) fn prefetched(
         "keys": keys,
         "found": total(|of| of.found),
         "cached": total(|of| of.cached),
-        "reads": reads,
         "bytes_read": total(|of| of.bytes_read),
         "reads_per_artifact": per(reads, keys),
     });

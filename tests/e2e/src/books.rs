@@ -344,7 +344,7 @@ impl Books {
             expected.rejected += figures.rejected;
         }
         let found = tests::events::oracle::Figures {
-            records: count("stateless", "records"),
+            records: count("reduce", "records"),
             applied: count("apply", "events"),
             duplicates: count("stateless", "duplicates"),
             conflicts: count("stateless", "conflicts"),

@@ -12,6 +12,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use ledger::{
     Definition, Interval,
     manifest::{BatchManifest, BatchObject, LedgerId, ManifestKey},
+    register::RegisterError,
 };
 use money::ControlTotals;
 use report::text;

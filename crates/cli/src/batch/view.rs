@@ -7,7 +7,7 @@ use ledger::{
     job::{Job, JobStatus},
     manifest::{LedgerId, PinnedBatch},
     stage::Stage,
-    steps::{Figures, StepRecord, StepStatus},
+    steps::{Figures, STEPS, StepRecord, StepStatus},
 };
 use money::ControlTotals;
 use report::text;
@@ -26,8 +26,8 @@ pub(crate) struct BatchView {
     pub(crate) batch: String,
     pub(crate) ledger: String,
     pub(crate) tenant: String,
-    /// `uploaded`, `not_taken`, `refused`, `skipped`; `queued`, `stateless`, `prefetch`, `apply`, `index`, `parked`,
-    /// `indexed`.
+    /// `uploaded`, `not_taken`, `refused`, `skipped`; `queued`, `split`, `reduce`, `combine`, `prefetch`, `apply`,
+    /// `index`, `parked`, `indexed`.
     pub(crate) status: &'static str,
     /// Why, where it is out, parked or not taken.
     pub(crate) reason: Option<String>,
@@ -131,11 +131,6 @@ impl BatchView {
             ("registered", self.registered_at.map(text::time)),
             ("replaced by", self.replaced_by.clone()),
         ]
-    }
-
-    /// What a person is told of it when it is followed no more.
-    pub(crate) fn text(&self) -> String {
-        table(self.facts())
     }
 
     /// What can be done about it.
@@ -313,25 +308,25 @@ fn table(facts: Vec<(&'static str, Option<String>)>) -> String {
 
 /// Puts attempts at steps in the order in which they happen.
 pub(crate) fn in_order(steps: &mut [StepRecord]) {
-    let stage = |step: &StepRecord| Stage::ALL.iter().position(|stage| stage.as_str() == step.step);
-    steps.sort_by_key(|step| (step.attempt, stage(step)));
+    let place = |step: &StepRecord| STEPS.iter().position(|name| *name == step.step);
+    steps.sort_by_key(|step| (step.attempt, place(step)));
 }
 
 /// Attempts at steps, a line each.
 fn steps(steps: &[StepRecord]) -> String {
-    let header = ["attempt", "step", "status", "started", "duration", "figures"].map(str::to_owned).to_vec();
+    let header = ["step", "attempt", "status", "started", "duration", "figures"].map(str::to_owned).to_vec();
     let rows = steps.iter().map(|step| {
         let duration = step.started_at.zip(step.ended_at).map(|(from, to)| text::duration(from, to));
         vec![
-            step.attempt.to_string(),
             step.step.clone(),
+            step.step_attempt.to_string(),
             step_status(step.status).to_owned(),
             step.started_at.map(short).unwrap_or_default(),
             duration.unwrap_or_default(),
             step.failure.as_ref().map_or_else(|| figures(&step.figures), failure),
         ]
     });
-    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[0, 4])
+    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[1, 4])
 }
 
 pub(crate) fn step_status(status: StepStatus) -> &'static str {
@@ -411,7 +406,7 @@ mod tests {
         let registered = record(json!({}));
         assert_eq!(status(&registered, &view(0, vec![])), "queued");
         assert_eq!(status(&registered, &view(3, vec![])), "indexed");
-        assert_eq!(status(&registered, &view(1, vec![of_two()])), "stateless");
+        assert_eq!(status(&registered, &view(1, vec![of_two()])), "split");
         let mut job = of_two();
         job.commit_stateless(1, "m", now(), &Policy::default()).unwrap();
         assert_eq!(status(&registered, &view(1, vec![job.clone()])), "prefetch");
@@ -446,7 +441,7 @@ mod tests {
     #[test]
     fn what_was_not_taken_is_told_with_its_reason() {
         let lost = BatchView::not_taken(&ledger(), &fault());
-        assert!(lost.is_final() && lost.text().contains("status  not taken\nreason  it cannot␇\n"), "{}", lost.text());
+        assert!(lost.is_final() && text(&lost).contains("status  not taken\nreason  it cannot␇\n"), "{}", text(&lost));
         let standing = BatchView::of(&ledger(), &record(json!({})), Some(&fault()), &view(3, vec![]));
         assert_eq!(standing.status, "indexed");
         assert!(standing.text().contains("another manifest of this name"), "{}", standing.text());
@@ -459,22 +454,29 @@ mod tests {
     fn every_attempt_at_every_step_has_a_line() {
         let step = |value| serde_json::from_value::<StepRecord>(value).unwrap();
         let all = vec![
-            step(json!({"job": 3, "attempt": 2, "step": "apply", "status": "failed", "ended_at": now(),
-                "failure": {"class": "WorkerLost", "message": "gone"}})),
-            step(json!({"job": 3, "attempt": 2, "step": "prefetch", "status": "done",
+            step(
+                json!({"job": 3, "attempt": 3, "step_attempt": 2, "step": "apply", "status": "failed", "ended_at": now(),
+                "failure": {"class": "WorkerLost", "message": "gone"}}),
+            ),
+            step(json!({"job": 3, "attempt": 2, "step_attempt": 1, "step": "prefetch", "status": "done",
                 "started_at": "2026-01-01T23:59:58Z", "ended_at": now(), "figures": {"keys": 12000, "found": 7}})),
-            step(json!({"job": 3, "attempt": 1, "step": "stateless", "status": "done", "figures": {"events": 3}})),
+            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "combine", "status": "done",
+                "figures": {"events": 3}})),
+            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "reduce", "status": "done"})),
+            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "split", "status": "done"})),
         ];
         let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(1, vec![of_two()]));
         let rejected = Rejected { by_rule: [("type".to_owned(), 2)].into(), files: vec!["s3://data/r.csv".to_owned()] };
         let text = BatchShown::new(batch, None, Some(&of_two()), rejected, all).text();
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
-            lines[lines.len() - 3..],
+            lines[lines.len() - 5..],
             [
-                "1 stateless done events 3",
-                "2 prefetch done 2026-01-01 23:59:58Z 2.0 s keys 12,000, found 7",
-                "2 apply failed WorkerLost: gone",
+                "split 1 done",
+                "reduce 1 done",
+                "combine 1 done events 3",
+                "prefetch 1 done 2026-01-01 23:59:58Z 2.0 s keys 12,000, found 7",
+                "apply 2 failed WorkerLost: gone",
             ]
         );
         assert!(lines.contains(&"rejected of the job, by rule: type 2".to_owned()), "{text}");
