@@ -136,6 +136,10 @@ pub struct PrefetchedPartition {
     pub keys: u64,
     /// How many of them the index has.
     pub found: u64,
+    /// How many requests that took, each for many keys.
+    pub lookups: u64,
+    /// How many requests were made to the cache, each for many versions.
+    pub cache_calls: u64,
     /// How many versions the cache had.
     pub cached: u64,
     /// How many reads got the others.

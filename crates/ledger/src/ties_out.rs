@@ -182,13 +182,22 @@ pub(crate) fn prefetched(
         found.add_records(of.keys)?;
     }
     let total = |of: fn(&PrefetchedPartition) -> u64| partitions.iter().map(of).sum::<u64>();
-    let (keys, reads) = (found.records(), total(|of| of.reads));
+    let keys = found.records();
+    let (lookups, cache_calls, reads) = (total(|of| of.lookups), total(|of| of.cache_calls), total(|of| of.reads));
+    let requests = lookups + cache_calls + reads;
     let figures = json!({
         "keys": keys,
         "found": total(|of| of.found),
         "cached": total(|of| of.cached),
         "bytes_read": total(|of| of.bytes_read),
+        "lookups": lookups,
+        "cache_calls": cache_calls,
+        "reads": reads,
+        "requests": requests,
+        "lookups_per_artifact": per(lookups, keys),
+        "cache_calls_per_artifact": per(cache_calls, keys),
         "reads_per_artifact": per(reads, keys),
+        "requests_per_artifact": per(requests, keys),
     });
     Ok(Accounts { expected, found, figures })
 }
