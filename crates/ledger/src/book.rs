@@ -27,7 +27,7 @@
 //! times. A transaction costs twice the units, so a partition's 1,000 a second are reached at several tens of jobs a
 //! second, where a job takes seconds. Artifacts' index entries, of which there are millions, are not in this table.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
