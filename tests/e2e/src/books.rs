@@ -346,9 +346,9 @@ impl Books {
         let found = tests::events::oracle::Figures {
             records: count("reduce", "records"),
             applied: count("apply", "events"),
-            duplicates: count("stateless", "duplicates"),
-            conflicts: count("stateless", "conflicts"),
-            rejected: count("stateless", "rejected"),
+            duplicates: count("combine", "duplicates"),
+            conflicts: count("combine", "conflicts"),
+            rejected: count("reduce", "rejected"),
         };
         assert_eq!(found, expected, "{}", self.id);
         assert_eq!(count("apply", "created"), artifacts as u64, "{}: artifacts", self.id);

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
 use ledger::{
-    Definition, Interval,
+    Definition, DuplicateScope, Interval, JobNumber, LedgerError,
     manifest::{BatchManifest, BatchObject, LedgerId, ManifestKey},
     register::RegisterError,
 };
@@ -61,10 +61,14 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
         totals,
         correction: command.correction,
         replaces: command.replaces,
+        again: command.again,
     };
     let batch = command.batch.map_or_else(|| default_name(&manifest), Ok)?;
     let key = ManifestKey::new(id, batch);
     manifest.check(&key).map_err(Failure::misuse)?;
+    if ledger.definition().duplicates.scope == DuplicateScope::Batch && manifest.again.is_none() {
+        at.book().check_contents(&key, &manifest).await.map_err(same_content)?;
+    }
     let uploaded = send(&key, &manifest, &files, at).await?;
 
     if !command.wait {
@@ -91,6 +95,17 @@ struct Sent<'a> {
     ledger: &'a str,
     manifest: String,
     totals: &'a ControlTotals,
+}
+
+/// What keeps a file from being sent, before it is uploaded.
+fn same_content(error: RegisterError) -> Failure {
+    match error {
+        RegisterError::SameContent { object, earlier, earlier_object, .. } => Failure::misuse(format!(
+            "{object} has the content of {earlier_object} of batch {earlier}, whose events would count twice; nothing was \
+             uploaded. Send what is new alone, or say why they are to count once more with --again <why>"
+        )),
+        other => LedgerError::from(other).into(),
+    }
 }
 
 /// The source that is meant, which the ledger must have.
