@@ -514,11 +514,6 @@ impl Book {
         Write::Update { table: self.table.clone(), key: key(ledger, row), update, condition }
     }
 
-    /// Whether there is such a row.
-    pub(crate) async fn exists(&self, ledger: &LedgerId, row: &str) -> Result<bool, StorageError> {
-        Ok(self.tables.get(&self.table, &key(ledger, row)).await?.is_some())
-    }
-
     async fn get<T: DeserializeOwned>(&self, ledger: &LedgerId, row: &str) -> Result<Option<T>, StorageError> {
         self.tables.get(&self.table, &key(ledger, row)).await?.map(from_item).transpose()
     }

@@ -311,24 +311,31 @@ impl BacklogManager {
         Ok(found.is_some_and(|job| matches!(job.status, JobStatus::Void { requeued_from: Some(_), .. })))
     }
 
-    /// Signs that an interval is to count as complete although no batch covers it. Completeness will always name it.
-    pub async fn sign(&self, terms: &Terms, source: &str, exception: &Exception) -> Result<(), OperateError> {
+    /// Signs that an interval is to count as complete although no batch covers it. Completeness will always name it. One
+    /// that is signed already stays as it was signed: that is what is answered then.
+    pub async fn sign(
+        &self,
+        terms: &Terms,
+        source: &str,
+        exception: &Exception,
+    ) -> Result<Option<Exception>, OperateError> {
         let said = |text: &str| !text.trim().is_empty() && text.chars().count() <= REASON_CHARS_MAX;
         if !terms.sources.contains_key(source) || !said(&exception.signed_by) || !said(&exception.reason) {
             return Err(OperateError::Unsigned);
         }
         for _ in 0..TRIES {
             let (book, ledger) = (self.book(), &terms.ledger);
+            // The coverage first: it is written only if nobody has signed since.
             let mut coverage = book.coverage(ledger, source).await?;
-            let row = signed_row(source, exception);
-            if book.exists(ledger, &row).await? {
-                return Ok(());
+            let mut signed = book.exceptions(ledger, source).await?.into_iter();
+            if let Some(standing) = signed.find(|signed| signed.interval == exception.interval) {
+                return Ok(Some(standing));
             }
             if coverage.signed >= EXCEPTIONS_MAX {
                 return Err(OperateError::TooManyExceptions(source.to_owned()));
             }
             coverage.signed += 1;
-            let signed = book.insert(ledger, &row, exception)?;
+            let signed = book.insert(ledger, &signed_row(source, exception), exception)?;
             if book.write(vec![signed, book.replace(ledger, &coverage_row(source), &coverage)?]).await? {
                 warn!(ledger = %terms.ledger, source, interval = %exception.interval, "exception signed");
                 return Ok(None);

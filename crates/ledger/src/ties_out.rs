@@ -153,10 +153,6 @@ pub(crate) fn combined(
         bytes_written += of.file.bytes;
     }
     let figures = json!({
-        "batches": job.batches.count(),
-        "bytes": job.bytes,
-        "records": reduced.totals_in.records(),
-        "rejected": reduced.rejected_by_rule,
         "events": reduced.totals_out.records(),
         "duplicates": duplicates.records(),
         "conflicts": conflicts.records(),

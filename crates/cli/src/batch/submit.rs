@@ -24,7 +24,8 @@ use crate::{
         args::BatchSubmit,
         count::{Counted, count},
         follow::{Upload, follow},
-        view::BatchView,
+        rejects::{self, Rejected},
+        view::BatchEnded,
     },
     error::{Failure, shown},
     installation::Installation,
@@ -84,9 +85,18 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
         });
     }
     let patience = Duration::from_secs(command.timeout);
-    let ended = follow(&at.book(), &at.steps(), &uploaded, patience).await?;
-    output.tell(&ended, |ended: &BatchView| ended.text() + &ended.what_next())?;
-    if ended.status == "indexed" { Ok(()) } else { Err(Failure::Run) }
+    let batch = follow(&at.book(), &at.steps(), &uploaded, patience).await?;
+    let job = match batch.job {
+        Some(job) => at.book().job(&key.ledger, JobNumber::new(job)).await?,
+        None => None,
+    };
+    let rejected = match &job {
+        Some(job) => rejects::of_job(&at.objects(), &at.names, &key.ledger, job).await?,
+        None => Rejected::default(),
+    };
+    let ended = BatchEnded { batch, rejected };
+    output.tell(&ended, BatchEnded::text)?;
+    if ended.batch.status == "indexed" { Ok(()) } else { Err(Failure::Run) }
 }
 
 #[derive(Serialize)]

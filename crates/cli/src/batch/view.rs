@@ -225,6 +225,22 @@ pub(crate) fn list(batches: &[BatchView], ledger: &LedgerId) -> String {
     columns(&std::iter::once(header).chain(batches.iter().map(BatchView::row)).collect::<Vec<_>>(), &[2, 3])
 }
 
+/// A batch that is followed no more, and what was rejected of its job.
+#[derive(Debug, Serialize)]
+pub(crate) struct BatchEnded {
+    #[serde(flatten)]
+    pub(crate) batch: BatchView,
+    pub(crate) rejected: Rejected,
+}
+
+impl BatchEnded {
+    pub(crate) fn text(&self) -> String {
+        let mut facts = self.batch.facts();
+        facts.extend(self.rejected.facts());
+        table(facts) + &self.batch.what_next()
+    }
+}
+
 /// A batch with everything that happened to it.
 #[derive(Debug, Serialize)]
 pub(crate) struct BatchShown {
@@ -292,10 +308,7 @@ impl BatchShown {
             facts.push(("total", Some(format!("{}: {sum}{currency}", text::visible(&entry.column, 100)))));
         }
         facts.push(("job", self.of_job.as_ref().map(JobView::line)));
-        let by_rule: Vec<_> =
-            self.rejected.by_rule.iter().map(|(rule, records)| format!("{rule} {}", text::count(*records))).collect();
-        facts.push(("rejected", (!by_rule.is_empty()).then(|| format!("of the job, by rule: {}", by_rule.join(", ")))));
-        facts.extend(self.rejected.files.iter().map(|file| ("rejects", Some(text::visible(file, 2_000)))));
+        facts.extend(self.rejected.facts());
         let steps = if self.steps.is_empty() { String::new() } else { format!("\n{}", steps(&self.steps)) };
         table(facts) + &steps + &self.batch.what_next()
     }
@@ -440,14 +453,34 @@ mod tests {
 
     #[test]
     fn what_was_not_taken_is_told_with_its_reason() {
+        let text = |batch: &BatchView| BatchEnded { batch: batch.clone(), rejected: Rejected::default() }.text();
         let lost = BatchView::not_taken(&ledger(), &fault());
         assert!(lost.is_final() && text(&lost).contains("status  not taken\nreason  it cannot␇\n"), "{}", text(&lost));
         let standing = BatchView::of(&ledger(), &record(json!({})), Some(&fault()), &view(3, vec![]));
         assert_eq!(standing.status, "indexed");
-        assert!(standing.text().contains("another manifest of this name"), "{}", standing.text());
+        assert!(text(&standing).contains("another manifest of this name"), "{}", text(&standing));
         let listed = list(&[standing, lost], &ledger());
         assert_eq!(listed.lines().count(), 3, "{listed}");
         assert!(list(&[], &ledger()).contains("tieout --tenant acme batch submit orders"));
+    }
+
+    fn rejected() -> Rejected {
+        let files = vec!["s3://data/r.csv".to_owned()];
+        Rejected { records: 2, by_rule: [("type".to_owned(), 2)].into(), files }
+    }
+
+    #[test]
+    fn who_followed_a_batch_is_told_what_was_rejected() {
+        let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(9, vec![]));
+        let ended = BatchEnded { batch, rejected: rejected() };
+        let text = ended.text();
+        for said in ["indexed", "2 records of the job, by rule: type 2\n", "s3://data/r.csv\n"] {
+            assert!(text.contains(said), "{said:?} in:\n{text}");
+        }
+        let json = serde_json::to_value(&ended).unwrap();
+        assert_eq!((&json["status"], &json["rejected"]["records"]), (&json!("indexed"), &json!(2)));
+        let none = BatchEnded { rejected: Rejected::default(), ..ended }.text();
+        assert!(!none.contains("reject"), "{none}");
     }
 
     #[test]
@@ -466,7 +499,7 @@ mod tests {
             step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "split", "status": "done"})),
         ];
         let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(1, vec![of_two()]));
-        let rejected = Rejected { by_rule: [("type".to_owned(), 2)].into(), files: vec!["s3://data/r.csv".to_owned()] };
+        let rejected = rejected();
         let text = BatchShown::new(batch, None, Some(&of_two()), rejected, all).text();
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
@@ -479,7 +512,7 @@ mod tests {
                 "apply 2 failed WorkerLost: gone",
             ]
         );
-        assert!(lines.contains(&"rejected of the job, by rule: type 2".to_owned()), "{text}");
-        assert!(lines.contains(&"job 3, of batches 2 to 3: stateless, starting".to_owned()), "{text}");
+        assert!(lines.contains(&"rejected 2 records of the job, by rule: type 2".to_owned()), "{text}");
+        assert!(lines.contains(&"job 3, of batches 2 to 3: split, starting".to_owned()), "{text}");
     }
 }
