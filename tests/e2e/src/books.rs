@@ -98,7 +98,7 @@ impl Books {
         };
         change(&mut document);
         let document = Definition::from_json(&document.to_string()).unwrap();
-        Definitions::new(tables.clone(), LEDGERS, Rules::default()).put("default", &document).await.unwrap();
+        Definitions::new(tables.clone(), LEDGERS, Rules::built_in()).put("default", &document).await.unwrap();
         let book = Book::new(tables.clone(), LEDGERS);
         Self {
             id: LedgerId::new("default", &name).unwrap(),
