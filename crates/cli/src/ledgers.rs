@@ -21,7 +21,7 @@ use crate::{
     installation::Installation,
     ledgers::{
         args::LedgerCommand,
-        view::{JobView, LedgerView},
+        view::{JobView, LedgerView, REASON_CHARS_MAX},
     },
     output::{Output, columns, json, print},
 };
@@ -230,19 +230,68 @@ async fn sign(
         let over = text::time(exception.interval.to());
         return Err(Failure::misuse(format!("the interval is over at {over}: what is to come cannot be signed off")));
     }
-    at.backlog().sign(&terms, source, exception).await?;
-    output.tell(exception, |signed| {
-        let (from, to) = (text::time(signed.interval.from()), text::time(signed.interval.to()));
+    let standing = at.backlog().sign(&terms, source, exception).await?;
+    let signed = Signed { already: standing.is_some(), exception: standing.as_ref().unwrap_or(exception) };
+    output.tell(&signed, |signed| signed.text(source))
+}
+
+#[derive(Serialize)]
+struct Signed<'a> {
+    /// What is signed now.
+    #[serde(flatten)]
+    exception: &'a Exception,
+    /// Whether that was signed before, and what was said this time is not written down.
+    already: bool,
+}
+
+impl Signed<'_> {
+    fn text(&self, source: &str) -> String {
+        let Exception { interval, signed_by, reason, signed_at } = self.exception;
+        let (from, to) = (text::time(interval.from()), text::time(interval.to()));
+        let by = text::visible(signed_by, 100);
+        if !self.already {
+            return format!("{source} counts as complete from {from} to {to}, signed by {by}\n");
+        }
         format!(
-            "{source} counts as complete from {from} to {to}, signed by {}\n",
-            text::visible(&signed.signed_by, 100)
+            "{source} counts as complete from {from} to {to} already, signed by {by} on {}: {}. That stands, and nothing was \
+             added\n",
+            text::time(*signed_at),
+            text::visible(reason, REASON_CHARS_MAX)
         )
-    })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_ledger_that_nobody_has_described_is_a_mistake() {
+        let tables = std::sync::Arc::new(storage::memory::MemoryTables::default());
+        let definitions = Definitions::new(tables, "ledgers", ledger::Rules::built_in());
+        let shown = current(&definitions, &LedgerId::new("acme", "orders").unwrap()).await;
+        let Err(Failure::Misuse(told)) = shown else { panic!("there is no such ledger") };
+        for said in ["there is no ledger orders", "`tieout ledger list`", "`tieout ledger put <definition.json>`"] {
+            assert!(told.contains(said), "{said} in: {told}");
+        }
+    }
+
+    #[test]
+    fn what_is_signed_already_is_told_with_its_reason() {
+        let exception = Exception {
+            interval: serde_json::from_str(r#"{"from": "2024-05-01T00:00:00Z", "to": "2024-05-02T00:00:00Z"}"#)
+                .unwrap(),
+            signed_by: "ada".to_owned(),
+            reason: "the till\u{7} was closed".to_owned(),
+            signed_at: "2024-05-03T00:00:00Z".parse().unwrap(),
+        };
+        let told = |already| Signed { exception: &exception, already }.text("till");
+        assert!(told(false).ends_with("signed by ada\n"), "{}", told(false));
+        assert!(told(true).contains("already, signed by ada on 3 May 2024"), "{}", told(true));
+        assert!(told(true).contains("the till␇ was closed"), "{}", told(true));
+        let json = serde_json::to_value(Signed { exception: &exception, already: true }).unwrap();
+        assert_eq!((&json["already"], &json["signed_by"]), (&true.into(), &"ada".into()));
+    }
 
     #[test]
     fn a_definition_that_moves_the_watermark_is_told_with_what_confirms_it() {

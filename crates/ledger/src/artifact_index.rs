@@ -9,7 +9,10 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use storage::{Condition, Item, Key, StorageError, Tables, tables::Outcome};
+use storage::{
+    Condition, Item, Key, StorageError, Tables,
+    tables::{KEYS_A_CALL_MAX, Outcome},
+};
 
 use crate::{
     error::LedgerError, index_entry::IndexEntry, layout::artifact_key, manifest::LedgerId, sequence::BatchSequence,
@@ -39,6 +42,11 @@ impl ArtifactIndex {
     /// The index kept in `table`.
     pub(crate) fn new(tables: Arc<dyn Tables>, table: impl Into<String>) -> Self {
         Self { tables, table: table.into() }
+    }
+
+    /// How many requests [`get_many`](Self::get_many) makes for so many keys.
+    pub(crate) const fn lookups(keys: usize) -> u64 {
+        keys.div_ceil(KEYS_A_CALL_MAX) as u64
     }
 
     /// The entries of the keys, in their order, read consistently; `None` where there is no such artifact. A key that

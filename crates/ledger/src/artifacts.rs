@@ -41,6 +41,8 @@ pub(crate) struct Window {
     /// The places of the keys among those that were looked up.
     pub(crate) places: Range<usize>,
     pub(crate) entries: Vec<Option<IndexEntry>>,
+    /// Requests that the look-up took; of the windows of one look-up, the first has them.
+    pub(crate) lookups: u64,
 }
 
 /// Items of a walk, and whether there is more behind them.
@@ -110,13 +112,14 @@ impl Artifacts {
     /// Looks keys up by a consistent read of the index, and cuts them into windows whose lines are few enough to be held.
     pub(crate) async fn look_up(&self, ledger: &LedgerId, keys: &[&str]) -> Result<Vec<Window>, LedgerError> {
         let mut entries = self.index.get_many(ledger, keys).await?;
-        let (mut windows, mut start) = (Vec::new(), 0);
+        let (mut windows, mut start, mut lookups) = (Vec::new(), 0, ArtifactIndex::lookups(keys.len()));
         while !entries.is_empty() {
             let count = window(&entries, WINDOW_BYTES_MAX).clamp(1, entries.len());
             let behind = entries.split_off(count);
             let places = start..start + count;
             start = places.end;
-            windows.push(Window { places, entries: std::mem::replace(&mut entries, behind) });
+            let entries = std::mem::replace(&mut entries, behind);
+            windows.push(Window { places, entries, lookups: std::mem::take(&mut lookups) });
         }
         Ok(windows)
     }
@@ -142,6 +145,7 @@ impl Artifacts {
             // file is kept for as long as a read can take.
             let again: Vec<&str> = gone.iter().map(|(_, (key, _))| *key).collect();
             let entries = self.index.get_many(ledger, &again).await?;
+            figures.lookups += ArtifactIndex::lookups(again.len());
             for ((_, (_, entry)), now) in gone.iter_mut().zip(entries) {
                 *entry = now.ok_or_else(|| self.missing(&entry.file))?;
             }

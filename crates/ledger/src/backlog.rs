@@ -487,6 +487,7 @@ mod tests {
             partition_bits: PartitionBits::ZERO,
             sources: std::collections::BTreeMap::new(),
             on_stuck,
+            duplicates: crate::DuplicateScope::Batch,
             policy: Policy { grouping: Grouping { live_jobs_max: 8, ..Grouping::default() }, ..Policy::default() },
         }
     }

@@ -5,6 +5,8 @@
 //! | `<tenant>#<ledger>` | `head` | [`Head`]: `next`, the cursors, the last fence | registration, grouping, grants, commits |
 //! | `<tenant>#<ledger>` | `batch#<batch>` | [`BatchRecord`]: a batch by its name | registration, skip, refusal, pass |
 //! | `<tenant>#<ledger>` | `number#<number>` | [`NumberedBatch`]: a batch by its number | registration; grouping adds `job` |
+//! | `<tenant>#<ledger>` | `refused#<seconds>#<batch>` | [`RefusedBatch`]: that a batch was refused before it got a number | registration |
+//! | `<tenant>#<ledger>` | `content#<sha256>#<batch>#<digest>` | [`Content`]: that a manifest of that name and digest has an object of this content | registration |
 //! | `<tenant>#<ledger>` | `job#<number>` | [`Job`]: status, attempt, turns | grouping, then every transition of the job |
 //! | `<tenant>#<ledger>` | `source#<source>` | [`SourceRecord`]: intervals claimed and void | registration, skip, refusal |
 //! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, how many were signed off | index commits, operators |
@@ -21,13 +23,13 @@
 //!
 //! **Sizes.** All items are small: a job has no list of its batches, and a source's intervals are joined, so that only its
 //! gaps count (at most [`INTERVALS_MAX`]). The longest transaction voids a job of
-//! [`JOB_BATCHES_MAX`](crate::policy::JOB_BATCHES_MAX) batches: two writes a batch, two for the rest.
+//! [`JOB_BATCHES_MAX`](crate::policy::JOB_BATCHES_MAX) batches: two writes a batch, three for the rest.
 //!
 //! **Heat.** One ledger is one partition, and its head is the hottest item: a registration writes it once, a job some ten
 //! times. A transaction costs twice the units, so a partition's 1,000 a second are reached at several tens of jobs a
 //! second, where a job takes seconds. Artifacts' index entries, of which there are millions, are not in this table.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
@@ -141,6 +143,24 @@ pub struct NumberedBatch {
     pub job: Option<JobNumber>,
 }
 
+/// Where a batch stands that was refused before it got a number, by time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedBatch {
+    /// Its name.
+    pub batch: String,
+}
+
+/// An object of a batch, found by what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The batch.
+    pub batch: String,
+    /// The digest of its manifest. Whether that was taken, the batch's own row says.
+    pub digest: String,
+    /// The object's key.
+    pub object: String,
+}
+
 /// A source's intervals, as far as registration goes by them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceRecord {
@@ -217,6 +237,61 @@ impl Book {
     /// All batches whose name begins like this, by name.
     pub async fn batch_records(&self, ledger: &LedgerId, prefix: &str) -> Result<Vec<BatchRecord>, StorageError> {
         self.all(ledger, &batch_row(prefix)).await
+    }
+
+    /// The batches that got a number last, and those that were refused without one, `limit` of each at most, the newest
+    /// first. Older ones are not read.
+    pub async fn newest_batches(&self, ledger: &LedgerId, limit: usize) -> Result<Vec<BatchRecord>, StorageError> {
+        // A batch that was let in again has several numbers.
+        let mut names = self.newest(ledger, "number#", limit, |batch: NumberedBatch| batch.batch).await?;
+        names.extend(self.newest(ledger, "refused#", limit, |batch: RefusedBatch| batch.batch).await?);
+        let rows: Vec<_> = names.iter().map(|batch| key(ledger, &batch_row(batch))).collect();
+        let items = self.tables.get_many(&self.table, &rows).await?;
+        items.into_iter().flatten().map(from_item).collect()
+    }
+
+    /// The names that the last rows of this kind have, each once.
+    async fn newest<T: DeserializeOwned>(
+        &self,
+        ledger: &LedgerId,
+        rows: &str,
+        limit: usize,
+        name: impl Fn(T) -> String,
+    ) -> Result<Vec<String>, StorageError> {
+        let mut query = Query { descending: true, limit: Some(limit), ..self.rows(ledger, rows) };
+        let mut names: Vec<String> = Vec::new();
+        let mut known = BTreeSet::new();
+        while names.len() < limit {
+            let page = self.tables.query(&query).await?;
+            for item in page.items {
+                let name = name(from_item(item)?);
+                if names.len() < limit && known.insert(name.clone()) {
+                    names.push(name);
+                }
+            }
+            query.from = page.next;
+            if query.from.is_none() {
+                break;
+            }
+        }
+        Ok(names)
+    }
+
+    /// The manifests that have an object of this content, taken or not, as far as they give its hash.
+    pub(crate) async fn contents(&self, ledger: &LedgerId, sha256: &str) -> Result<Vec<Content>, StorageError> {
+        self.all(ledger, &content_rows(sha256)).await
+    }
+
+    /// Notes that a manifest has an object of this content. Doing so twice is once.
+    pub(crate) async fn put_content(
+        &self,
+        ledger: &LedgerId,
+        sha256: &str,
+        content: &Content,
+    ) -> Result<(), StorageError> {
+        let row = format!("{}{}#{}", content_rows(sha256), content.batch, content.digest);
+        let item = self.item(ledger, &row, content)?;
+        self.tables.put(&self.table, item, Condition::Always).await.map(drop)
     }
 
     /// Why manifests were not taken, of all batches whose name begins like this, by name.
@@ -439,11 +514,6 @@ impl Book {
         Write::Update { table: self.table.clone(), key: key(ledger, row), update, condition }
     }
 
-    /// Whether there is such a row.
-    pub(crate) async fn exists(&self, ledger: &LedgerId, row: &str) -> Result<bool, StorageError> {
-        Ok(self.tables.get(&self.table, &key(ledger, row)).await?.is_some())
-    }
-
     async fn get<T: DeserializeOwned>(&self, ledger: &LedgerId, row: &str) -> Result<Option<T>, StorageError> {
         self.tables.get(&self.table, &key(ledger, row)).await?.map(from_item).transpose()
     }
@@ -494,6 +564,14 @@ pub(crate) fn fault_row(batch: &str) -> String {
 
 pub(crate) fn number_row(number: BatchSequence) -> String {
     format!("number#{}", JobNumber::from(number).padded())
+}
+
+pub(crate) fn refused_row(batch: &BatchRecord) -> String {
+    format!("refused#{:012}#{}", batch.registered_at.as_second(), batch.batch)
+}
+
+fn content_rows(sha256: &str) -> String {
+    format!("content#{sha256}#")
 }
 
 pub(crate) fn job_row(job: JobNumber) -> String {

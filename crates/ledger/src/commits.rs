@@ -63,6 +63,10 @@ pub struct ReducedJob {
     pub count: u64,
     /// The folder with one document of [`PartitionSection`]s for each of them, `<partition>.json`; ends in a slash.
     pub sections: String,
+    /// How many ranges there are.
+    pub ranges: u64,
+    /// The bytes of their objects.
+    pub bytes_written: u64,
     /// All records that were read.
     pub totals_in: ControlTotals,
     /// The events that go on.
@@ -132,6 +136,10 @@ pub struct PrefetchedPartition {
     pub keys: u64,
     /// How many of them the index has.
     pub found: u64,
+    /// How many requests that took, each for many keys.
+    pub lookups: u64,
+    /// How many requests were made to the cache, each for many versions.
+    pub cache_calls: u64,
     /// How many versions the cache had.
     pub cached: u64,
     /// How many reads got the others.

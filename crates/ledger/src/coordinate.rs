@@ -11,12 +11,13 @@ use crate::{
         AppliedPartition, ApplyManifest, CombinedPartition, PrefetchManifest, PrefetchedPartition, ReducedJob,
         SplitJob, StatelessManifest,
     },
+    figures,
     job::Job,
     layout::{attempt, combined_key, job_folder, partition_key, reduced_key, split_key},
     manifest::LedgerId,
     messages::{Done, Partitions, RunInput, StageReply, StageRequest},
     ranges::Ranges,
-    stage::{Stage, Turn},
+    stage::{Claim, Preparation, Stage, Turn},
     ties_out,
     turns::StageResult,
     workplace::{Entered, Workplace, attempt_place},
@@ -55,21 +56,23 @@ impl StageCoordinator {
             StageRequest::Begin { run, stage, fence } => {
                 self.begin(&run, stage, fence).await.map(StageReply::Partitions)
             }
-            StageRequest::Commit { run, stage, fence } => self.commit(&run, stage, fence).await.map(StageReply::Done),
+            StageRequest::Commit { run, stage, fence } => self.commit(&run, stage, fence).await,
         }
     }
 
     async fn check_reduced(&self, run: &RunInput) -> Result<Partitions, LedgerError> {
         let entered = self.workplace.enter(run).await?;
         let at = self.workplace.work(reduced_key(&run.ledger, run.job));
-        let ReducedJob { partitions, count, .. } = match self.workplace.find(&at).await? {
+        let reduced: ReducedJob = match self.workplace.find(&at).await? {
             Some(reduced) => reduced,
             None => {
                 let reduced = self.sum_ranges(run, &entered).await?;
                 self.workplace.commit(&at, reduced).await?
             }
         };
-        Ok(self.partitions(partitions, count))
+        let figures = figures::reduced(&reduced);
+        self.workplace.turns.prepared(&run.who(), Preparation::Reduce, &figures, entered.policy()).await?;
+        Ok(self.partitions(reduced.partitions, reduced.count))
     }
 
     /// Whether all ranges tie out with the ranges that were cut, and all batches with their manifests; and what each
@@ -89,7 +92,7 @@ impl StageCoordinator {
         workplace.write(&list, &partitions).await?;
         ranges.write(workplace, &folder).await?;
         let count = ranges.count();
-        let Ranges { totals, rejects, .. } = ranges;
+        let Ranges { totals, rejects, bytes_written, .. } = ranges;
         let (totals_in, totals_out) = (totals.totals_in()?, totals.totals_out?);
         info!(
             ledger = %run.ledger,
@@ -104,6 +107,8 @@ impl StageCoordinator {
             partitions: list.key,
             count: partitions.len() as u64,
             sections: folder,
+            ranges: count,
+            bytes_written,
             totals_in,
             totals_out,
             rejected_by_rule: totals.rejected_by_rule,
@@ -149,10 +154,10 @@ impl StageCoordinator {
         Ok(self.partitions(stateless.list, stateless.partitions.len() as u64))
     }
 
-    async fn commit(&self, run: &RunInput, stage: Stage, fence: u64) -> Result<Done, LedgerError> {
+    async fn commit(&self, run: &RunInput, stage: Stage, fence: u64) -> Result<StageReply, LedgerError> {
         let Entered { ledger, job } = self.workplace.look(run).await?;
         if matches!(job.turn(stage), Turn::Committed(_)) {
-            return Ok(Done {});
+            return Ok(StageReply::Done(Done {}));
         }
         let policy = &ledger.definition().policy;
         self.workplace.turns.renew(&run.who(), policy).await?;
@@ -161,8 +166,12 @@ impl StageCoordinator {
             Stage::Apply => self.applied(run, &job).await?,
             Stage::Index => return Err(LedgerError::NotCoordinated(stage)),
         };
-        self.workplace.turns.commit(&run.who(), stage, fence, &result, policy).await?;
-        Ok(Done {})
+        let committed = self.workplace.turns.commit(&run.who(), stage, fence, &result, policy).await?;
+        Ok(match (stage, committed) {
+            // Once a job: who comes later has made requests that another has told of.
+            (Stage::Prefetch, Claim::Held) => StageReply::Prefetched(figures::requests(&result.figures)),
+            _ => StageReply::Done(Done {}),
+        })
     }
 
     async fn prefetched(&self, run: &RunInput, job: &Job) -> Result<StageResult, LedgerError> {

@@ -319,6 +319,7 @@ impl Definition {
             partition_bits: self.partition_bits,
             sources: self.sources.clone(),
             on_stuck: self.on_stuck,
+            duplicates: self.duplicates.scope,
             policy: self.policy,
         }
     }

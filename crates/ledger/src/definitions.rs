@@ -350,3 +350,37 @@ fn catalogue_row(ledger: &LedgerId) -> Key {
 fn malformed(ledger: &LedgerId, source: &serde_json::Error) -> StorageError {
     StorageError::Invalid { what: format!("the definition of ledger {ledger}"), reason: source.to_string() }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use storage::memory::MemoryTables;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_kept_ready_has_a_bound_and_what_gave_way_is_read_again() {
+        let definitions = Definitions::new(Arc::new(MemoryTables::default()), "ledgers", Rules::default());
+        let ledger = |number: usize| LedgerId::new("acme", &format!("orders-{number}")).unwrap();
+        for number in 0..=KNOWN_MAX {
+            let definition = json!({
+                "name": ledger(number).ledger, "sources": { "shop": "2026-01-01T00:00:00Z" },
+                "events": { "format": "csv", "fields": [
+                    { "name": "id" }, { "name": "event" }, { "name": "time", "type": "datetime" }] },
+                "artifactKey": ["id"], "eventId": "event", "eventTime": "time",
+            });
+            let definition = Definition::from_json(&definition.to_string()).unwrap();
+            definitions.put("acme", &definition).await.unwrap();
+        }
+        let kept = || definitions.known.lock().unwrap().len();
+        for round in 1..=2 {
+            for number in 0..=KNOWN_MAX {
+                let compiled = definitions.ledger(&ledger(number), 1).await.unwrap();
+                assert_eq!(compiled.definition().name, ledger(number).ledger);
+                let again = definitions.ledger(&ledger(number), 1).await.unwrap();
+                assert!(Arc::ptr_eq(&compiled, &again), "it was kept");
+                assert_eq!(kept(), if round == 1 { KNOWN_MAX.min(number + 1) } else { KNOWN_MAX });
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     BatchSequence, JobBatches, JobNumber, PartitionBits,
     policy::{AfterFailure, Policy},
-    stage::{Claim, Commit, Half, Stage, Turn, TurnAnswer},
+    stage::{Claim, Commit, Half, Preparation, Stage, Turn, TurnAnswer},
 };
 
 /// Why something failed.
@@ -77,9 +77,13 @@ pub struct Job {
     pub lease_until: Timestamp,
     /// Failures since the last commit.
     pub failures: u32,
+    /// The current attempt's number among those at the step that the job is at, from 1.
+    pub step_attempt: u32,
     /// The last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Failure>,
+    /// The step of the stateless half that it is at, while that is not done.
+    pub preparation: Preparation,
     /// The commit of the stateless half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stateless: Option<Commit>,
@@ -159,7 +163,9 @@ impl Job {
             run: Run::Starting,
             lease_until: later(now, policy.lease()),
             failures: 0,
+            step_attempt: 1,
             last_failure: None,
+            preparation: Preparation::default(),
             stateless: None,
             snapshot: None,
             prefetch: Turn::Idle,
@@ -225,12 +231,28 @@ impl Job {
         }
     }
 
-    /// What it is at, or failed at: `stateless`, or the first stage that is not done.
+    /// What it is at, or failed at: the first step that is not done.
     pub fn step(&self) -> &'static str {
         if self.stateless.is_none() {
-            return Half::Stateless.as_str();
+            return self.preparation.as_str();
         }
         Stage::ALL.into_iter().find(|stage| !self.is_committed(*stage)).unwrap_or(Stage::Index).as_str()
+    }
+
+    /// Whether somebody has begun the step that it is at, and not ended it.
+    pub fn is_at_work(&self) -> bool {
+        let running = |stage: Stage| matches!(self.turn(stage), Turn::Running { .. });
+        let heard_of = self.is_live() && self.run == Run::Alive;
+        heard_of && (self.stateless.is_none() || Stage::ALL.into_iter().any(running))
+    }
+
+    /// How many attempts at the step that it is at were begun or are about to be.
+    pub const fn step_attempts(&self) -> u32 {
+        match (&self.status, self.run) {
+            // The next attempt has its number already, and is to come.
+            (JobStatus::Parked(_), _) | (_, Run::Resting(_)) if self.step_attempt > 1 => self.step_attempt - 1,
+            _ => self.step_attempt,
+        }
     }
 
     /// Whether the current attempt should have been heard of by now. One that waits for a turn has nothing to say; if
@@ -363,8 +385,28 @@ impl Job {
         }
         *self.turn_mut(stage) = Turn::Committed(Commit { manifest: manifest.to_owned(), attempt, at: now });
         self.failures = 0;
+        self.step_attempt = 1;
         self.sign_of_life(now, policy);
         Ok(Claim::Held)
+    }
+
+    /// A step of the stateless half is done, and the next one has begun. Whether that is new. Failures are counted on: the commit
+    /// is the half's.
+    pub fn prepared(
+        &mut self,
+        attempt: u32,
+        step: Preparation,
+        now: Timestamp,
+        policy: &Policy,
+    ) -> Result<bool, JobRefusal> {
+        if self.stateless.is_some() || self.preparation > step {
+            return Ok(false);
+        }
+        self.check_attempt(attempt)?;
+        self.preparation = step.next();
+        self.step_attempt = 1;
+        self.sign_of_life(now, policy);
+        Ok(true)
     }
 
     /// The stateless half is done; the stateful one begins, as a new attempt.
@@ -382,6 +424,7 @@ impl Job {
         self.stateless = Some(Commit { manifest: manifest.to_owned(), attempt, at: now });
         self.failures = 0;
         self.attempt += 1;
+        self.step_attempt = 1;
         self.start(now, policy);
         Ok(Claim::Held)
     }
@@ -390,6 +433,7 @@ impl Job {
     pub fn fail(&mut self, attempt: u32, failure: Failure, now: Timestamp, policy: &Policy) -> Result<(), JobRefusal> {
         self.check_attempt(attempt)?;
         self.attempt += 1;
+        self.step_attempt += 1;
         self.failures += 1;
         for stage in Stage::ALL {
             if !self.is_committed(stage) {
@@ -551,6 +595,27 @@ mod tests {
         assert_eq!(job.renew(2, at(3), &policy()), Err(old.clone()));
         assert_eq!(job.fail(2, lost(), at(3), &policy()), Err(old));
         assert_eq!((job.run, job.failures), (Run::Resting(at(2)), 1));
+    }
+
+    #[test]
+    fn attempts_are_counted_by_step() {
+        let mut job = job();
+        job.fail(1, lost(), at(0), &policy()).unwrap();
+        assert_eq!((job.step(), job.step_attempt, job.step_attempts()), ("split", 2, 1), "the second is to come");
+        job.start(at(1), &policy());
+        assert_eq!(job.step_attempts(), 2);
+        for step in [Preparation::Split, Preparation::Reduce] {
+            assert_eq!(job.step(), step.as_str());
+            assert_eq!(job.prepared(2, step, at(1), &policy()), Ok(true));
+            assert_eq!(job.prepared(2, step, at(1), &policy()), Ok(false), "once");
+        }
+        assert_eq!((job.step(), job.step_attempt, job.failures), ("combine", 1, 1));
+        job.fail(2, lost(), at(2), &policy()).unwrap();
+        let old = JobRefusal::OldAttempt { job: job.number(), attempt: 2, current: 3 };
+        assert_eq!(job.prepared(2, Preparation::Combine, at(2), &policy()), Err(old));
+        job.commit_stateless(3, "combined", at(3), &policy()).unwrap();
+        assert_eq!((job.step(), job.attempt, job.step_attempts()), ("prefetch", 4, 1));
+        assert_eq!(job.prepared(1, Preparation::Reduce, at(4), &policy()), Ok(false), "it was, long ago");
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub mod definitions;
 mod error;
 mod event;
 pub mod event_lines;
+mod figures;
 mod gathered;
 pub mod head;
 pub mod index;

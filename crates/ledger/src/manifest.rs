@@ -108,6 +108,9 @@ pub struct BatchManifest {
     /// The refused or skipped batch in whose place this one stands, for the same source and interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<String>,
+    /// Present where an object's content is that of an earlier batch, and its events are to count once more: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<String>,
 }
 
 /// An object of a batch.
@@ -192,6 +195,9 @@ impl BatchManifest {
         }
         if self.correction.as_ref().is_some_and(|why| why.trim().is_empty()) {
             return Err(ManifestError::Empty("a correction", "why it was sent"));
+        }
+        if self.again.as_ref().is_some_and(|why| why.trim().is_empty()) {
+            return Err(ManifestError::Empty("what is sent again", "why it is to count once more"));
         }
         if self.replaces.as_ref().is_some_and(|batch| !is_name(batch)) {
             return Err(ManifestError::Empty("a replacement", "which batch it replaces, by its name"));

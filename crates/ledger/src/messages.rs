@@ -256,8 +256,23 @@ pub enum StageRequest {
 pub enum StageReply {
     /// The partitions that a map is to go through.
     Partitions(Partitions),
+    /// Prefetch is committed.
+    Prefetched(Requests),
     /// Committed.
     Done(Done),
+}
+
+/// What prefetch has asked for of a whole job: for the metrics, which are the numbers that a function answers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Artifacts that were looked up.
+    pub prefetched_artifacts: u64,
+    /// Look-ups in the index, each of many artifacts.
+    pub prefetch_lookups: u64,
+    /// Requests to the cache, each for many artifacts.
+    pub prefetch_cache_calls: u64,
+    /// Reads of ranges of part-files.
+    pub prefetch_reads: u64,
 }
 
 /// Where the partitions that hold events of the job are, a JSON array of numbers.

@@ -15,9 +15,10 @@ use crate::{
     },
     head::Field,
     intervals::IntervalSet,
-    job::{Job, JobRefusal, JobStatus},
+    job::{Failure, Job, JobRefusal, JobStatus},
     manifest::LedgerId,
     policy::{JOB_BATCHES_MAX, Terms},
+    steps::StepKey,
     turns::{Attempt, TRIES, TurnError, Turns},
     watermark::{Completeness, Exception, SourceIntervals, completeness},
 };
@@ -220,6 +221,10 @@ impl Turns {
         if next != head.next {
             writes.push(head.change(book, ledger, &[(Field::Next, next.get())], &[]));
         }
+        if job.is_at_work() {
+            let end = end_of_step(reason, verdicts);
+            writes.push(StepKey::current(ledger, &job).failed(book, self.clock.now(), &end));
+        }
         job.void(reason, (next != head.next).then_some(head.next))?;
         writes.push(self.replace_job(ledger, &job)?);
         Ok(writes)
@@ -229,6 +234,16 @@ impl Turns {
         let missing = || StorageError::NotFound { what: format!("batch {} of ledger {ledger}", batch.batch) };
         Ok(self.book.batch(ledger, &batch.batch).await?.ok_or_else(missing)?)
     }
+}
+
+/// What the row of a step says that was under way when its job was voided.
+fn end_of_step(reason: &str, verdicts: &Verdicts) -> Failure {
+    let refused = verdicts.values().find_map(|status| match status {
+        BatchStatus::Refused { reason } => Some(reason.clone()),
+        _ => None,
+    });
+    let class = if refused.is_some() { ErrorClass::InvalidInput } else { ErrorClass::Conflict };
+    Failure { class, message: refused.unwrap_or_else(|| reason.to_owned()) }
 }
 
 /// An operator's wishes. Each can be repeated: what is so already is left so.
@@ -296,27 +311,34 @@ impl BacklogManager {
         Ok(found.is_some_and(|job| matches!(job.status, JobStatus::Void { requeued_from: Some(_), .. })))
     }
 
-    /// Signs that an interval is to count as complete although no batch covers it. Completeness will always name it.
-    pub async fn sign(&self, terms: &Terms, source: &str, exception: &Exception) -> Result<(), OperateError> {
+    /// Signs that an interval is to count as complete although no batch covers it. Completeness will always name it. One
+    /// that is signed already stays as it was signed: that is what is answered then.
+    pub async fn sign(
+        &self,
+        terms: &Terms,
+        source: &str,
+        exception: &Exception,
+    ) -> Result<Option<Exception>, OperateError> {
         let said = |text: &str| !text.trim().is_empty() && text.chars().count() <= REASON_CHARS_MAX;
         if !terms.sources.contains_key(source) || !said(&exception.signed_by) || !said(&exception.reason) {
             return Err(OperateError::Unsigned);
         }
         for _ in 0..TRIES {
             let (book, ledger) = (self.book(), &terms.ledger);
+            // The coverage first: it is written only if nobody has signed since.
             let mut coverage = book.coverage(ledger, source).await?;
-            let row = signed_row(source, exception);
-            if book.exists(ledger, &row).await? {
-                return Ok(());
+            let mut signed = book.exceptions(ledger, source).await?.into_iter();
+            if let Some(standing) = signed.find(|signed| signed.interval == exception.interval) {
+                return Ok(Some(standing));
             }
             if coverage.signed >= EXCEPTIONS_MAX {
                 return Err(OperateError::TooManyExceptions(source.to_owned()));
             }
             coverage.signed += 1;
-            let signed = book.insert(ledger, &row, exception)?;
+            let signed = book.insert(ledger, &signed_row(source, exception), exception)?;
             if book.write(vec![signed, book.replace(ledger, &coverage_row(source), &coverage)?]).await? {
                 warn!(ledger = %terms.ledger, source, interval = %exception.interval, "exception signed");
-                return Ok(());
+                return Ok(None);
             }
         }
         Err(TurnError::Contended { what: format!("the coverage of source {source}") }.into())

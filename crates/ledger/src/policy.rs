@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{OnStuck, PartitionBits, manifest::LedgerId};
+use crate::{DuplicateScope, OnStuck, PartitionBits, manifest::LedgerId};
 
 /// The most batches in one job: a job's batches are voided and numbered anew in one transaction, two writes for each.
 pub const JOB_BATCHES_MAX: u64 = 40;
@@ -32,6 +32,8 @@ pub struct Terms {
     pub sources: BTreeMap<String, Timestamp>,
     /// What later batches do while a job is parked.
     pub on_stuck: OnStuck,
+    /// Within what an event's id counts once.
+    pub duplicates: DuplicateScope,
     /// The policies.
     pub policy: Policy,
 }

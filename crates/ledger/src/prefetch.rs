@@ -108,9 +108,14 @@ impl Prefetcher {
         let gathered = self.gather(run, &combined, &entered, &mut output).await;
         let (Gathered { keys, found, figures }, file) = output.end(gathered).await?;
         let file = file.ok_or_else(|| LedgerError::StepMissing { what: place.to_string(), job: run.job })?;
-        let FetchFigures { cached, reads, bytes_read } = figures;
-        info!(ledger = %run.ledger, job = %run.job, %partition, keys, found, cached, reads, bytes_read, "partition prefetched");
-        let commit = PrefetchedPartition { partition: *partition, file, keys, found, cached, reads, bytes_read };
+        let FetchFigures { lookups, cache_calls, cached, reads, bytes_read } = figures;
+        info!(
+            ledger = %run.ledger, job = %run.job, %partition, keys, found, lookups, cache_calls, cached, reads, bytes_read,
+            "partition prefetched"
+        );
+        let partition = *partition;
+        let commit =
+            PrefetchedPartition { partition, file, keys, found, lookups, cache_calls, cached, reads, bytes_read };
         self.workplace.commit(&at, commit).await?;
         Ok(Done {})
     }
@@ -188,7 +193,8 @@ impl Prefetcher {
     ) -> Result<(&'k [&'k str], Vec<Option<Found>>, FetchFigures), LedgerError> {
         pulse.beat().await?;
         let keys = keys.get(window.places).unwrap_or_default();
-        let (versions, figures) = self.artifacts.get_window(&run.ledger, keys, window.entries).await?;
+        let (versions, mut figures) = self.artifacts.get_window(&run.ledger, keys, window.entries).await?;
+        figures.lookups += window.lookups;
         Ok((keys, versions, figures))
     }
 }

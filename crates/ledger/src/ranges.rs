@@ -26,6 +26,8 @@ const SECTION_BYTES: u64 = 2 * size_of::<RangeSection>() as u64;
 pub(crate) struct Ranges {
     /// Of each range its object.
     files: Vec<String>,
+    /// How many bytes these have.
+    pub(crate) bytes_written: u64,
     /// By partition, in the order of the ranges.
     sections: BTreeMap<u32, Vec<RangeSection>>,
     pub(crate) totals: RangeTotals,
@@ -76,13 +78,14 @@ impl Ranges {
             let of = RangeSection { range: self.files.len(), section };
             self.sections.entry(section.number).or_default().push(of);
         }
+        self.bytes_written += range.file.bytes;
         self.files.push(range.file.key);
         self.rejects.extend(range.rejects);
     }
 
     /// How many there are.
-    pub(crate) const fn count(&self) -> usize {
-        self.files.len()
+    pub(crate) const fn count(&self) -> u64 {
+        self.files.len() as u64
     }
 
     /// The partitions that hold events, in order.

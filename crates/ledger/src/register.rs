@@ -9,20 +9,23 @@ use storage::{Clock, Location, Objects, StorageError, Tables, documents, objects
 use tracing::{info, warn};
 
 use crate::{
-    BatchSequence,
+    BatchSequence, DuplicateScope,
     book::{
-        BatchRecord, BatchStatus, Book, INTERVALS_MAX, NumberedBatch, SourceRecord, batch_row, number_row, source_row,
+        BatchRecord, BatchStatus, Book, Content, INTERVALS_MAX, NumberedBatch, RefusedBatch, SourceRecord, batch_row,
+        number_row, refused_row, source_row,
     },
     head::{Field, Head},
     layout::pinned_key,
-    manifest::{BATCH_BYTES_MAX, BatchManifest, MANIFEST_BYTES_MAX, ManifestKey, PinnedBatch, PinnedObject},
+    manifest::{
+        BATCH_BYTES_MAX, BatchManifest, BatchObject, MANIFEST_BYTES_MAX, ManifestKey, PinnedBatch, PinnedObject,
+    },
     policy::Terms,
     turns::TRIES,
 };
 
 pub use crate::register_error::RegisterError;
 
-/// How many objects of a batch are looked at side by side.
+/// How many objects of a batch are looked at, or noted, side by side.
 const LOOKS: usize = 16;
 
 /// What became of a manifest.
@@ -61,6 +64,8 @@ struct Entrant<'a> {
     manifest: &'a BatchManifest,
     digest: String,
     opens_at: Timestamp,
+    /// Whether content that an earlier batch has would count twice.
+    counts_twice: bool,
     pinned: String,
     bytes: u64,
 }
@@ -95,7 +100,15 @@ impl Registrar {
             source_name: manifest.source.clone(),
         })?;
         let digest = manifest.digest();
-        let mut entrant = Entrant { at: &key, manifest: &manifest, digest, opens_at, pinned: String::new(), bytes: 0 };
+        let mut entrant = Entrant {
+            at: &key,
+            manifest: &manifest,
+            digest,
+            opens_at,
+            counts_twice: terms.duplicates == DuplicateScope::Batch,
+            pinned: String::new(),
+            bytes: 0,
+        };
         match manifest.check(&key) {
             Err(fault) if fault.is_of_totals() => return self.refuse(&entrant, fault.to_string()).await,
             checked => checked.map_err(wrong)?,
@@ -105,6 +118,9 @@ impl Registrar {
             return self.repeated(&entrant, known).await;
         }
         (entrant.pinned, entrant.bytes) = self.pin(&at.bucket, &entrant).await?;
+        if entrant.counts_twice {
+            self.note_contents(&entrant).await?;
+        }
         self.number(&entrant).await
     }
 
@@ -145,6 +161,17 @@ impl Registrar {
         let key = pinned_key(at, digest);
         documents::write(&*self.objects, &Location::new(&self.data_bucket, &key), &pinned).await?;
         Ok((key, bytes))
+    }
+
+    /// Notes what content the batch is to have, before it gets its number: whoever is numbered later finds it.
+    async fn note_contents(&self, entrant: &Entrant<'_>) -> Result<(), StorageError> {
+        let Entrant { at, manifest, digest, .. } = entrant;
+        let notes = hashed(manifest).map(|(object, sha256)| async move {
+            let (batch, object) = (at.batch.clone(), object.key.clone());
+            let content = Content { batch, digest: digest.clone(), object };
+            self.book.put_content(&at.ledger, sha256, &content).await
+        });
+        stream::iter(notes.collect::<Vec<_>>()).buffer_unordered(LOOKS).try_collect().await
     }
 
     /// What a batch that is known already is answered, unless its objects are others by now: its number would tell the
@@ -210,6 +237,9 @@ impl Registrar {
             None => None,
         };
         let claimed = entrant.claim(&source, replaced.as_ref())?;
+        if entrant.counts_twice && manifest.again.is_none() {
+            self.book.check_contents(at, manifest).await?;
+        }
         let record = entrant.record(BatchStatus::Registered, Some(number), self.clock.now());
         let numbered = NumberedBatch {
             number,
@@ -244,7 +274,12 @@ impl Registrar {
         let Entrant { at, .. } = entrant;
         let status = BatchStatus::Refused { reason: reason.clone() };
         let record = entrant.record(status, None, self.clock.now());
-        if self.book.write(vec![self.book.replace(&at.ledger, &batch_row(&at.batch), &record)?]).await? {
+        let listed = RefusedBatch { batch: at.batch.clone() };
+        let writes = vec![
+            self.book.replace(&at.ledger, &batch_row(&at.batch), &record)?,
+            self.book.insert(&at.ledger, &refused_row(&record), &listed)?,
+        ];
+        if self.book.write(writes).await? {
             warn!(ledger = %at.ledger, batch = at.batch, reason, "batch refused");
             return Ok(Registered::Refused { reason });
         }
@@ -253,6 +288,34 @@ impl Registrar {
             None => Err(RegisterError::Contended { ledger: at.ledger.clone() }),
         }
     }
+}
+
+impl Book {
+    /// Whether no object has the content of one of another batch that was taken, as far as both manifests give hashes.
+    pub async fn check_contents(&self, at: &ManifestKey, manifest: &BatchManifest) -> Result<(), RegisterError> {
+        let looks = hashed(manifest).map(|(object, sha256)| async move {
+            for content in self.contents(&at.ledger, sha256).await? {
+                let taken =
+                    |record: BatchRecord| record.status == BatchStatus::Registered && record.digest == content.digest;
+                if content.batch != at.batch && self.batch(&at.ledger, &content.batch).await?.is_some_and(taken) {
+                    return Err(RegisterError::SameContent {
+                        batch: at.batch.clone(),
+                        object: object.key.clone(),
+                        earlier: content.batch,
+                        earlier_object: content.object,
+                    });
+                }
+            }
+            Ok(())
+        });
+        stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKS).try_collect().await
+    }
+}
+
+/// The objects that hold something, and whose hash the manifest gives.
+fn hashed(manifest: &BatchManifest) -> impl Iterator<Item = (&BatchObject, &str)> {
+    let filled = manifest.objects.iter().filter(|object| object.records > 0);
+    filled.filter_map(|object| Some((object, object.sha256.as_deref()?)))
 }
 
 impl Entrant<'_> {

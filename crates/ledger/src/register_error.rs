@@ -65,6 +65,21 @@ pub enum RegisterError {
         /// Its length when it was registered.
         bytes: u64,
     },
+    /// An object of another batch has the same content.
+    #[error(
+        "{object} of batch {batch} has the content of {earlier_object} of batch {earlier}, whose events would count twice: \
+         send what is new alone; if they are to count once more, the manifest says why in `again`"
+    )]
+    SameContent {
+        /// The batch.
+        batch: String,
+        /// The object's key.
+        object: String,
+        /// The batch that was taken before.
+        earlier: String,
+        /// Its object's key.
+        earlier_object: String,
+    },
     /// The ledger has no such source.
     #[error("ledger {ledger} has no source {source_name:?}")]
     UnknownSource {

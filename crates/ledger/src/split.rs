@@ -12,11 +12,13 @@ use tracing::info;
 use crate::{
     BatchSequence, Ledger, LedgerError, PartitionBits,
     commits::SplitJob,
+    figures,
     layout::split_key,
     manifest::PinnedBatch,
     messages::{EventChunk, JobSplit, RunInput, SplitRequest},
     pinned::{ObjectError, ObjectFault, Pinned, outside, slice},
     scan::{self, EventScanner},
+    stage::Preparation,
     workplace::{Entered, Places, Pulse, Workplace, attempt_place},
 };
 
@@ -77,6 +79,8 @@ impl JobSplitter {
             Some(split) => split,
             None => self.make(run, &entered, &at).await?,
         };
+        let figures = figures::split(&split);
+        self.workplace.turns.prepared(&run.who(), Preparation::Split, &figures, entered.policy()).await?;
         let SplitJob { ranges, count, .. } = split;
         info!(ledger = %run.ledger, job = %run.job, attempt = run.attempt, ranges = count, "job split");
         Ok(JobSplit { bucket: at.bucket, ranges, count })

@@ -68,6 +68,41 @@ impl Half {
     }
 }
 
+/// A step of the stateless half. Many jobs are at it at once, and none waits for another.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preparation {
+    /// Cuts the objects of the job's batches into ranges.
+    #[default]
+    Split,
+    /// Reads each range, and sorts its events by partition and artifact.
+    Reduce,
+    /// Brings each partition of all ranges together.
+    Combine,
+}
+
+impl Preparation {
+    /// All, in order.
+    pub const ALL: [Self; 3] = [Self::Split, Self::Reduce, Self::Combine];
+
+    /// The step behind it; combine is the last.
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Split => Self::Reduce,
+            Self::Reduce | Self::Combine => Self::Combine,
+        }
+    }
+
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Split => "split",
+            Self::Reduce => "reduce",
+            Self::Combine => "combine",
+        }
+    }
+}
+
 /// A turn: the right to do a stage of the job.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

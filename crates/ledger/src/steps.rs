@@ -1,7 +1,8 @@
 //! The record of every step of every job: the operator's truth.
 //!
-//! The steps that take turns, and the stateless half as a whole, are written in the transactions that they stand for,
-//! so the record cannot say anything else than the ledger does.
+//! Rows are written in the transactions that they stand for, so the record cannot say anything else than the ledger
+//! does: split, reduce and combine end, and the next begins, where the job moves on; prefetch, apply and index begin where
+//! their turn is taken up, and end where they commit.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -13,10 +14,21 @@ use crate::{
     book::Book,
     job::{Failure, Job},
     manifest::LedgerId,
+    stage::{Preparation, Stage},
 };
 
 /// Figures of a step, by name: whole numbers, and amounts as text.
 pub type Figures = Map<String, Value>;
+
+/// The steps of a job, in the order in which they are done.
+pub const STEPS: [&str; 6] = [
+    Preparation::Split.as_str(),
+    Preparation::Reduce.as_str(),
+    Preparation::Combine.as_str(),
+    Stage::Prefetch.as_str(),
+    Stage::Apply.as_str(),
+    Stage::Index.as_str(),
+];
 
 /// How far a step is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,9 +47,11 @@ pub enum StepStatus {
 pub struct StepRecord {
     /// The job.
     pub job: JobNumber,
-    /// The attempt.
+    /// The attempt at the job: the number in its execution's name.
     pub attempt: u32,
-    /// `stateless`, `prefetch`, `apply` or `index`.
+    /// Which of the attempts at this step it is, from 1.
+    pub step_attempt: u32,
+    /// One of [`STEPS`].
     pub step: String,
     /// How far it is.
     pub status: StepStatus,
@@ -68,8 +82,10 @@ pub struct StepKey<'a> {
     pub ledger: &'a LedgerId,
     /// The job.
     pub job: JobNumber,
-    /// The attempt.
+    /// The attempt at the job.
     pub attempt: u32,
+    /// Which of the attempts at this step it is.
+    pub step_attempt: u32,
     /// The step's name.
     pub step: &'a str,
 }
@@ -77,7 +93,8 @@ pub struct StepKey<'a> {
 impl<'a> StepKey<'a> {
     /// What the job's current attempt is at.
     pub(crate) fn current(ledger: &'a LedgerId, job: &'a Job) -> Self {
-        Self { ledger, job: job.number(), attempt: job.attempt, step: job.step() }
+        let (attempt, step_attempt) = (job.attempt, job.step_attempt);
+        Self { ledger, job: job.number(), attempt, step_attempt, step: job.step() }
     }
 
     fn row(&self) -> String {
@@ -91,6 +108,7 @@ impl<'a> StepKey<'a> {
         };
         set.insert("job".to_owned(), json!(self.job));
         set.insert("attempt".to_owned(), self.attempt.into());
+        set.insert("step_attempt".to_owned(), self.step_attempt.into());
         set.insert("step".to_owned(), self.step.into());
         book.change(self.ledger, &self.row(), set.into_iter().collect(), Condition::Always)
     }

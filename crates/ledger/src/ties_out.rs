@@ -16,10 +16,10 @@ use crate::{
         AppliedPartition, CombinedPartition, PrefetchManifest, PrefetchedPartition, ReducedJob, ReducedRange, SplitJob,
         StatelessManifest,
     },
+    figures::figures,
     job::Job,
     manifest::PinnedBatch,
     messages::EventChunk,
-    steps::Figures,
     turns::StageResult,
 };
 
@@ -35,11 +35,7 @@ pub(crate) struct Accounts {
 impl Accounts {
     /// What is committed; the book compares both sides.
     pub(crate) fn result(self, manifest: String) -> StageResult {
-        let figures = match self.figures {
-            Value::Object(figures) => figures,
-            _ => Figures::new(),
-        };
-        StageResult { manifest, expected: self.expected, found: self.found, figures }
+        StageResult { manifest, expected: self.expected, found: self.found, figures: figures(self.figures) }
     }
 }
 
@@ -157,10 +153,6 @@ pub(crate) fn combined(
         bytes_written += of.file.bytes;
     }
     let figures = json!({
-        "batches": job.batches.count(),
-        "bytes": job.bytes,
-        "records": reduced.totals_in.records(),
-        "rejected": reduced.rejected_by_rule,
         "events": reduced.totals_out.records(),
         "duplicates": duplicates.records(),
         "conflicts": conflicts.records(),
@@ -186,14 +178,22 @@ pub(crate) fn prefetched(
         found.add_records(of.keys)?;
     }
     let total = |of: fn(&PrefetchedPartition) -> u64| partitions.iter().map(of).sum::<u64>();
-    let (keys, reads) = (found.records(), total(|of| of.reads));
+    let keys = found.records();
+    let (lookups, cache_calls, reads) = (total(|of| of.lookups), total(|of| of.cache_calls), total(|of| of.reads));
+    let requests = lookups + cache_calls + reads;
     let figures = json!({
         "keys": keys,
         "found": total(|of| of.found),
         "cached": total(|of| of.cached),
-        "reads": reads,
         "bytes_read": total(|of| of.bytes_read),
+        "lookups": lookups,
+        "cache_calls": cache_calls,
+        "reads": reads,
+        "requests": requests,
+        "lookups_per_artifact": per(lookups, keys),
+        "cache_calls_per_artifact": per(cache_calls, keys),
         "reads_per_artifact": per(reads, keys),
+        "requests_per_artifact": per(requests, keys),
     });
     Ok(Accounts { expected, found, figures })
 }

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use error_class::{Classified, ErrorClass};
-use jiff::Timestamp;
 use money::ControlTotals;
 use storage::{Clock, StorageError, tables::Write};
 use tracing::info;
@@ -19,7 +18,7 @@ use crate::{
     job::{Job, JobRefusal},
     manifest::LedgerId,
     policy::Policy,
-    stage::{Claim, Stage, TurnAnswer},
+    stage::{Claim, Preparation, Stage, TurnAnswer},
     steps::{Figures, StepKey},
 };
 
@@ -48,7 +47,7 @@ pub enum TurnError {
     ControlTotalMismatch {
         /// The job.
         job: JobNumber,
-        /// The stage, or `stateless`.
+        /// The step.
         step: &'static str,
         /// In what.
         difference: String,
@@ -178,14 +177,14 @@ impl Turns {
         for _ in 0..TRIES {
             let mut job = self.job(who).await?;
             let (before, now) = (job.turn(stage).clone(), self.clock.now());
+            let begun = StepKey::current(&who.ledger, &job).begun(&self.book, now, Some(fence));
             let claim = job.claim(stage, who.attempt, fence, now, policy)?;
             if matches!(claim, Claim::Done(_)) {
                 return Ok(claim);
             }
             let mut writes = vec![self.replace(who, &job)?];
             if before != *job.turn(stage) {
-                let step = StepKey { ledger: &who.ledger, job: who.job, attempt: who.attempt, step: stage.as_str() };
-                writes.push(step.begun(&self.book, now, Some(fence)));
+                writes.push(begun);
             }
             if self.book.write(writes).await? {
                 return Ok(claim);
@@ -201,13 +200,41 @@ impl Turns {
             if let Some(commit) = job.stateless {
                 return Ok(Claim::Done(commit));
             }
-            let now = self.clock.now();
+            let (heard_of, now) = (job.is_at_work(), self.clock.now());
             if !job.renew(who.attempt, now, policy)? {
                 return Ok(Claim::Held);
             }
-            let step = StepKey::current(&who.ledger, &job).begun(&self.book, now, None);
-            if self.book.write(vec![self.replace(who, &job)?, step]).await? {
+            let mut writes = vec![self.replace(who, &job)?];
+            if !heard_of {
+                writes.push(StepKey::current(&who.ledger, &job).begun(&self.book, now, None));
+            }
+            if self.book.write(writes).await? {
                 return Ok(Claim::Held);
+            }
+        }
+        Err(TurnError::contended_job(&who.ledger, who.job))
+    }
+
+    /// A step of the stateless half is done, and the next one begins; combine is done with the half. The first to say so
+    /// counts.
+    pub async fn prepared(
+        &self,
+        who: &Attempt,
+        step: Preparation,
+        figures: &Figures,
+        policy: &Policy,
+    ) -> Result<(), TurnError> {
+        for _ in 0..TRIES {
+            let mut job = self.job(who).await?;
+            let now = self.clock.now();
+            let done = StepKey::current(&who.ledger, &job).done(&self.book, now, figures, None);
+            if !job.prepared(who.attempt, step, now, policy)? {
+                return Ok(());
+            }
+            let begun = StepKey::current(&who.ledger, &job).begun(&self.book, now, None);
+            if self.book.write(vec![self.replace(who, &job)?, done, begun]).await? {
+                info!(ledger = %who.ledger, job = %who.job, step = step.as_str(), "step done");
+                return Ok(());
             }
         }
         Err(TurnError::contended_job(&who.ledger, who.job))
@@ -233,16 +260,16 @@ impl Turns {
         result: &StageResult,
         policy: &Policy,
     ) -> Result<Claim, TurnError> {
-        result.ties_out(who.job, "stateless")?;
+        result.ties_out(who.job, Preparation::Combine.as_str())?;
         for _ in 0..TRIES {
             let mut job = self.job(who).await?;
             let now = self.clock.now();
+            let step = StepKey::current(&who.ledger, &job);
+            let done = step.done(&self.book, now, &result.figures, Some(&result.manifest));
             let claim = job.commit_stateless(who.attempt, &result.manifest, now, policy)?;
             if matches!(claim, Claim::Done(_)) {
                 return Ok(claim);
             }
-            let step = StepKey { ledger: &who.ledger, job: who.job, attempt: who.attempt, step: "stateless" };
-            let done = step.done(&self.book, now, &result.figures, Some(&result.manifest));
             if self.book.write(vec![self.replace(who, &job)?, done]).await? {
                 info!(ledger = %who.ledger, job = %who.job, "stateless half committed");
                 return Ok(claim);
@@ -265,11 +292,14 @@ impl Turns {
         for _ in 0..TRIES {
             let mut job = self.job(who).await?;
             let now = self.clock.now();
+            let step = StepKey::current(&who.ledger, &job);
+            let done = step.done(&self.book, now, &result.figures, Some(&result.manifest));
             let claim = job.commit(stage, who.attempt, fence, &result.manifest, now, policy)?;
             if matches!(claim, Claim::Done(_)) {
                 return Ok(claim);
             }
-            let Some(writes) = self.stage_commit(who, &job, stage, now, result).await? else { continue };
+            let Some(mut writes) = self.stage_commit(who, &job, stage).await? else { continue };
+            writes.push(done);
             if self.book.write(writes).await? {
                 info!(ledger = %who.ledger, job = %who.job, %stage, "stage committed");
                 return Ok(claim);
@@ -278,15 +308,8 @@ impl Turns {
         Err(TurnError::contended_job(&who.ledger, who.job))
     }
 
-    /// The writes of a stage commit; `None` where the job was read before the head moved.
-    async fn stage_commit(
-        &self,
-        who: &Attempt,
-        job: &Job,
-        stage: Stage,
-        now: Timestamp,
-        result: &StageResult,
-    ) -> Result<Option<Vec<Write>>, TurnError> {
+    /// The writes of a stage commit, but for the step's row; `None` where the job was read before the head moved.
+    async fn stage_commit(&self, who: &Attempt, job: &Job, stage: Stage) -> Result<Option<Vec<Write>>, TurnError> {
         let head = self.book.head(&who.ledger).await?;
         let cursor = head.cursor(stage);
         if cursor >= job.number() {
@@ -296,12 +319,7 @@ impl Turns {
             return Err(TurnError::OutOfOrder { job: who.job, stage, cursor });
         }
         let set = [(Field::Cursor(stage), job.number().get())];
-        let step = StepKey { ledger: &who.ledger, job: who.job, attempt: who.attempt, step: stage.as_str() };
-        let mut writes = vec![
-            head.change(&self.book, &who.ledger, &set, &[]),
-            self.replace(who, job)?,
-            step.done(&self.book, now, &result.figures, Some(&result.manifest)),
-        ];
+        let mut writes = vec![head.change(&self.book, &who.ledger, &set, &[]), self.replace(who, job)?];
         if stage == Stage::Index {
             writes.extend(self.coverage(who, job).await?);
         }

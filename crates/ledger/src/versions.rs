@@ -38,6 +38,10 @@ pub(crate) struct Versions {
 /// What getting lines came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct FetchFigures {
+    /// Look-ups in the index: requests, each for many keys.
+    pub(crate) lookups: u64,
+    /// Requests to the cache, each for many lines.
+    pub(crate) cache_calls: u64,
     /// Lines that the cache had.
     pub(crate) cached: u64,
     /// Reads that got the others.
@@ -48,6 +52,8 @@ pub(crate) struct FetchFigures {
 
 impl FetchFigures {
     pub(crate) const fn add(&mut self, other: Self) {
+        self.lookups += other.lookups;
+        self.cache_calls += other.cache_calls;
         self.cached += other.cached;
         self.reads += other.reads;
         self.bytes_read += other.bytes_read;
@@ -70,8 +76,9 @@ impl Versions {
         ledger: &LedgerId,
         wanted: &[Wanted<'_>],
     ) -> Result<(Vec<Option<Bytes>>, FetchFigures), LedgerError> {
-        let mut lines = self.cached(ledger, wanted).await;
-        let mut figures = FetchFigures { cached: lines.iter().flatten().count() as u64, ..FetchFigures::default() };
+        let (mut lines, cache_calls) = self.cached(ledger, wanted).await;
+        let cached = lines.iter().flatten().count() as u64;
+        let mut figures = FetchFigures { cache_calls, cached, ..FetchFigures::default() };
         let missed: Vec<usize> =
             lines.iter().enumerate().filter(|(_, line)| line.is_none()).map(|(index, _)| index).collect();
         let entries: Vec<IndexEntry> =
@@ -109,20 +116,21 @@ impl Versions {
         }
     }
 
-    /// What the cache has. Whatever is not exactly what was asked for is a miss.
-    async fn cached(&self, ledger: &LedgerId, wanted: &[Wanted<'_>]) -> Vec<Option<Bytes>> {
+    /// What the cache has, and how many requests that took. Whatever is not exactly what was asked for is a miss.
+    async fn cached(&self, ledger: &LedgerId, wanted: &[Wanted<'_>]) -> (Vec<Option<Bytes>>, u64) {
         let mut lines = vec![None; wanted.len()];
         let asked: Vec<(usize, &Wanted<'_>)> =
             wanted.iter().enumerate().filter(|(_, (_, entry))| is_cached(entry)).collect();
         if asked.is_empty() {
-            return lines;
+            return (lines, 0);
         }
+        let requests = self.cache.requests(asked.len());
         let keys: Vec<String> = asked.iter().map(|(_, (_, entry))| cache_key(ledger, entry)).collect();
         let found = match self.cache.get_many(&keys).await {
             Ok(found) => found,
             Err(error) => {
                 warn!(error = error_class::chain(&error), "cache unavailable");
-                return lines;
+                return (lines, requests);
             }
         };
         for ((index, (key, entry)), value) in asked.into_iter().zip(found) {
@@ -130,7 +138,7 @@ impl Versions {
                 *place = value.and_then(|value| opened(&value, key, entry));
             }
         }
-        lines
+        (lines, requests)
     }
 
     /// One read: the lines in it, each by its place among `entries`. None where the file does not exist.

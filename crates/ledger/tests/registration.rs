@@ -13,7 +13,7 @@ use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
 use jiff::Timestamp;
 use ledger::{
-    BatchSequence, Interval, OnStuck, PartitionBits,
+    BatchSequence, DuplicateScope, Interval, OnStuck, PartitionBits,
     backlog::{BacklogManager, Config},
     book::{BatchStatus, Book, COVERED_INTERVALS_MAX},
     manifest::{LedgerId, PinnedBatch},
@@ -64,6 +64,7 @@ impl World {
             partition_bits: PartitionBits::ZERO,
             sources: [("shop".to_owned(), hour(0)), ("bank".to_owned(), hour(0))].into(),
             on_stuck: OnStuck::Wait,
+            duplicates: DuplicateScope::Batch,
             policy: Policy::default(),
         };
         Self { objects, tables, registrar, terms }
@@ -317,6 +318,132 @@ async fn a_signed_exception_moves_the_watermark_and_stays_visible() {
     manager.sign(terms, "shop", &Exception { signed_by: " ".to_owned(), ..exception }).await.unwrap_err();
 }
 
+#[tokio::test]
+async fn what_is_signed_stays_as_it_was_signed_first_and_is_told() {
+    let world = World::new();
+    let (manager, terms) = (world.manager(), &world.terms);
+    let because = |reason: &str, to: i64| Exception {
+        interval: Interval::new(hour(0), hour(to)).unwrap(),
+        signed_by: "ada".to_owned(),
+        reason: reason.to_owned(),
+        signed_at: hour(10),
+    };
+    assert_eq!(manager.sign(terms, "shop", &because("closed", 4)).await.unwrap(), None);
+    assert_eq!(manager.sign(terms, "shop", &because("lost", 4)).await.unwrap(), Some(because("closed", 4)));
+    assert_eq!(manager.sign(terms, "bank", &because("lost", 4)).await.unwrap(), None, "another source");
+    assert_eq!(manager.sign(terms, "shop", &because("lost", 5)).await.unwrap(), None, "another interval");
+    let signed = &manager.completeness(terms).await.unwrap().sources["shop"].exceptions;
+    assert_eq!(signed.iter().map(|signed| &*signed.reason).collect::<BTreeSet<_>>(), ["closed", "lost"].into());
+    assert_eq!(signed.len(), 2);
+}
+
+/// The last batches are found by their numbers: what is older is not read. (Here it could not be.)
+#[tokio::test]
+async fn the_newest_batches_are_found_without_the_others() {
+    let world = World::new();
+    for batch in 0..9 {
+        world.send(&format!("b{batch}"), &manifest(batch, batch + 1)).await.unwrap();
+    }
+    let untrue = with(manifest(20, 21), "totals", json!({ "records": 3 }));
+    assert!(matches!(world.send("untrue", &untrue).await.unwrap(), Registered::Refused { .. }));
+    let newest = async |limit| {
+        let found = world.book().newest_batches(&world.terms.ledger, limit).await.unwrap();
+        found.into_iter().map(|batch| batch.batch).collect::<Vec<_>>()
+    };
+    assert_eq!(newest(3).await, ["b8", "b7", "b6", "untrue"]);
+    // One that is let in again under another number is found once.
+    let (manager, terms) = (world.manager(), &world.terms);
+    manager.tick(terms).await.unwrap();
+    manager.skip(terms, "b7", "wrong").await.unwrap();
+    assert_eq!(world.book().head(&terms.ledger).await.unwrap().next, BatchSequence::new(18), "eight are let in again");
+    for batch in 0..5 {
+        let row = json!({ "pk": "acme#orders", "sk": format!("batch#b{batch}"), "batch": "unreadable" });
+        world.tables.put("ledgers", row.as_object().unwrap().clone(), Condition::Always).await.unwrap();
+    }
+    assert_eq!(newest(3).await, ["b8", "b6", "b5", "untrue"]);
+}
+
+fn of_content(mut manifest: Value, content: &str) -> Value {
+    let mut hash = ledger::manifest::ContentHash::default();
+    hash.update(content.as_bytes());
+    manifest["objects"][0]["sha256"] = hash.finish().into();
+    manifest
+}
+
+#[tokio::test]
+async fn the_same_content_counts_once_unless_it_is_meant() {
+    let world = World::new();
+    let late = |content: &str| with(of_content(manifest(0, 1), content), "correction", "late");
+    assert_eq!(world.send("b1", &of_content(manifest(0, 1), "x")).await.unwrap(), numbered(1));
+    assert_eq!(world.send("b1", &of_content(manifest(0, 1), "x")).await.unwrap(), again(1), "it is the same batch");
+    let told = world.refused("late", &late("x")).await;
+    assert!(told.starts_with("events.csv of batch late has the content of events.csv of batch b1, whose"), "{told}");
+    assert!(told.ends_with("the manifest says why in `again`"), "{told}");
+    let empty = world.refused("late", &with(late("x"), "again", " ")).await;
+    assert!(empty.contains("must say why it is to count once more"), "{empty}");
+    // What was not taken is nobody's: neither its name nor its content.
+    assert_eq!(world.send("late", &late("y")).await.unwrap(), numbered(2));
+    assert_eq!(world.send("meant", &with(late("x"), "again", "a second fee")).await.unwrap(), numbered(3));
+    // A file without events is like every other.
+    let mut quiet = with(of_content(manifest(1, 2), "header"), "totals", json!({ "records": 0 }));
+    quiet["objects"][0]["records"] = 0.into();
+    assert_eq!(world.send("quiet", &quiet).await.unwrap(), numbered(4));
+    quiet["interval"] = json!({ "from": hour(2), "to": hour(3) });
+    assert_eq!(world.send("quiet-2", &quiet).await.unwrap(), numbered(5));
+    // Nothing of a batch that was taken out is in the ledger.
+    let (manager, terms) = (world.manager(), &world.terms);
+    manager.tick(terms).await.unwrap();
+    manager.skip(terms, "late", "wrong").await.unwrap();
+    let next = world.book().head(&terms.ledger).await.unwrap().next;
+    assert_eq!(world.send("late-2", &late("y")).await.unwrap(), numbered(next.get()));
+}
+
+#[tokio::test]
+async fn where_the_artifact_keeps_its_ids_the_same_content_does_no_harm() {
+    let mut world = World::new();
+    world.terms.duplicates = DuplicateScope::Artifact;
+    world.send("b1", &of_content(manifest(0, 1), "x")).await.unwrap();
+    let late = with(of_content(manifest(0, 1), "x"), "correction", "late");
+    assert_eq!(world.send("late", &late).await.unwrap(), numbered(2));
+}
+
+/// Eight registrars at once, each with another batch of the same content, and calls that fail: one of them is taken.
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn of_the_same_content_registered_at_once_one_is_taken() {
+    for round in 0..20 {
+        let calls = AtomicU64::new(round);
+        let plan = move |call: &Operation| {
+            let error = || StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
+            match calls.fetch_add(1, Ordering::Relaxed) % 34 {
+                3 => Some(Fault::Refused(error())),
+                20 => Some(Fault::ReplyLost(error())),
+                _ => None,
+            }
+        };
+        let world = Arc::new(World::on(Arc::new(Faulty::new(Arc::new(MemoryTables::default()), plan))));
+        let register = |batch: i64| {
+            let world = world.clone();
+            async move {
+                let manifest = of_content(manifest(batch, batch + 1), "x");
+                loop {
+                    match world.send(&format!("b{batch}"), &manifest).await {
+                        Ok(Registered::Numbered { .. }) => break true,
+                        Err(RegisterError::SameContent { .. }) => break false,
+                        Err(error) if error.class() != ErrorClass::InvalidInput => tokio::task::yield_now().await,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+        };
+        let threads: Vec<_> = (0..8).map(|batch| tokio::spawn(register(batch))).collect();
+        let mut taken = 0;
+        for thread in threads {
+            taken += u32::from(thread.await.unwrap());
+        }
+        assert_eq!(taken, 1, "round {round}");
+    }
+}
+
 /// As many as there may be, each as long as it may be, of a source that has as many gaps as it may have.
 #[tokio::test]
 async fn all_signatures_of_a_source_have_room() {
@@ -355,7 +482,7 @@ async fn all_signatures_of_a_source_have_room() {
 async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
     use ledger::{
         JobNumber,
-        stage::{Claim, Turn},
+        stage::{Claim, Preparation, Turn},
         steps::{Figures, StepStatus, Steps},
         turns::{Attempt, StageResult},
     };
@@ -373,6 +500,9 @@ async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
         world.send(&format!("b{job}"), &manifest(from, from + 1)).await.unwrap();
         manager.tick(terms).await.unwrap();
         manager.turns().begin_stateless(&who(job, 1), &terms.policy).await.unwrap();
+        for step in [Preparation::Split, Preparation::Reduce] {
+            manager.turns().prepared(&who(job, 1), step, &result("").figures, &terms.policy).await.unwrap();
+        }
         manager.turns().commit_stateless(&who(job, 1), &result("combined"), &terms.policy).await.unwrap();
         manager.turns().ask(&who(job, 2), Stage::Prefetch, "a token", &terms.policy).await.unwrap();
         manager.tick(terms).await.unwrap();
@@ -398,12 +528,14 @@ async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
     assert_eq!(error.class(), ErrorClass::ControlTotalMismatch);
     let steps = Steps::new(world.book());
     let rows = steps.of_job(&terms.ledger, JobNumber::new(1)).await.unwrap();
-    let told: Vec<_> = rows.iter().map(|row| (row.step.as_str(), row.attempt, row.status)).collect();
-    assert_eq!(
-        told,
-        [("stateless", 1, StepStatus::Done), ("apply", 2, StepStatus::Running), ("prefetch", 2, StepStatus::Done),]
-    );
-    assert!(rows[0].started_at.is_some() && rows[0].ended_at.is_some() && rows[0].figures["records"] == 2);
+    let told: Vec<_> = rows.iter().map(|row| (row.step.as_str(), row.attempt, row.step_attempt, row.status)).collect();
+    let done = |step, attempt| (step, attempt, 1, StepStatus::Done);
+    let running = ("apply", 2, 1, StepStatus::Running);
+    assert_eq!(told, [done("combine", 1), done("reduce", 1), done("split", 1), running, done("prefetch", 2)]);
+    for row in rows.iter().filter(|row| row.status == StepStatus::Done) {
+        let (began, ended) = (row.started_at.is_some(), row.ended_at.is_some());
+        assert!(began && ended && row.figures["records"] == 2, "{row:?}");
+    }
 }
 
 /// What was lost between a transaction and the call behind it is made up for by the next tick.

@@ -13,6 +13,11 @@ pub trait Cache: Send + Sync {
     /// The values of the keys, in the order of the keys.
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StorageError>;
 
+    /// How many requests [`get_many`](Self::get_many) makes for so many keys: all of them go at once.
+    fn requests(&self, keys: usize) -> u64 {
+        u64::from(keys > 0)
+    }
+
     /// Keeps values for at most `lifetime`.
     async fn put_many(&self, entries: Vec<(String, Bytes)>, lifetime: Duration) -> Result<(), StorageError>;
 }
@@ -25,6 +30,10 @@ pub struct NoCache;
 impl Cache for NoCache {
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StorageError> {
         Ok(vec![None; keys.len()])
+    }
+
+    fn requests(&self, _: usize) -> u64 {
+        0
     }
 
     async fn put_many(&self, _: Vec<(String, Bytes)>, _: Duration) -> Result<(), StorageError> {

@@ -43,6 +43,9 @@ impl Key {
     }
 }
 
+/// The most keys that one call of [`Tables::get_many`]'s adapters asks for.
+pub const KEYS_A_CALL_MAX: usize = 100;
+
 /// What must hold of the item that stands at the key for a write to happen.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condition {

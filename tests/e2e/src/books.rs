@@ -98,7 +98,7 @@ impl Books {
         };
         change(&mut document);
         let document = Definition::from_json(&document.to_string()).unwrap();
-        Definitions::new(tables.clone(), LEDGERS, Rules::default()).put("default", &document).await.unwrap();
+        Definitions::new(tables.clone(), LEDGERS, Rules::built_in()).put("default", &document).await.unwrap();
         let book = Book::new(tables.clone(), LEDGERS);
         Self {
             id: LedgerId::new("default", &name).unwrap(),
@@ -344,11 +344,11 @@ impl Books {
             expected.rejected += figures.rejected;
         }
         let found = tests::events::oracle::Figures {
-            records: count("stateless", "records"),
+            records: count("reduce", "records"),
             applied: count("apply", "events"),
-            duplicates: count("stateless", "duplicates"),
-            conflicts: count("stateless", "conflicts"),
-            rejected: count("stateless", "rejected"),
+            duplicates: count("combine", "duplicates"),
+            conflicts: count("combine", "conflicts"),
+            rejected: count("reduce", "rejected"),
         };
         assert_eq!(found, expected, "{}", self.id);
         assert_eq!(count("apply", "created"), artifacts as u64, "{}: artifacts", self.id);

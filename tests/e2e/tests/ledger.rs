@@ -126,6 +126,58 @@ fn get(ledger: &str, key: &str) -> Value {
     tieout(&["artifact", "get", ledger, key, "--json"]).well().json()
 }
 
+/// A rule that is written in Rust judges in place of a balance, and says so. What the command tells of it: the steps, what was
+/// rejected, and that the same file would count twice.
+#[tokio::test]
+async fn a_business_rule_judges_and_every_step_is_told() {
+    let stack = Stack::connect().await;
+    let by_rule = |definition: &mut Value| definition["status"] = json!({ "rule": "settled" });
+    let books = Books::open(&stack, "rule", Shape::default(), by_rule).await;
+    let ledger = books.id.ledger.clone();
+    let order = |order: &str, paid: &str| {
+        let time = "2016-01-01T08:00:00Z";
+        format!("{order},I,{time},invoice,due,100.00,EUR,,,\n{order},P,{time},payment,settled,{paid},EUR,,,\n")
+    };
+    let events = [
+        "order_id,event_id,event_time,kind,side,amount,currency,units,country,channel\n",
+        &order("A-1", "98.00"),
+        &order("A-2", "97.99"),
+        "A-3,I,2016-01-01T08:00:00Z,invoice,due,100.00,EUR,,,\n",
+        "A-4,I,2016-01-01T08:00:00Z,gift,due,1.00,EUR,,,\n",
+    ];
+    let file = books.file("events.csv", &events.concat());
+    let submit =
+        ["batch", "submit", &ledger, file.to_str().unwrap(), "--source", "shop", "--from", "2016-01-01", "--to"];
+    let submit = [&submit[..], &["2016-01-02", "--wait", "--json"]].concat();
+    let ended = tieout(&submit).well().json();
+    assert_eq!(ended["rejected"]["by_rule"], json!({ "enum": 1 }), "{ended}");
+    assert_eq!((&ended["rejected"]["records"], ended["rejected"]["files"].as_array().unwrap().len()), (&json!(1), 1));
+
+    // By the balance that the example has, the first would be a break.
+    for (key, status) in [("A-1", "reconciled"), ("A-2", "break"), ("A-3", "open")] {
+        assert_eq!(get(&ledger, key)["status"], status, "{key}");
+    }
+    let shown = tieout(&["batch", "show", &ledger, "shop-2016-01-01", "--json"]).well().json();
+    let steps: Vec<&Value> = shown["steps"].as_array().unwrap().iter().collect();
+    let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
+    assert_eq!(names, ["split", "reduce", "combine", "prefetch", "apply", "index"], "{shown}");
+    for step in &steps {
+        assert_eq!((step["status"].as_str(), step["step_attempt"].as_u64()), (Some("done"), Some(1)), "{step}");
+        assert!(step["started_at"].is_string() && step["ended_at"].is_string(), "{step}");
+    }
+    assert_eq!(steps[4]["figures"]["rule"], "settled 1", "{shown}");
+    let prefetch = &steps[3]["figures"];
+    assert!(prefetch["lookups"].as_u64() >= Some(1) && prefetch["reads"] == 0, "{prefetch}");
+
+    let late = [&submit[..], &["--correction", "late"]].concat();
+    let refused = tieout(&late);
+    assert_eq!(refused.status, 2, "{refused:?}");
+    assert!(refused.stderr.contains("the content of events.csv of batch shop-2016-01-01"), "{refused:?}");
+    let meant = [&late[..], &["--again", "a second one of each"]].concat();
+    assert_eq!(tieout(&meant).well().json()["status"], "indexed");
+    assert_eq!(get(&ledger, "A-1")["events"], 4);
+}
+
 /// A batch whose objects do not hold what its manifest says, and one that cannot even be registered: both are out, with
 /// their reasons, and those behind them are indexed. A batch in its place closes the gap.
 #[tokio::test]

@@ -76,7 +76,9 @@ impl Parcel {
             .map(|((key, bytes), rows)| {
                 let mut object = json!({ "key": key, "records": rows.len() as u64 + more });
                 if hashed || self.poison == Some(Poison::Hash) {
-                    object["sha256"] = sha256(if self.poison == Some(Poison::Hash) { b"other" } else { bytes }).into();
+                    // Another for each: one that a batch has already would not be taken.
+                    let other = self.batch.name.as_bytes();
+                    object["sha256"] = sha256(if self.poison == Some(Poison::Hash) { other } else { bytes }).into();
                 }
                 object
             })

@@ -7,7 +7,10 @@ use aws_sdk_dynamodb::{
     types::{KeysAndAttributes, PutRequest, WriteRequest},
 };
 use futures::{StreamExt, TryStreamExt, stream};
-use storage::{Item, Key, StorageError, tables::check_item};
+use storage::{
+    Item, Key, StorageError,
+    tables::{KEYS_A_CALL_MAX, check_item},
+};
 
 use super::{
     Attributes,
@@ -15,8 +18,6 @@ use super::{
 };
 use crate::{backoff::Backoff, error::classify};
 
-/// The most keys in one call.
-const KEYS_MAX: usize = 100;
 /// The most puts in one call.
 const PUTS_MAX: usize = 25;
 /// How many calls are under way at once.
@@ -28,7 +29,7 @@ pub(super) async fn get_many(client: &Client, table: &str, keys: &[Key]) -> Resu
     keys.iter().try_for_each(|key| key.check(table))?;
     let mut found: HashMap<&Key, Option<Item>> = keys.iter().map(|key| (key, None)).collect();
     let distinct: Vec<&Key> = found.keys().copied().collect();
-    let batches = distinct.chunks(KEYS_MAX).map(|keys| keys.iter().map(|key| key_attributes(key)).collect());
+    let batches = distinct.chunks(KEYS_A_CALL_MAX).map(|keys| keys.iter().map(|key| key_attributes(key)).collect());
     let batches: Vec<Vec<Attributes>> = batches.collect();
     let mut answers =
         stream::iter(batches.into_iter().map(|keys| get_batch(client, table, keys))).buffer_unordered(PARALLEL);
@@ -44,7 +45,7 @@ pub(super) async fn get_many(client: &Client, table: &str, keys: &[Key]) -> Resu
     Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
 }
 
-/// Every item at up to [`KEYS_MAX`] distinct keys.
+/// Every item at up to [`KEYS_A_CALL_MAX`] distinct keys.
 async fn get_batch(client: &Client, table: &str, mut keys: Vec<Attributes>) -> Result<Vec<Item>, StorageError> {
     let mut items = Vec::with_capacity(keys.len());
     let mut backoff = Backoff::tries(IDLE_TRIES);

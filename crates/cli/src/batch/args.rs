@@ -99,6 +99,9 @@ pub(crate) struct BatchSubmit {
     /// The refused or skipped batch in whose place this one stands
     #[arg(long, value_name = "BATCH", value_parser = name)]
     pub(crate) replaces: Option<String>,
+    /// A file is that of an earlier batch, and its events are to count once more: why
+    #[arg(long, value_name = "WHY")]
+    pub(crate) again: Option<String>,
     /// A JSON file with the sender's own totals, which the files must tie out with: {"records": 2, "columns": [{"column":
     /// "amount", "currency": "EUR", "sum": "12.50", "amounts": 2, "unparsed": 0}]}
     #[arg(long, value_name = "FILE")]

@@ -178,7 +178,7 @@ fn changes(before: &Seen, after: &Seen) -> Vec<String> {
 }
 
 fn step_line(step: &StepRecord) -> String {
-    let again = if step.failure.is_some() { format!(", attempt {}", step.attempt) } else { String::new() };
+    let again = if step.step_attempt > 1 { format!(", attempt {}", step.step_attempt) } else { String::new() };
     let told = match (step.status, &step.failure) {
         (StepStatus::Failed, Some(why)) => failure(why),
         _ => figures(&step.figures),
@@ -325,7 +325,7 @@ mod tests {
     fn every_change_is_told_once() {
         let step = |status: &str, figures: serde_json::Value| -> StepRecord {
             serde_json::from_value(json!({
-                "job": 3, "attempt": 1, "step": "stateless", "status": status, "figures": figures,
+                "job": 3, "attempt": 2, "step_attempt": 1, "step": "prefetch", "status": status, "figures": figures,
             }))
             .unwrap()
         };
@@ -335,13 +335,16 @@ mod tests {
         registered.batch.status = "queued";
         assert_eq!(changes(&uploaded, &registered), ["registered as number 3", "queued"]);
         let mut running = registered.clone();
-        (running.batch.job, running.batch.status) = (Some(3), "stateless");
+        (running.batch.job, running.batch.status) = (Some(3), "prefetch");
         running.steps = vec![step("running", json!({}))];
-        assert_eq!(changes(&registered, &running), ["in job 3", "stateless: running"]);
+        assert_eq!(changes(&registered, &running), ["in job 3", "prefetch: running"]);
         let mut done = running.clone();
-        done.steps = vec![step("done", json!({ "events": 1200 }))];
+        done.steps = vec![step("done", json!({ "keys": 1200 }))];
         done.batch.status = "indexed";
-        assert_eq!(changes(&running, &done), ["stateless: done, events 1,200", "indexed"]);
+        assert_eq!(changes(&running, &done), ["prefetch: done, keys 1,200", "indexed"]);
         assert!(changes(&done, &done).is_empty());
+        let mut again = running.clone();
+        again.steps.iter_mut().for_each(|step| (step.attempt, step.step_attempt) = (3, 2));
+        assert_eq!(changes(&running, &again), ["prefetch: running, attempt 2"]);
     }
 }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use ledger::{
     commits::{ApplyManifest, ReducedJob, StatelessManifest, Written},
+    event_rule,
     job::Job,
     layout::reduced_key,
     manifest::{LedgerId, PinnedBatch},
     stage::{Stage, Turn},
 };
+use money::ControlTotals;
+use report::text;
 use serde::{Serialize, de::DeserializeOwned};
 use storage::{Location, Objects, documents};
 
@@ -17,10 +20,33 @@ use crate::{error::Failure, installation::Names};
 /// What a job rejected, as far as it has come. Documents of the work bucket are kept for some days.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Rejected {
-    /// Records that cannot be taken, by rule.
+    /// How many records and events.
+    pub(crate) records: u64,
+    /// Records that cannot be taken, by rule; events with the id of another, as `event-conflict`.
     pub(crate) by_rule: BTreeMap<String, u64>,
     /// Files with each of them, by their full address: those of records, and those of events with the id of another.
     pub(crate) files: Vec<String>,
+}
+
+impl Rejected {
+    fn conflicts<'a>(&mut self, conflicts: impl Iterator<Item = &'a ControlTotals>) {
+        let events: u64 = conflicts.map(ControlTotals::records).sum();
+        if events > 0 {
+            *self.by_rule.entry(event_rule::EVENT_CONFLICT.to_owned()).or_default() += events;
+        }
+    }
+
+    /// How many, by rule and where, a line each.
+    pub(crate) fn facts(&self) -> Vec<(&'static str, Option<String>)> {
+        if self.records == 0 {
+            return Vec::new();
+        }
+        let by_rule: Vec<_> =
+            self.by_rule.iter().map(|(rule, records)| format!("{rule} {}", text::count(*records))).collect();
+        let told = format!("{} of the job, by rule: {}", text::records(self.records), by_rule.join(", "));
+        let files = self.files.iter().map(|file| ("rejects", Some(text::visible(file, 2_000))));
+        std::iter::once(("rejected", Some(told))).chain(files).collect()
+    }
 }
 
 /// The manifest of a batch, as it was pinned.
@@ -44,13 +70,16 @@ pub(crate) async fn of_job(
     if let Some(commit) = &job.stateless
         && let Some(combined) = read::<StatelessManifest>(objects, work, &commit.manifest).await?
     {
+        rejected.conflicts(combined.partitions.iter().map(|partition| &partition.conflicts));
         files.extend(combined.partitions.into_iter().filter_map(|partition| partition.rejects));
     }
     if let Turn::Committed(commit) = job.turn(Stage::Apply)
         && let Some(applied) = read::<ApplyManifest>(objects, data, &commit.manifest).await?
     {
+        rejected.conflicts(applied.partitions.iter().map(|partition| &partition.conflicts));
         files.extend(applied.partitions.into_iter().filter_map(|partition| partition.rejects));
     }
+    rejected.records = rejected.by_rule.values().sum();
     rejected.files = files.into_iter().map(|file| Location::new(data, file.key).to_string()).collect();
     Ok(rejected)
 }

@@ -10,8 +10,9 @@ use std::{
 use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
 use ledger::{
-    Definition, Interval,
+    Definition, DuplicateScope, Interval, JobNumber, LedgerError,
     manifest::{BatchManifest, BatchObject, LedgerId, ManifestKey},
+    register::RegisterError,
 };
 use money::ControlTotals;
 use report::text;
@@ -23,7 +24,8 @@ use crate::{
         args::BatchSubmit,
         count::{Counted, count},
         follow::{Upload, follow},
-        view::BatchView,
+        rejects::{self, Rejected},
+        view::BatchEnded,
     },
     error::{Failure, shown},
     installation::Installation,
@@ -60,10 +62,14 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
         totals,
         correction: command.correction,
         replaces: command.replaces,
+        again: command.again,
     };
     let batch = command.batch.map_or_else(|| default_name(&manifest), Ok)?;
     let key = ManifestKey::new(id, batch);
     manifest.check(&key).map_err(Failure::misuse)?;
+    if ledger.definition().duplicates.scope == DuplicateScope::Batch && manifest.again.is_none() {
+        at.book().check_contents(&key, &manifest).await.map_err(same_content)?;
+    }
     let uploaded = send(&key, &manifest, &files, at).await?;
 
     if !command.wait {
@@ -79,9 +85,18 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
         });
     }
     let patience = Duration::from_secs(command.timeout);
-    let ended = follow(&at.book(), &at.steps(), &uploaded, patience).await?;
-    output.tell(&ended, |ended: &BatchView| ended.text() + &ended.what_next())?;
-    if ended.status == "indexed" { Ok(()) } else { Err(Failure::Run) }
+    let batch = follow(&at.book(), &at.steps(), &uploaded, patience).await?;
+    let job = match batch.job {
+        Some(job) => at.book().job(&key.ledger, JobNumber::new(job)).await?,
+        None => None,
+    };
+    let rejected = match &job {
+        Some(job) => rejects::of_job(&at.objects(), &at.names, &key.ledger, job).await?,
+        None => Rejected::default(),
+    };
+    let ended = BatchEnded { batch, rejected };
+    output.tell(&ended, BatchEnded::text)?;
+    if ended.batch.status == "indexed" { Ok(()) } else { Err(Failure::Run) }
 }
 
 #[derive(Serialize)]
@@ -90,6 +105,17 @@ struct Sent<'a> {
     ledger: &'a str,
     manifest: String,
     totals: &'a ControlTotals,
+}
+
+/// What keeps a file from being sent, before it is uploaded.
+fn same_content(error: RegisterError) -> Failure {
+    match error {
+        RegisterError::SameContent { object, earlier, earlier_object, .. } => Failure::misuse(format!(
+            "{object} has the content of {earlier_object} of batch {earlier}, whose events would count twice; nothing was \
+             uploaded. Send what is new alone, or say why they are to count once more with --again <why>"
+        )),
+        other => LedgerError::from(other).into(),
+    }
 }
 
 /// The source that is meant, which the ledger must have.

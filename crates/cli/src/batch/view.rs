@@ -7,7 +7,7 @@ use ledger::{
     job::{Job, JobStatus},
     manifest::{LedgerId, PinnedBatch},
     stage::Stage,
-    steps::{Figures, StepRecord, StepStatus},
+    steps::{Figures, STEPS, StepRecord, StepStatus},
 };
 use money::ControlTotals;
 use report::text;
@@ -26,8 +26,8 @@ pub(crate) struct BatchView {
     pub(crate) batch: String,
     pub(crate) ledger: String,
     pub(crate) tenant: String,
-    /// `uploaded`, `not_taken`, `refused`, `skipped`; `queued`, `stateless`, `prefetch`, `apply`, `index`, `parked`,
-    /// `indexed`.
+    /// `uploaded`, `not_taken`, `refused`, `skipped`; `queued`, `split`, `reduce`, `combine`, `prefetch`, `apply`,
+    /// `index`, `parked`, `indexed`.
     pub(crate) status: &'static str,
     /// Why, where it is out, parked or not taken.
     pub(crate) reason: Option<String>,
@@ -133,11 +133,6 @@ impl BatchView {
         ]
     }
 
-    /// What a person is told of it when it is followed no more.
-    pub(crate) fn text(&self) -> String {
-        table(self.facts())
-    }
-
     /// What can be done about it.
     pub(crate) fn what_next(&self) -> String {
         let Self { batch, ledger, tenant, .. } = self;
@@ -230,6 +225,22 @@ pub(crate) fn list(batches: &[BatchView], ledger: &LedgerId) -> String {
     columns(&std::iter::once(header).chain(batches.iter().map(BatchView::row)).collect::<Vec<_>>(), &[2, 3])
 }
 
+/// A batch that is followed no more, and what was rejected of its job.
+#[derive(Debug, Serialize)]
+pub(crate) struct BatchEnded {
+    #[serde(flatten)]
+    pub(crate) batch: BatchView,
+    pub(crate) rejected: Rejected,
+}
+
+impl BatchEnded {
+    pub(crate) fn text(&self) -> String {
+        let mut facts = self.batch.facts();
+        facts.extend(self.rejected.facts());
+        table(facts) + &self.batch.what_next()
+    }
+}
+
 /// A batch with everything that happened to it.
 #[derive(Debug, Serialize)]
 pub(crate) struct BatchShown {
@@ -297,10 +308,7 @@ impl BatchShown {
             facts.push(("total", Some(format!("{}: {sum}{currency}", text::visible(&entry.column, 100)))));
         }
         facts.push(("job", self.of_job.as_ref().map(JobView::line)));
-        let by_rule: Vec<_> =
-            self.rejected.by_rule.iter().map(|(rule, records)| format!("{rule} {}", text::count(*records))).collect();
-        facts.push(("rejected", (!by_rule.is_empty()).then(|| format!("of the job, by rule: {}", by_rule.join(", ")))));
-        facts.extend(self.rejected.files.iter().map(|file| ("rejects", Some(text::visible(file, 2_000)))));
+        facts.extend(self.rejected.facts());
         let steps = if self.steps.is_empty() { String::new() } else { format!("\n{}", steps(&self.steps)) };
         table(facts) + &steps + &self.batch.what_next()
     }
@@ -313,25 +321,25 @@ fn table(facts: Vec<(&'static str, Option<String>)>) -> String {
 
 /// Puts attempts at steps in the order in which they happen.
 pub(crate) fn in_order(steps: &mut [StepRecord]) {
-    let stage = |step: &StepRecord| Stage::ALL.iter().position(|stage| stage.as_str() == step.step);
-    steps.sort_by_key(|step| (step.attempt, stage(step)));
+    let place = |step: &StepRecord| STEPS.iter().position(|name| *name == step.step);
+    steps.sort_by_key(|step| (step.attempt, place(step)));
 }
 
 /// Attempts at steps, a line each.
 fn steps(steps: &[StepRecord]) -> String {
-    let header = ["attempt", "step", "status", "started", "duration", "figures"].map(str::to_owned).to_vec();
+    let header = ["step", "attempt", "status", "started", "duration", "figures"].map(str::to_owned).to_vec();
     let rows = steps.iter().map(|step| {
         let duration = step.started_at.zip(step.ended_at).map(|(from, to)| text::duration(from, to));
         vec![
-            step.attempt.to_string(),
             step.step.clone(),
+            step.step_attempt.to_string(),
             step_status(step.status).to_owned(),
             step.started_at.map(short).unwrap_or_default(),
             duration.unwrap_or_default(),
             step.failure.as_ref().map_or_else(|| figures(&step.figures), failure),
         ]
     });
-    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[0, 4])
+    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[1, 4])
 }
 
 pub(crate) fn step_status(status: StepStatus) -> &'static str {
@@ -411,7 +419,7 @@ mod tests {
         let registered = record(json!({}));
         assert_eq!(status(&registered, &view(0, vec![])), "queued");
         assert_eq!(status(&registered, &view(3, vec![])), "indexed");
-        assert_eq!(status(&registered, &view(1, vec![of_two()])), "stateless");
+        assert_eq!(status(&registered, &view(1, vec![of_two()])), "split");
         let mut job = of_two();
         job.commit_stateless(1, "m", now(), &Policy::default()).unwrap();
         assert_eq!(status(&registered, &view(1, vec![job.clone()])), "prefetch");
@@ -445,39 +453,66 @@ mod tests {
 
     #[test]
     fn what_was_not_taken_is_told_with_its_reason() {
+        let text = |batch: &BatchView| BatchEnded { batch: batch.clone(), rejected: Rejected::default() }.text();
         let lost = BatchView::not_taken(&ledger(), &fault());
-        assert!(lost.is_final() && lost.text().contains("status  not taken\nreason  it cannot␇\n"), "{}", lost.text());
+        assert!(lost.is_final() && text(&lost).contains("status  not taken\nreason  it cannot␇\n"), "{}", text(&lost));
         let standing = BatchView::of(&ledger(), &record(json!({})), Some(&fault()), &view(3, vec![]));
         assert_eq!(standing.status, "indexed");
-        assert!(standing.text().contains("another manifest of this name"), "{}", standing.text());
+        assert!(text(&standing).contains("another manifest of this name"), "{}", text(&standing));
         let listed = list(&[standing, lost], &ledger());
         assert_eq!(listed.lines().count(), 3, "{listed}");
         assert!(list(&[], &ledger()).contains("tieout --tenant acme batch submit orders"));
+    }
+
+    fn rejected() -> Rejected {
+        let files = vec!["s3://data/r.csv".to_owned()];
+        Rejected { records: 2, by_rule: [("type".to_owned(), 2)].into(), files }
+    }
+
+    #[test]
+    fn who_followed_a_batch_is_told_what_was_rejected() {
+        let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(9, vec![]));
+        let ended = BatchEnded { batch, rejected: rejected() };
+        let text = ended.text();
+        for said in ["indexed", "2 records of the job, by rule: type 2\n", "s3://data/r.csv\n"] {
+            assert!(text.contains(said), "{said:?} in:\n{text}");
+        }
+        let json = serde_json::to_value(&ended).unwrap();
+        assert_eq!((&json["status"], &json["rejected"]["records"]), (&json!("indexed"), &json!(2)));
+        let none = BatchEnded { rejected: Rejected::default(), ..ended }.text();
+        assert!(!none.contains("reject"), "{none}");
     }
 
     #[test]
     fn every_attempt_at_every_step_has_a_line() {
         let step = |value| serde_json::from_value::<StepRecord>(value).unwrap();
         let all = vec![
-            step(json!({"job": 3, "attempt": 2, "step": "apply", "status": "failed", "ended_at": now(),
-                "failure": {"class": "WorkerLost", "message": "gone"}})),
-            step(json!({"job": 3, "attempt": 2, "step": "prefetch", "status": "done",
+            step(
+                json!({"job": 3, "attempt": 3, "step_attempt": 2, "step": "apply", "status": "failed", "ended_at": now(),
+                "failure": {"class": "WorkerLost", "message": "gone"}}),
+            ),
+            step(json!({"job": 3, "attempt": 2, "step_attempt": 1, "step": "prefetch", "status": "done",
                 "started_at": "2026-01-01T23:59:58Z", "ended_at": now(), "figures": {"keys": 12000, "found": 7}})),
-            step(json!({"job": 3, "attempt": 1, "step": "stateless", "status": "done", "figures": {"events": 3}})),
+            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "combine", "status": "done",
+                "figures": {"events": 3}})),
+            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "reduce", "status": "done"})),
+            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "split", "status": "done"})),
         ];
         let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(1, vec![of_two()]));
-        let rejected = Rejected { by_rule: [("type".to_owned(), 2)].into(), files: vec!["s3://data/r.csv".to_owned()] };
+        let rejected = rejected();
         let text = BatchShown::new(batch, None, Some(&of_two()), rejected, all).text();
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
-            lines[lines.len() - 3..],
+            lines[lines.len() - 5..],
             [
-                "1 stateless done events 3",
-                "2 prefetch done 2026-01-01 23:59:58Z 2.0 s keys 12,000, found 7",
-                "2 apply failed WorkerLost: gone",
+                "split 1 done",
+                "reduce 1 done",
+                "combine 1 done events 3",
+                "prefetch 1 done 2026-01-01 23:59:58Z 2.0 s keys 12,000, found 7",
+                "apply 2 failed WorkerLost: gone",
             ]
         );
-        assert!(lines.contains(&"rejected of the job, by rule: type 2".to_owned()), "{text}");
-        assert!(lines.contains(&"job 3, of batches 2 to 3: stateless, starting".to_owned()), "{text}");
+        assert!(lines.contains(&"rejected 2 records of the job, by rule: type 2".to_owned()), "{text}");
+        assert!(lines.contains(&"job 3, of batches 2 to 3: split, starting".to_owned()), "{text}");
     }
 }

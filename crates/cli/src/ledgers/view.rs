@@ -56,7 +56,10 @@ pub(crate) struct JobView {
     pub(crate) status: &'static str,
     /// What it is at, or failed at.
     pub(crate) step: &'static str,
+    /// The attempt at the job: the number in its execution's name.
     pub(crate) attempt: u32,
+    /// How many attempts at this step there have been, with the one under way.
+    step_attempt: u32,
     /// `resting` between attempts, `starting`, `alive`.
     run: &'static str,
     resting_until: Option<Timestamp>,
@@ -92,6 +95,7 @@ impl JobView {
             status,
             step: job.step(),
             attempt: job.attempt,
+            step_attempt: job.step_attempts(),
             run,
             resting_until,
             lease_until: job.lease_until,
@@ -117,7 +121,7 @@ impl JobView {
 
     /// Its line where it stands alone.
     pub(crate) fn line(&self) -> String {
-        let attempt = if self.attempt > 1 { format!(", attempt {}", self.attempt) } else { String::new() };
+        let attempt = if self.step_attempt > 1 { format!(", attempt {}", self.step_attempt) } else { String::new() };
         let state = if self.turns.get(Stage::Index.as_str()) == Some(&DONE) {
             "indexed".to_owned()
         } else {
@@ -137,7 +141,7 @@ impl JobView {
             self.batches.to_string(),
             format!("{}{turn}", self.step),
             self.state(),
-            self.attempt.to_string(),
+            self.step_attempt.to_string(),
             text::count(self.events),
             lease,
             failure.or_else(|| self.reason.clone()).unwrap_or_default(),
@@ -341,7 +345,7 @@ mod tests {
             "waiting     1 in no job yet\n",
             "complete    until 1 January 2026, 00:00:00 UTC\n",
             "shop    2026-01-01 00:00:00Z  2026-01-02 00:00:00Z  its batch's job is parked\n",
-            "  3  2 to 3   stateless  parked        2       0               Bug: poi␛son\n",
+            "  3  2 to 3   split  parked        1       0               Bug: poi␛son\n",
             "job 3 is parked, with batches b2, b3",
             "tieout --tenant acme batch redrive orders b2\n",
             "tieout --tenant acme batch redrive orders b2 --afresh\n",
@@ -363,5 +367,7 @@ mod tests {
         job.ask(Stage::Prefetch, 2, "secret-token", now, &policy).unwrap();
         let object = serde_json::to_string(&JobView::of(&job, Vec::new())).unwrap();
         assert!(object.contains("waits for its turn") && !object.contains("secret-token"), "{object}");
+        let line = JobView::of(&job, Vec::new()).line();
+        assert_eq!(line, "1, of batches 1: prefetch, alive", "it is the first attempt at this step");
     }
 }

@@ -247,7 +247,7 @@ impl Functions {
     async fn stage(&self, request: StageRequest) -> Partitions {
         match self.coordinator.handle(request).await.unwrap() {
             StageReply::Partitions(partitions) => partitions,
-            StageReply::Done(_) => panic!("no partitions"),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -104,6 +104,7 @@ impl World {
             totals,
             correction: None,
             replaces: None,
+            again: None,
         };
         documents::write(&*self.objects, &Location::new(INPUT, key.key()), &manifest).await.unwrap();
     }

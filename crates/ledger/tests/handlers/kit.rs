@@ -329,7 +329,7 @@ impl Handlers {
     pub(crate) async fn check_reduced(&self, run: &RunInput) -> Result<Partitions, LedgerError> {
         match self.coordinator.handle(StageRequest::CheckReduced { run: run.clone() }).await? {
             StageReply::Partitions(partitions) => Ok(partitions),
-            StageReply::Done(_) => panic!("no partitions"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -340,7 +340,7 @@ impl Handlers {
     pub(crate) async fn begin(&self, run: &RunInput, stage: Stage, fence: u64) -> Result<Partitions, LedgerError> {
         match self.coordinator.handle(StageRequest::Begin { run: run.clone(), stage, fence }).await? {
             StageReply::Partitions(partitions) => Ok(partitions),
-            StageReply::Done(_) => panic!("no partitions"),
+            other => panic!("{other:?}"),
         }
     }
 

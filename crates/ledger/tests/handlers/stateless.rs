@@ -195,16 +195,24 @@ async fn a_range_of_rejects_has_one_file() {
 }
 
 #[tokio::test]
-async fn the_step_row_has_the_figures() {
+async fn every_step_has_a_row_with_its_figures() {
     let world = World::new(&definition()).await;
     world.send_csv("b", 3, 9).await;
     let run = world.run().await;
     world.do_stateless(&world.handlers(100), &run).await.unwrap();
     let steps = ledger::steps::Steps::new(world.book()).of_job(&run.ledger, run.job).await.unwrap();
-    let step = &steps[0];
-    assert_eq!((step.step.as_str(), step.status), ("stateless", ledger::steps::StepStatus::Done));
-    for (name, value) in [("batches", 1), ("records", 9), ("events", 9), ("artifacts", 3), ("duplicates", 0)] {
-        assert_eq!(step.figures[name], value, "{name}");
+    let [combine, reduce, split] = steps.as_slice() else { panic!("{steps:?}") };
+    let bytes = csv(3, 9).len() as u64;
+    for (row, step, figures) in [
+        (split, "split", &[("batches", 1), ("objects", 1), ("records", 9), ("bytes", bytes)][..]),
+        (reduce, "reduce", &[("records", 9), ("events", 9)]),
+        (combine, "combine", &[("events", 9), ("artifacts", 3), ("duplicates", 0), ("conflicts", 0)]),
+    ] {
+        assert_eq!((row.step.as_str(), row.attempt, row.status), (step, 1, ledger::steps::StepStatus::Done));
+        assert!(row.started_at.is_some() && row.ended_at.is_some(), "{row:?}");
+        figures.iter().for_each(|(name, value)| assert_eq!(row.figures[*name], *value, "{step}: {name}"));
     }
-    assert_eq!(step.figures["bytes"], csv(3, 9).len());
+    assert!(split.figures["ranges"].as_u64() > Some(1) && split.figures["ranges"] == reduce.figures["ranges"]);
+    assert!(split.started_at <= reduce.started_at && split.ended_at == reduce.started_at);
+    assert_eq!(reduce.ended_at, combine.started_at);
 }

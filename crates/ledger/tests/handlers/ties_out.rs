@@ -163,7 +163,8 @@ async fn between_combiners_and_coordinator() {
 /// What prefetchers commit who found nothing.
 fn prefetched(partition: Partition, keys: u64) -> Value {
     let file = json!({ "key": "versions", "bytes": 1 });
-    json!({ "partition": partition, "file": file, "keys": keys, "found": 0, "cached": 0, "reads": 3, "bytes_read": 0 })
+    json!({ "partition": partition, "file": file, "keys": keys, "found": 0, "lookups": 2,
+        "cache_calls": 1, "cached": 0, "reads": 3, "bytes_read": 0 })
 }
 
 /// A job whose stateless half is done and whose prefetchers have committed; the input of its stateful half.
@@ -259,7 +260,13 @@ async fn stages_are_begun_and_committed_once_by_who_holds_the_fence() {
     let (prefetch, apply) = (figures("prefetch"), figures("apply"));
     let partitions = world.stateless(&run).await.partitions.len() as u64;
     assert_eq!((&prefetch["keys"], &prefetch["reads"]), (&json!(5), &json!(3 * partitions)));
-    assert_eq!(prefetch["reads_per_artifact"], format!("{}.{}00", 3 * partitions / 5, 3 * partitions % 5 * 2));
+    assert_eq!((&prefetch["lookups"], &prefetch["cache_calls"]), (&json!(2 * partitions), &json!(partitions)));
+    assert_eq!(prefetch["requests"], json!(6 * partitions));
+    for (name, of_each) in [("lookups", 2), ("cache_calls", 1), ("reads", 3), ("requests", 6)] {
+        let requests = of_each * partitions;
+        let per_artifact = format!("{}.{}00", requests / 5, requests % 5 * 2);
+        assert_eq!(prefetch[&format!("{name}_per_artifact")], per_artifact, "{name}");
+    }
     assert_eq!((&apply["artifacts"], &apply["created"], &apply["events"]), (&json!(5), &json!(5), &json!(12)));
     assert_eq!((&apply["part_files"], &apply["bytes"]), (&json!(partitions), &json!(10 * partitions)));
 

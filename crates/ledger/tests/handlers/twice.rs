@@ -10,6 +10,7 @@ use ledger::{
     LedgerError,
     book::BatchStatus,
     messages::{PartitionRequest, ReduceRequest, RunInput, SplitRequest},
+    steps::StepStatus,
 };
 use serde_json::{Value, json};
 use storage::{
@@ -106,6 +107,11 @@ async fn a_second_attempt_goes_on_where_the_first_stopped_and_the_first_is_told(
     ] {
         assert_eq!(late.class(), ErrorClass::Conflict);
     }
+    let rows = ledger::steps::Steps::new(world.book()).of_job(&run.ledger, run.job).await.unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (&*row.step, row.attempt, row.step_attempt, row.status)).collect();
+    let done = |step, attempt, step_attempt| (step, attempt, step_attempt, StepStatus::Done);
+    let failed = ("reduce", 1, 1, StepStatus::Failed);
+    assert_eq!(told, [failed, done("split", 1, 1), done("combine", 2, 1), done("reduce", 2, 2)]);
     // Whose answer was lost is told that it is done.
     handlers.commit_stateless(&second).await.unwrap();
     assert_eq!(handlers.splitter.split(SplitRequest { run: second }).await.unwrap(), split);
@@ -124,6 +130,10 @@ async fn an_old_attempt_cannot_refuse_a_batch() {
     assert_eq!(world.status("b").await, BatchStatus::Registered);
     let refused = world.do_stateless(&world.handlers(60), &second).await.unwrap_err();
     assert!(matches!(refused, LedgerError::BatchRefused { .. }));
+    let rows = ledger::steps::Steps::new(world.book()).of_job(&run.ledger, run.job).await.unwrap();
+    let last = rows.last().unwrap();
+    assert_eq!((&*last.step, last.attempt, last.status), ("split", 2, StepStatus::Failed));
+    assert!(last.failure.as_ref().unwrap().message.contains("records"), "{last:?}");
 }
 
 /// Fails at one call after the other, before it and after it was done, and is tried again until it is done.

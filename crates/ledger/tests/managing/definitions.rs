@@ -134,50 +134,38 @@ async fn sources_with_batches_are_moved_or_left_out_only_when_asked() {
     assert_eq!(watermark().await, new);
 }
 
-/// The source's first batch comes between the look whether it has one and the write.
-#[tokio::test]
-async fn a_source_is_not_left_out_while_its_first_batch_comes() {
-    let tables = Arc::new(MemoryTables::default());
-    let first = Arc::new(World::on(tables.clone()));
-    first.put("orders").await;
-    let (racing, once) = (first.clone(), std::sync::Once::new());
-    let faulty = Faulty::new(tables, move |call: &Operation| {
-        if call.name == "transact" {
-            once.call_once(|| {
-                racing.send("b1", manifest("shop", 1)).now_or_never().unwrap();
-            });
-        }
-        None
-    });
-    let definitions = Definitions::new(Arc::new(faulty), "ledgers", Rules::default());
-    let mut other = json!(definition("orders"));
-    other["sources"] = json!({ "bank": "1970-01-01T00:00:00Z" });
-    let other = Definition::from_json(&other.to_string()).unwrap();
-    assert!(matches!(definitions.put("acme", &other).await, Err(LedgerError::DefinitionContended(_))));
-    assert!(matches!(definitions.put("acme", &other).await, Err(LedgerError::SourceInUse { .. })));
-}
-
-/// The first batch comes between the look whether there is one and the change that only a ledger without one allows.
+/// The first batch comes between the look whether there is one and the write that only a ledger, or a source, without
+/// one allows.
 #[tokio::test]
 async fn what_is_fixed_cannot_change_while_the_first_batch_comes() {
-    let tables = Arc::new(MemoryTables::default());
-    let first = Arc::new(World::on(tables.clone()));
-    first.put("orders").await;
-    let (racing, once) = (first.clone(), std::sync::Once::new());
-    let faulty = Faulty::new(tables, move |call: &Operation| {
-        if call.name == "transact" {
-            once.call_once(|| {
-                racing.send("b1", manifest("shop", 1)).now_or_never().unwrap();
-            });
+    let mut otherwise_keyed = definition("orders");
+    otherwise_keyed.event_id = "time".to_owned();
+    let mut otherwise_sent = json!(definition("orders"));
+    otherwise_sent["sources"] = json!({ "bank": "1970-01-01T00:00:00Z" });
+    let otherwise_sent = Definition::from_json(&otherwise_sent.to_string()).unwrap();
+    for (other, is_source) in [(otherwise_keyed, false), (otherwise_sent, true)] {
+        let tables = Arc::new(MemoryTables::default());
+        let first = Arc::new(World::on(tables.clone()));
+        first.put("orders").await;
+        let (racing, once) = (first.clone(), std::sync::Once::new());
+        let faulty = Faulty::new(tables, move |call: &Operation| {
+            if call.name == "transact" {
+                once.call_once(|| {
+                    racing.send("b1", manifest("shop", 1)).now_or_never().unwrap();
+                });
+            }
+            None
+        });
+        let definitions = Definitions::new(Arc::new(faulty), "ledgers", Rules::default());
+        let contended = definitions.put("acme", &other).await;
+        assert!(matches!(contended, Err(LedgerError::DefinitionContended(_))), "{contended:?}");
+        let refused = definitions.put("acme", &other).await.unwrap_err();
+        match is_source {
+            true => assert!(matches!(refused, LedgerError::SourceInUse { .. }), "{refused}"),
+            false => assert!(matches!(refused, LedgerError::DefinitionFixed { .. }), "{refused}"),
         }
-        None
-    });
-    let definitions = Definitions::new(Arc::new(faulty), "ledgers", Rules::default());
-    let mut other = definition("orders");
-    other.event_id = "time".to_owned();
-    assert!(matches!(definitions.put("acme", &other).await, Err(LedgerError::DefinitionContended(_))));
-    assert!(matches!(definitions.put("acme", &other).await, Err(LedgerError::DefinitionFixed { .. })));
-    assert_eq!(first.job(1).await.definition, 1);
+        assert_eq!(first.job(1).await.definition, 1);
+    }
 }
 
 /// What changes before the first batch binds the first job, too, whoever has read the definition before.

@@ -221,6 +221,7 @@ async fn whatever_the_cache_says_the_same_is_prefetched() {
         let keys = events(2).lines().count() as u64;
         assert_eq!(prefetched.keys, keys);
         assert!(prefetched.found > 10 && prefetched.found < keys, "{prefetched:?}");
+        assert_eq!((prefetched.lookups, prefetched.cache_calls), (keys.div_ceil(100), 1), "{kind}");
         match kind {
             "full" => assert_eq!((prefetched.cached, prefetched.reads), (prefetched.found, 0)),
             _ => assert_eq!((prefetched.cached, prefetched.reads), (0, 1), "{kind}"),
@@ -266,6 +267,11 @@ async fn a_file_that_is_gone_is_asked_for_once_more_and_where_the_index_says_the
     world.prefetcher(Ports { objects, ..world.ports() }).prefetch(request).await.unwrap();
     let (prefetched, bytes) = prefetched_file(&world, &run).await;
     assert_eq!((prefetched.reads, prefetched.cached), (2, 0));
+    assert_eq!(
+        (prefetched.lookups, prefetched.cache_calls),
+        (prefetched.keys.div_ceil(100) + 1, 2),
+        "both looks count"
+    );
     let holds = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
     assert!(holds(moved));
 }
@@ -375,7 +381,8 @@ async fn a_version_of_the_job_itself_ends_the_attempt() {
     world.objects.put(&at, Bytes::from(bytes), PutOptions::default()).await.unwrap();
     let keys = keys.len() as u64;
     let partition = request.partition;
-    let commit = PrefetchedPartition { partition, file, keys, found: 1, cached: 0, reads: 0, bytes_read: 0 };
+    let (found, lookups, cache_calls, cached, reads, bytes_read) = (1, 0, 0, 0, 0, 0);
+    let commit = PrefetchedPartition { partition, file, keys, found, lookups, cache_calls, cached, reads, bytes_read };
     let at = Location::new("work", partition_key(&world.id, run.job, Stage::Prefetch, partition));
     documents::write(&*world.objects, &at, &commit).await.unwrap();
     let error = world.engine(world.ports()).apply(request).await.unwrap_err();
