@@ -21,6 +21,7 @@ mod store;
 mod tables;
 mod unsynced;
 mod versions;
+mod walk;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -30,8 +30,8 @@ use crate::{
 
 /// The folder of what is being written. No bucket has this name: names of buckets are encoded, and `@` is not.
 const WRITING: &str = "@writing";
-/// How much of an object is read at a time.
-const PIECE_BYTES: u64 = 8 << 20;
+/// How much of an object is read at a time: what is read in one piece is not copied together.
+const PIECE_BYTES: u64 = 32 << 20;
 /// Writes of the same key wait for each other; other keys rarely do.
 const LOCKS: usize = 64;
 

@@ -41,6 +41,9 @@ enum Stored<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Texts(RwLock<Numbered>);
 
+/// Reads rows.
+pub(crate) struct RowReader<'t>(RwLockReadGuard<'t, Numbered>);
+
 #[derive(Debug, Default)]
 struct Numbered {
     texts: Vec<Arc<str>>,
@@ -74,20 +77,12 @@ impl Texts {
 
     /// The item of a row.
     pub(crate) fn decode(&self, table: &str, key: &Key, row: &[u8]) -> Result<Item, StorageError> {
-        let numbered = self.read();
-        let (count, stored) = attributes(row).ok_or_else(|| unreadable(table, key))?;
-        let mut item = Item::with_capacity(count + 2);
-        for attribute in stored {
-            let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
-            let attribute = numbered.plain(name).zip(numbered.value(value));
-            let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
-            item.insert(name, value);
-        }
-        item.insert("pk".to_owned(), key.partition.as_str().into());
-        if let Some(sort) = &key.sort {
-            item.insert("sk".to_owned(), sort.as_str().into());
-        }
-        Ok(item)
+        self.reader().item(table, key, row)
+    }
+
+    /// Reads many rows. Nobody gives a text a number meanwhile.
+    pub(crate) fn reader(&self) -> RowReader<'_> {
+        RowReader(self.read())
     }
 
     /// Whether a condition holds of a row, or of there being none. A comparison looks at its own attribute alone.
@@ -160,6 +155,52 @@ impl Texts {
 
     fn write(&self) -> RwLockWriteGuard<'_, Numbered> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl RowReader<'_> {
+    /// The item of a row.
+    pub(crate) fn item(&self, table: &str, key: &Key, row: &[u8]) -> Result<Item, StorageError> {
+        let Self(numbered) = self;
+        let (count, stored) = attributes(row).ok_or_else(|| unreadable(table, key))?;
+        let mut item = Item::with_capacity(count + 2);
+        for attribute in stored {
+            let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
+            let attribute = numbered.plain(name).zip(numbered.value(value));
+            let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
+            item.insert(name, value);
+        }
+        item.insert("pk".to_owned(), key.partition.as_str().into());
+        if let Some(sort) = &key.sort {
+            item.insert("sk".to_owned(), sort.as_str().into());
+        }
+        Ok(item)
+    }
+
+    /// What a row's item has in these attributes.
+    pub(crate) fn values(
+        &self,
+        table: &str,
+        key: &Key,
+        row: &[u8],
+        names: &[&str],
+    ) -> Result<Vec<Value>, StorageError> {
+        let Self(numbered) = self;
+        let (_, stored) = attributes(row).ok_or_else(|| unreadable(table, key))?;
+        let mut values = vec![Value::Null; names.len()];
+        for (place, attribute) in stored.enumerate() {
+            let (name, value) = attribute.ok_or_else(|| unreadable(table, key))?;
+            let name = numbered.text(&name).ok_or_else(|| unreadable(table, key))?;
+            // They mostly stand in the order in which they are asked for.
+            let place = match names.get(place) {
+                Some(named) if *named == name => Some(place),
+                _ => names.iter().position(|named| *named == name),
+            };
+            if let Some(held) = place.and_then(|place| values.get_mut(place)) {
+                *held = numbered.value(value).ok_or_else(|| unreadable(table, key))?;
+            }
+        }
+        Ok(values)
     }
 }
 

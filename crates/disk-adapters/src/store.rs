@@ -5,7 +5,12 @@ use std::{collections::HashMap, fmt, path::PathBuf, sync::Arc};
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, TableError, TableHandle};
 use storage::{Key, StorageError};
 
-use crate::{pending::Pending, row_key, rows::Texts};
+use crate::{
+    pending::Pending,
+    row_key,
+    rows::Texts,
+    walk::{Row, Walk},
+};
 
 /// What is written gathers up to so many bytes, before it is committed in the order of its keys: a page of the database
 /// then takes many changes at once. A commit rewrites every page that it changes, which is most of them where the keys
@@ -18,7 +23,7 @@ const TEXTS: TableDefinition<'_, u32, &str> = TableDefinition::new("texts");
 const PREFIX: &str = "table ";
 
 /// Rows by their keys, see [`row_key`].
-type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
+pub(crate) type Rows = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 fn definition(name: &str) -> TableDefinition<'_, &'static [u8], &'static [u8]> {
     TableDefinition::new(name)
@@ -54,6 +59,27 @@ impl Committed {
         let Some(rows) = self.tables.get(table) else { return Ok(None) };
         let first = rows.first().map_err(|error| failed(error.into(), self.path.display()))?;
         Ok(first.and_then(|(key, _)| row_key::parse(key.value())).map(|key| key.sort.is_some()))
+    }
+
+    /// Gives `take` the row of each key, or that there is none, with the number that stands beside the key. The keys are
+    /// in order, and any number of them may be the same.
+    pub(crate) fn get_in_order<'k>(
+        &self,
+        table: &str,
+        keys: impl Iterator<Item = (&'k [u8], usize)>,
+        mut take: impl FnMut(usize, Option<&[u8]>) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut walk = self.tables.get(table).map(Walk::new);
+        for (key, number) in keys {
+            match &mut walk {
+                None => take(number, None)?,
+                Some(walk) => {
+                    let row = walk.to(key).map_err(|error| failed(error.into(), self.path.display()))?;
+                    take(number, row.as_ref().map(Row::value))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Gives `take` the keys and rows of a table from `first` on, until it says that it has enough.
@@ -116,19 +142,23 @@ impl Store {
         }
     }
 
+    /// Whether there is anything of a table that is not committed.
+    pub(crate) fn is_pending(&self, table: &str) -> bool {
+        self.pending.contains_key(table)
+    }
+
     /// Refuses keys that are bad, or of another shape than the table's first.
-    pub(crate) fn check_key(&mut self, table: &str, key: &Key) -> Result<(), StorageError> {
-        key.check(table)?;
+    pub(crate) fn check_keys(&mut self, table: &str, keys: &[Key]) -> Result<(), StorageError> {
+        let Some(first) = keys.first() else { return Ok(()) };
+        keys.iter().try_for_each(|key| key.check(table))?;
         let sorted = match self.sorted.get(table) {
             Some(sorted) => *sorted,
             None => {
-                let sorted = self.committed.is_sorted(table)?.unwrap_or(key.sort.is_some());
+                let sorted = self.committed.is_sorted(table)?.unwrap_or(first.sort.is_some());
                 *self.sorted.entry(table.to_owned()).or_insert(sorted)
             }
         };
-        if sorted == key.sort.is_some() {
-            return Ok(());
-        }
+        let Some(key) = keys.iter().find(|key| sorted != key.sort.is_some()) else { return Ok(()) };
         let reason = format!("items of this table have {} sort key", if sorted { "a" } else { "no" });
         Err(StorageError::Invalid { what: key.address(table), reason })
     }

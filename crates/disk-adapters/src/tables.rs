@@ -3,11 +3,13 @@ use std::{
     fmt,
     fs::{self, File},
     path::PathBuf,
+    slice,
     sync::{Arc, Mutex},
 };
 
 use async_trait::async_trait;
 use redb::{Database, backends::FileBackend};
+use serde_json::Value;
 use storage::{
     Condition, Item, Key, StorageError, Tables,
     tables::{
@@ -18,7 +20,7 @@ use storage::{
 
 use crate::{
     lock, row_key,
-    rows::Texts,
+    rows::{RowReader, Texts},
     store::{self, Store},
     unsynced::Unsynced,
 };
@@ -38,9 +40,6 @@ pub struct DiskTables {
     path: PathBuf,
     texts: Arc<Texts>,
     store: Mutex<Store>,
-    /// Held by who looks many rows up: two at once would count their uses of the same few pages, and pass the counts to
-    /// and fro between their cores, which takes longer than looking them up one after the other.
-    looking: Mutex<()>,
 }
 
 impl DiskTables {
@@ -56,12 +55,47 @@ impl DiskTables {
         };
         let database = open().map_err(|error| store::failed(error, path.display()))?;
         let store = Store::new(database, path.clone())?;
-        Ok(Self { path, texts: Arc::clone(store.texts()), store: Mutex::new(store), looking: Mutex::new(()) })
+        Ok(Self { path, texts: Arc::clone(store.texts()), store: Mutex::new(store) })
     }
 
     /// Commits what has gathered.
     pub fn flush(&self) -> Result<(), StorageError> {
         lock(&self.store).commit()
+    }
+
+    /// What `read` makes of the rows at the keys.
+    fn read<T>(
+        &self,
+        table: &str,
+        keys: &[Key],
+        read: impl Fn(&RowReader<'_>, &Key, &[u8]) -> Result<T, StorageError>,
+    ) -> Result<Vec<Option<T>>, StorageError> {
+        let at: Vec<Cow<'_, [u8]>> = keys.iter().map(row_key::of).collect();
+        let (committed, pending) = {
+            let mut store = lock(&self.store);
+            store.check_keys(table, keys)?;
+            let pending = |at: &Cow<'_, [u8]>| store.pending(table, at).map(|row| row.map(Box::<[u8]>::from));
+            let pending: Vec<_> = match store.is_pending(table) {
+                true => at.iter().map(pending).collect(),
+                false => Vec::new(),
+            };
+            (Arc::clone(store.committed()), pending)
+        };
+        let mut order: Vec<(&[u8], usize)> = at.iter().map(|at| &**at).zip(0..).collect();
+        if !order.is_sorted() {
+            order.sort_unstable();
+        }
+        // Not before: who writes numbers texts while holding the store.
+        let texts = self.texts.reader();
+        let mut found: Vec<Option<T>> = keys.iter().map(|_| None).collect();
+        committed.get_in_order(table, order.into_iter(), |number, row| {
+            let row = pending.get(number).and_then(Option::as_ref).map_or(row, Option::as_deref);
+            if let (Some(key), Some(row), Some(found)) = (keys.get(number), row, found.get_mut(number)) {
+                *found = Some(read(&texts, key, row)?);
+            }
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Puts or deletes what `after` makes of the item that stands there, if the condition holds of it.
@@ -77,7 +111,7 @@ impl DiskTables {
         let at = row_key::of(key);
         let row = seen.get(table, &at)?;
         let mut store = lock(&self.store);
-        store.check_key(table, key)?;
+        store.check_keys(table, slice::from_ref(key))?;
         let row = match store.pending(table, &at) {
             Some(row) => row.map(Box::from),
             None if Arc::ptr_eq(&seen, store.committed()) => row,
@@ -110,28 +144,21 @@ impl Drop for DiskTables {
 #[async_trait]
 impl Tables for DiskTables {
     async fn get(&self, table: &str, key: &Key) -> Result<Option<Item>, StorageError> {
-        let found = self.get_many(table, std::slice::from_ref(key)).await?;
+        let found = self.get_many(table, slice::from_ref(key)).await?;
         Ok(found.into_iter().next().flatten())
     }
 
     async fn get_many(&self, table: &str, keys: &[Key]) -> Result<Vec<Option<Item>>, StorageError> {
-        let at: Vec<_> = keys.iter().map(row_key::of).collect();
-        let (committed, pending) = {
-            let mut store = lock(&self.store);
-            keys.iter().try_for_each(|key| store.check_key(table, key))?;
-            let pending = |at: &Cow<'_, [u8]>| store.pending(table, at).map(|row| row.map(Box::<[u8]>::from));
-            let pending: Vec<_> = at.iter().map(pending).collect();
-            (Arc::clone(store.committed()), pending)
-        };
-        let rows: Vec<Option<Box<[u8]>>> = {
-            let _turn = lock(&self.looking);
-            let row =
-                |(at, pending): (&Cow<'_, [u8]>, _)| Option::map_or_else(pending, || committed.get(table, at), Ok);
-            at.iter().zip(pending).map(row).collect::<Result<_, _>>()?
-        };
-        let item =
-            |(key, row): (&Key, Option<Box<[u8]>>)| row.map(|row| self.texts.decode(table, key, &row)).transpose();
-        keys.iter().zip(rows).map(item).collect()
+        self.read(table, keys, |texts, key, row| texts.item(table, key, row))
+    }
+
+    async fn get_values(
+        &self,
+        table: &str,
+        keys: &[Key],
+        names: &[&str],
+    ) -> Result<Vec<Option<Vec<Value>>>, StorageError> {
+        self.read(table, keys, |texts, key, row| texts.values(table, key, row, names))
     }
 
     async fn put(&self, table: &str, item: Item, condition: Condition) -> Result<Outcome, StorageError> {
@@ -142,14 +169,12 @@ impl Tables for DiskTables {
     }
 
     async fn put_many(&self, table: &str, items: Vec<Item>) -> Result<(), StorageError> {
-        let mut rows = Vec::with_capacity(items.len());
-        for item in items {
-            let key = check_item(table, &item)?;
-            rows.push((self.texts.encode(table, &key, &item)?, key));
-        }
+        let keys: Vec<Key> = items.iter().map(|item| check_item(table, item)).collect::<Result<_, _>>()?;
+        let row = |(key, item)| self.texts.encode(table, key, item);
+        let rows: Vec<_> = keys.iter().zip(&items).map(row).collect::<Result<_, _>>()?;
         let mut store = lock(&self.store);
-        rows.iter().try_for_each(|(_, key)| store.check_key(table, key))?;
-        rows.iter().for_each(|(row, key)| store.set(table, &row_key::of(key), Some(row)));
+        store.check_keys(table, &keys)?;
+        rows.iter().zip(&keys).for_each(|(row, key)| store.set(table, &row_key::of(key), Some(row)));
         store.commit_if_full()
     }
 
@@ -202,7 +227,7 @@ impl Tables for DiskTables {
         let mut changes = Vec::with_capacity(writes.len());
         for write in writes {
             let (name, key) = write.target()?;
-            store.check_key(name, &key)?;
+            store.check_keys(name, slice::from_ref(&key))?;
             let current =
                 store.get(name, &row_key::of(&key))?.map(|row| self.texts.decode(name, &key, &row)).transpose()?;
             let held = write.condition().holds(current.as_ref());

@@ -112,3 +112,49 @@ async fn writers_and_readers_meet() {
     let found = tables.get_many("plain", &keys).await.unwrap();
     assert!(found.iter().all(Option::is_some));
 }
+
+/// Many rows at once are what they are one by one: near one another and far apart, absent, asked for twice, in any order,
+/// changed since the last commit or not.
+#[tokio::test]
+async fn many_rows_are_found_wherever_they_stand() {
+    const ROWS: usize = 6_000;
+    let folder = folder();
+    let tables = DiskTables::new(folder.path()).unwrap();
+    let name = |number: usize| format!("{number:05}");
+    let mut model: Vec<Option<Item>> =
+        (0..ROWS).map(|number| (number % 5 > 0).then(|| item(&name(number), json!(number)))).collect();
+    tables.put_many("plain", model.iter().flatten().cloned().collect()).await.unwrap();
+    tables.flush().unwrap();
+    for round in 0..2 {
+        for steps in [&[1][..], &[0, 1, 3], &[23, 24, 25, 26], &[40], &[1, 1, 1, 1, 300, 1, 1, 2, 900], &[997]] {
+            let mut numbers: Vec<usize> = steps
+                .iter()
+                .cycle()
+                .scan(0, |number, step| {
+                    *number += step;
+                    Some(*number)
+                })
+                .take_while(|number| *number < ROWS + 50)
+                .take(1_000)
+                .collect();
+            for _ in 0..2 {
+                let keys: Vec<Key> = numbers.iter().map(|number| Key::of(name(*number))).collect();
+                let expected: Vec<_> = numbers.iter().map(|number| model.get(*number).cloned().flatten()).collect();
+                assert_eq!(tables.get_many("plain", &keys).await.unwrap(), expected, "{steps:?}");
+                let values = |item: Item| vec![item["value"].clone(), Value::Null];
+                let expected: Vec<_> = expected.into_iter().map(|item| item.map(values)).collect();
+                assert_eq!(tables.get_values("plain", &keys, &["value", "other"]).await.unwrap(), expected);
+                numbers.reverse();
+            }
+        }
+        if round == 0 {
+            for number in (0..ROWS).step_by(7) {
+                model[number] = (number % 2 == 0).then(|| item(&name(number), json!("changed")));
+                match &model[number] {
+                    Some(item) => drop(tables.put("plain", item.clone(), Condition::Always).await.unwrap()),
+                    None => drop(tables.delete("plain", &Key::of(name(number)), Condition::Always).await.unwrap()),
+                }
+            }
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //!
 //! | pk | item |
 //! |---|---|
-//! | `<tenant>#<ledger>#<key>` | [`IndexEntry`]: `file`, `offset`, `length`, `sequence` |
+//! | `<tenant>#<ledger>#<hash>#<key>` | [`IndexEntry`]: `file`, `offset`, `length`, `sequence` |
 //!
 //! Items have no expiry and are never deleted: an artifact that the index has forgotten would begin anew.
 
@@ -15,11 +15,17 @@ use storage::{
 };
 
 use crate::{
-    error::LedgerError, index_entry::IndexEntry, layout::artifact_key, manifest::LedgerId, sequence::BatchSequence,
+    error::LedgerError,
+    index_entry::IndexEntry,
+    layout::{artifact_key, artifact_place},
+    manifest::LedgerId,
+    sequence::BatchSequence,
 };
 
 /// The attribute that puts are conditional on.
 const SEQUENCE: &str = "sequence";
+/// The attributes of an entry, in the order in which they are put.
+const ATTRIBUTES: [&str; 4] = ["file", "offset", "length", SEQUENCE];
 
 /// The index of all ledgers.
 #[derive(Clone)]
@@ -56,12 +62,23 @@ impl ArtifactIndex {
         ledger: &LedgerId,
         keys: &[&str],
     ) -> Result<Vec<Option<IndexEntry>>, StorageError> {
-        let rows: Vec<Key> = keys.iter().map(|key| Key::of(artifact_key(ledger, key))).collect();
-        let items = self.tables.get_many(&self.table, &rows).await?;
+        // In the order of the rows, so that a table that has an order is read along it.
+        let mut order: Vec<(u16, usize)> = keys.iter().map(|key| artifact_place(key)).zip(0..).collect();
+        order.sort_unstable();
+        let order: Vec<usize> = order.into_iter().map(|(_, number)| number).collect();
+        let row = |number: &usize| Some(Key::of(artifact_key(ledger, keys.get(*number)?)));
+        let rows: Vec<Key> = order.iter().filter_map(row).collect();
+        let items = self.tables.get_values(&self.table, &rows, &ATTRIBUTES).await?;
         if items.len() != keys.len() {
             return Err(self.unreadable(format!("{} items were answered for {} keys", items.len(), keys.len())));
         }
-        items.into_iter().map(|item| item.map(|item| self.entry(item)).transpose()).collect()
+        let mut entries: Vec<Option<IndexEntry>> = vec![None; keys.len()];
+        for (number, item) in order.into_iter().zip(items) {
+            if let (Some(entry), Some(values)) = (entries.get_mut(number), item) {
+                *entry = Some(self.entry_of(values)?);
+            }
+        }
+        Ok(entries)
     }
 
     /// Lets the index name a new version, computed from the one of sequence `previous`, in whose place it is put: there,
@@ -123,6 +140,18 @@ impl ArtifactIndex {
         let entry = file.zip(offset).zip(length).zip(sequence);
         let entry = entry.map(|(((file, offset), length), sequence)| IndexEntry { file, offset, length, sequence });
         entry.ok_or_else(|| self.unreadable("an attribute is missing, or no whole number".to_owned()))
+    }
+
+    /// The entry of an item's [`ATTRIBUTES`].
+    fn entry_of(&self, values: Vec<Value>) -> Result<IndexEntry, StorageError> {
+        let values = <[Value; ATTRIBUTES.len()]>::try_from(values);
+        if let Ok([Value::String(file), offset, length, sequence]) = values
+            && let (Some(offset), Some(length), Some(sequence)) =
+                (offset.as_u64(), length.as_u64(), sequence.as_u64().map(BatchSequence::new))
+        {
+            return Ok(IndexEntry { file, offset, length, sequence });
+        }
+        Err(self.unreadable("an attribute is missing, no text, or no whole number".to_owned()))
     }
 
     fn unreadable(&self, reason: String) -> StorageError {

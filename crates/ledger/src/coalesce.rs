@@ -45,8 +45,8 @@ pub struct CoalesceFigures {
 }
 
 /// The reads that get all `entries`, by file and offset.
-pub fn coalesce(entries: &[IndexEntry], plan: CoalescePlan) -> (Vec<CoalescedRead<'_>>, CoalesceFigures) {
-    let mut sorted: Vec<(usize, &IndexEntry)> = entries.iter().enumerate().collect();
+pub fn coalesce<'a>(entries: &[&'a IndexEntry], plan: CoalescePlan) -> (Vec<CoalescedRead<'a>>, CoalesceFigures) {
+    let mut sorted: Vec<(usize, &IndexEntry)> = entries.iter().copied().enumerate().collect();
     sorted.sort_unstable_by_key(|(index, entry)| (&entry.file, entry.offset, *index));
     let mut reads: Vec<CoalescedRead<'_>> = Vec::new();
     let mut figures = CoalesceFigures::default();
@@ -87,7 +87,8 @@ mod tests {
     fn neighbours_of_one_file_are_joined_up_to_the_bounds() {
         let entries =
             [entry("b", 0, 10), entry("a", 30, 10), entry("a", 0, 10), entry("a", 45, 10), entry("a", 60, 10)];
-        let (reads, figures) = coalesce(&entries, CoalescePlan { gap_bytes_max: 20, read_bytes_max: 60 });
+        let plan = CoalescePlan { gap_bytes_max: 20, read_bytes_max: 60 };
+        let (reads, figures) = coalesce(&entries.each_ref(), plan);
         let seen: Vec<_> =
             reads.iter().map(|read| (read.file, read.range.start, read.range.end, read.entries.clone())).collect();
         assert_eq!(seen, [("a", 0, 55, vec![2, 1, 3]), ("a", 60, 70, vec![4]), ("b", 0, 10, vec![0])]);
@@ -104,12 +105,13 @@ mod tests {
             read_bytes_max in 1..200_u64,
         ) {
             let entries: Vec<_> = places.iter().map(|(file, offset, length)| entry(&file.to_string(), *offset, *length)).collect();
+            let entries: Vec<&IndexEntry> = entries.iter().collect();
             let (reads, _) = coalesce(&entries, CoalescePlan { gap_bytes_max, read_bytes_max });
             let mut covered: Vec<usize> = Vec::new();
             for read in &reads {
                 prop_assert!(read.range.len() <= read_bytes_max || read.entries.len() == 1);
                 for index in &read.entries {
-                    let entry = &entries[*index];
+                    let entry = entries[*index];
                     prop_assert!(entry.file == read.file);
                     prop_assert!(read.range.start <= entry.offset && entry.range().end <= read.range.end);
                     covered.push(*index);

@@ -24,6 +24,7 @@ impl Classified for Corrupt {
     }
 }
 
+#[inline]
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         // The low seven bits, and a mark that more follow.
@@ -80,6 +81,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    #[inline]
     pub(crate) fn signed(&mut self) -> Result<i64, Corrupt> {
         let value = self.varint()?;
         Ok((value >> 1).cast_signed() ^ -((value & 1).cast_signed()))
@@ -110,6 +112,7 @@ impl<'a> Cursor<'a> {
         self.rest
     }
 
+    #[inline]
     pub(crate) fn fixed(&mut self) -> Result<u64, Corrupt> {
         let bytes = self.take(8)?;
         Ok(bytes.try_into().map_or(0, u64::from_le_bytes))

@@ -23,6 +23,9 @@ const ARTIFACTS: u32 = 0;
 /// The section that holds the keys alone, for the prefetcher.
 pub(crate) const KEYS: u32 = 1;
 
+/// So many events are looked at pair by pair sooner than sorted.
+const EVENTS_FEW: usize = 12;
+
 /// One partition's section of a reduced file, as it was read.
 #[derive(Debug, Clone, Copy)]
 pub struct ReducedSection<'a> {
@@ -224,7 +227,9 @@ impl<'l> Combiner<'_, 'l> {
         }
         self.read += self.events.len() as u64;
         if self.events.len() > 1 {
-            self.drop_duplicates(key)?;
+            if self.may_repeat() {
+                self.drop_duplicates(key)?;
+            }
             self.events.sort_unstable_by(Event::order);
         }
         for event in &self.events {
@@ -237,6 +242,21 @@ impl<'l> Combiner<'_, 'l> {
         put_bytes(&mut self.keys, key.as_bytes());
         self.artifacts += 1;
         Ok(())
+    }
+
+    /// Whether two events can have one id. Of few all pairs are looked at: most artifacts have few, and no duplicates.
+    fn may_repeat(&self) -> bool {
+        let mut rest = self.events.as_slice();
+        if rest.len() > EVENTS_FEW {
+            return true;
+        }
+        while let Some((first, behind)) = rest.split_first() {
+            if behind.iter().any(|event| event.id == first.id) {
+                return true;
+            }
+            rest = behind;
+        }
+        false
     }
 
     /// Keeps the earliest event of each id: of each id and batch, where batches are looked at one by one.

@@ -38,6 +38,8 @@ pub(crate) struct Column {
     /// Its index in the schema.
     pub(crate) field: usize,
     pub(crate) number: bool,
+    /// Whether its cells are numbers as [`Amount`] reads them.
+    pub(crate) plain_number: bool,
 }
 
 /// An amount column, by the indices of columns that travel.
@@ -411,7 +413,8 @@ fn travelling(definition: &Definition, names: &Names, schema: &CompiledSchema) -
     }
     let column = |field: usize| {
         let name = names.names.get(field)?.clone();
-        Some(Column { name, field, number: schema.is_number(field) })
+        let (number, plain_number) = (schema.is_number(field), schema.is_plain_number(field));
+        Some(Column { name, field, number, plain_number })
     };
     Ok(fields.into_iter().filter_map(column).collect())
 }

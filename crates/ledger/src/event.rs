@@ -89,12 +89,13 @@ impl<'l> EventParser<'l> {
         &self.amounts
     }
 
-    /// Writes a record's event behind `out`, or says what is wrong with it.
-    pub(crate) fn parse(
+    /// Writes a record's event behind what `out` has for its key, or says what is wrong with it.
+    #[inline]
+    pub(crate) fn parse<'o>(
         &mut self,
         record: &Record<'_>,
         origin: Origin,
-        out: &mut Vec<u8>,
+        out: impl FnOnce(&str) -> Option<&'o mut Vec<u8>>,
     ) -> Result<(), Vec<Violation>> {
         // Taken out, so that each can be written while the parser is looked at.
         let (mut key, mut amounts, mut buffers) =
@@ -105,7 +106,9 @@ impl<'l> EventParser<'l> {
             event.key(&mut key)?;
             let (id, time) = (event.id()?, event.time(self.interval)?);
             event.cells(&mut self.currencies, &mut amounts, &mut buffers)?;
-            put_event(out, (time, id), origin, event.digest(), &buffers.cells, &buffers.ends);
+            if let Some(out) = out(&key) {
+                put_event(out, (time, id), origin, event.digest(), &buffers.cells, &buffers.ends);
+            }
             Ok(())
         });
         (self.key, self.amounts, self.buffers) = (key, amounts, buffers);
@@ -200,17 +203,17 @@ impl<'r> Fields<'r, '_> {
             if !column.number || cell.is_empty() {
                 cells.push_str(cell);
             } else {
-                let number = self.values.number(column.field).unwrap_or_default();
+                let written = self.values.number(column.field).unwrap_or_default();
                 let amount = self.ledger.amounts.iter().enumerate().find(|(_, amount)| amount.column == index);
                 let number = match amount {
-                    None => number.normalise(),
+                    None => written.normalise(),
                     Some((nth, amount)) => {
-                        let (currency, number) = self.amount(column.field, amount, number, currencies)?;
+                        let (currency, number) = self.amount(column.field, amount, written, currencies)?;
                         amounts.push((nth, currency, number));
                         number
                     }
                 };
-                push_number(cells, cell, number);
+                push_number(cells, cell, column.plain_number.then_some(written), number);
             }
             ends.push(cells.len());
         }
@@ -246,10 +249,12 @@ impl<'r> Fields<'r, '_> {
     }
 }
 
-/// Writes a number as plain decimal text: that of its cell, where it says just this.
-fn push_number(cells: &mut String, cell: &str, number: Amount) {
-    let plain = Amount::parse(cell.as_bytes())
-        .is_ok_and(|as_it_is| (as_it_is.minor(), as_it_is.scale()) == (number.minor(), number.scale()));
+/// Writes a number as plain decimal text: that of its cell, where it says just this. `written` is what the cell says,
+/// where that is known.
+fn push_number(cells: &mut String, cell: &str, written: Option<Amount>, number: Amount) {
+    let plain = written
+        .or_else(|| Amount::parse(cell.as_bytes()).ok())
+        .is_some_and(|as_it_is| (as_it_is.minor(), as_it_is.scale()) == (number.minor(), number.scale()));
     if plain && !cell.starts_with(['+', '.']) && !cell.ends_with('.') {
         cells.push_str(cell);
     } else {

@@ -1,12 +1,14 @@
 //! The events of one partition, as a reducer gathers them: sorted by key when all of them are there.
 
-use crate::{codec::put_bytes, run::put_group};
+use crate::{
+    codec::put_bytes,
+    run::{length_bytes, put_group},
+};
 
 /// The events of one partition: keys and events, each one behind the other, and where they stand.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gathered {
     keys: Vec<u8>,
-    /// Each behind its length.
     events: Vec<u8>,
     index: Vec<Entry>,
 }
@@ -22,19 +24,29 @@ struct Entry {
 }
 
 impl Gathered {
-    pub(crate) fn push(&mut self, key: &[u8], event: &[u8]) {
-        let (key_start, event_start) = (self.keys.len(), self.events.len());
+    /// With room for what becomes of so many bytes of records, nearly.
+    pub(crate) fn of_records(bytes: usize) -> Self {
+        Self {
+            keys: Vec::with_capacity(bytes / 4),
+            events: Vec::with_capacity(bytes),
+            index: Vec::with_capacity(bytes / 64),
+        }
+    }
+
+    /// Begins an event of a key: it is to be written behind what is returned, and then to be ended.
+    pub(crate) fn begin(&mut self, key: &[u8]) -> &mut Vec<u8> {
+        // A key has KEY_BYTES_MAX at most.
+        let key_bytes = u32::try_from(key.len()).unwrap_or(u32::MAX);
+        self.index.push(Entry { prefix: 0, key: self.keys.len(), event: self.events.len(), key_bytes, event_bytes: 0 });
         self.keys.extend_from_slice(key);
-        put_bytes(&mut self.events, event);
-        // A key has KEY_BYTES_MAX at most, an event little more than its record, and that 1 GiB.
-        let short = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.index.push(Entry {
-            prefix: 0,
-            key: key_start,
-            event: event_start,
-            key_bytes: short(key.len()),
-            event_bytes: short(self.events.len() - event_start),
-        });
+        &mut self.events
+    }
+
+    /// Ends the event that was begun.
+    pub(crate) fn end(&mut self) {
+        let Some(entry) = self.index.last_mut() else { return };
+        // An event has little more bytes than its record, and that 1 GiB.
+        entry.event_bytes = u32::try_from(self.events.len() - entry.event).unwrap_or(u32::MAX);
     }
 
     /// How many events it has.
@@ -44,7 +56,7 @@ impl Gathered {
 
     /// How many bytes its section has at most, nearly.
     pub(crate) fn bytes(&self) -> usize {
-        self.keys.len() + self.events.len() + 8 * self.index.len()
+        self.keys.len() + self.events.len() + 12 * self.index.len()
     }
 
     /// Writes the section. All keys have their first `common` bytes in common.
@@ -52,10 +64,11 @@ impl Gathered {
         self.sort(common);
         for group in self.index.chunk_by(|left, right| self.same_key(left, right, common)) {
             let Some(first) = group.first() else { continue };
-            let bytes = group.iter().map(|entry| entry.event_bytes as usize).sum();
+            let bytes = |entry: &Entry| entry.event_bytes as usize;
+            let bytes = group.iter().map(|entry| length_bytes(bytes(entry)) + bytes(entry)).sum();
             put_group(out, self.key(first), group.len() as u64, bytes);
             for entry in group {
-                out.extend_from_slice(slice(&self.events, entry.event, entry.event_bytes as usize));
+                put_bytes(out, slice(&self.events, entry.event, entry.event_bytes as usize));
             }
         }
     }

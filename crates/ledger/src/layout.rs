@@ -22,6 +22,7 @@ use uuid::Uuid;
 use crate::{
     JobNumber, Partition,
     manifest::{LedgerId, ManifestKey},
+    partition::{KeyHash, PARTITION_BITS_MAX},
     stage::Stage,
 };
 
@@ -68,7 +69,46 @@ pub fn partition_key(ledger: &LedgerId, job: JobNumber, stage: Stage, partition:
     format!("{}/{stage}/{}.json", job_folder(ledger, job), partition.padded())
 }
 
-/// The key of an artifact's index entry in the table `artifacts`.
+/// The key of an artifact's index entry in the table `artifacts`: `<tenant>#<ledger>#<hash>#<key>`, where `<hash>` is the
+/// top twelve bits of the key's hash in three hexadecimal digits.
+///
+/// Partitions are cut by those bits, so a table that has an order keeps what a worker looks up and puts together, however
+/// many partitions there are. DynamoDB has none.
 pub fn artifact_key(ledger: &LedgerId, key: &str) -> String {
-    [&*ledger.tenant, "#", &*ledger.ledger, "#", key].concat()
+    let place = artifact_place(key);
+    let digit = |shift: u16| char::from_digit(u32::from(place >> shift & 0xf), 16).unwrap_or('0');
+    let mut text = String::with_capacity(ledger.tenant.len() + ledger.ledger.len() + key.len() + 6);
+    for part in [&*ledger.tenant, "#", &*ledger.ledger, "#"] {
+        text.push_str(part);
+    }
+    [8, 4, 0].into_iter().for_each(|shift| text.push(digit(shift)));
+    text.push('#');
+    text.push_str(key);
+    text
+}
+
+/// The top twelve bits of a key's hash: [`artifact_key`] goes by them first, and then by the key.
+pub(crate) fn artifact_place(key: &str) -> u16 {
+    let bits = u64::BITS - u32::from(PARTITION_BITS_MAX);
+    // Twelve bits are left.
+    (KeyHash::of(key.as_bytes()).get() >> bits) as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::PartitionBits;
+
+    /// What index entries are found by never changes, and a partition's stand together.
+    #[test]
+    fn index_entries_stand_by_partition_and_key() {
+        let ledger = LedgerId { tenant: "t".to_owned(), ledger: "l".to_owned() };
+        assert_eq!(artifact_key(&ledger, ""), "t#l#2d0#");
+        let keys: Vec<String> = (0..1_000).map(|number| format!("order-{number}")).collect();
+        let mut rows: Vec<(String, &str)> = keys.iter().map(|key| (artifact_key(&ledger, key), &**key)).collect();
+        rows.sort_unstable();
+        let bits = PartitionBits::new(5).unwrap();
+        assert!(rows.is_sorted_by_key(|(_, key)| bits.partition(KeyHash::of(key.as_bytes()))));
+        assert!(rows.is_sorted_by_key(|(_, key)| (artifact_place(key), *key)));
+    }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Currencies(Vec<Currency>);
 impl Currencies {
     #[inline]
     pub(crate) fn find(&mut self, code: &str) -> Option<Currency> {
-        if let Some(known) = self.0.iter().find(|known| known.code() == code) {
+        if let Some(known) = self.0.iter().find(|known| known.is(code)) {
             return Some(*known);
         }
         let currency: Currency = code.parse().ok()?;

@@ -47,8 +47,9 @@ impl Config {
     }
 }
 
-/// Keys that are looked up together: in one stretch of keys, neighbours in a part-file are read at once.
-const KEYS_A_STRETCH: usize = 8_192;
+/// Keys that are looked up together: in one stretch of keys, neighbours in a part-file are read at once, and so are
+/// neighbours in an index that has an order.
+const KEYS_A_STRETCH: usize = 32_768;
 /// Stretches under way at once: one is looked up while another is read.
 const STRETCHES_AT_ONCE: usize = 2;
 /// Windows of a stretch, bounded by the bytes of their lines, that are read or held at once.

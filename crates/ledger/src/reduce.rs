@@ -227,8 +227,6 @@ struct Taker<'l> {
     origin: Origin,
     /// By partition: what is sorted together lies together, and fits the processor's cache.
     partitions: Vec<Gathered>,
-    /// The event at hand.
-    event: Vec<u8>,
     /// What all keys have in common at their beginning.
     common: Option<Vec<u8>>,
     tally: Tally,
@@ -249,14 +247,14 @@ impl<'l> Taker<'l> {
     ) -> Result<Self, ReduceError> {
         let parser = EventParser::new(ledger, header, format, range.interval)
             .map_err(|source| ReduceError::Header { batch: range.batch, object: range.object, source })?;
+        let share = range.bytes.len() / bits.partitions() as usize;
         Ok(Self {
             ledger,
             parser,
             amounts: AmountColumns::new(&ledger.definition().amounts, &ledger.schema, header)?,
             bits,
             origin: Origin { batch: range.batch, object: range.object, row: 0 },
-            partitions: bits.iter().map(|_| Gathered::default()).collect(),
-            event: Vec::new(),
+            partitions: bits.iter().map(|_| Gathered::of_records(share)).collect(),
             common: None,
             tally: Tally::new(ledger),
             rejected: ControlTotals::default(),
@@ -270,9 +268,13 @@ impl<'l> Taker<'l> {
     #[inline]
     fn take(&mut self, record: &Record<'_>, place: Option<&Place<'_>>) -> Result<(), ReduceError> {
         let row = place.map_or(record.row(), |place| place.row);
-        self.event.clear();
-        match self.parser.parse(record, Origin { row, ..self.origin }, &mut self.event) {
-            Ok(()) => self.keep(),
+        let (partitions, bits, mut partition) = (&mut self.partitions, self.bits, 0);
+        let parsed = self.parser.parse(record, Origin { row, ..self.origin }, |key| {
+            partition = bits.partition(KeyHash::of(key.as_bytes())).get() as usize;
+            partitions.get_mut(partition).map(|gathered| gathered.begin(key.as_bytes()))
+        });
+        match parsed {
+            Ok(()) => self.keep(partition),
             Err(violations) => {
                 self.amounts.add(record, &mut self.rejected)?;
                 let Some(mut reject) = Reject::new(record, &violations) else { return Ok(()) };
@@ -285,7 +287,11 @@ impl<'l> Taker<'l> {
         }
     }
 
-    fn keep(&mut self) -> Result<(), ReduceError> {
+    /// Keeps the event that was written into a partition.
+    fn keep(&mut self, partition: usize) -> Result<(), ReduceError> {
+        if let Some(gathered) = self.partitions.get_mut(partition) {
+            gathered.end();
+        }
         let key = self.parser.key().as_bytes();
         match &mut self.common {
             None => self.common = Some(key.to_vec()),
@@ -293,10 +299,6 @@ impl<'l> Taker<'l> {
                 let shared = common.iter().zip(key).take_while(|(left, right)| left == right).count();
                 common.truncate(shared);
             }
-        }
-        let partition = self.bits.partition(KeyHash::of(key)).get();
-        if let Some(gathered) = self.partitions.get_mut(partition as usize) {
-            gathered.push(key, &self.event);
         }
         self.tally.add_event();
         for (column, currency, amount) in self.parser.amounts() {

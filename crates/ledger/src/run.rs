@@ -41,7 +41,7 @@ pub(crate) struct Event<'a> {
     pub(crate) digest: u64,
     cells: u64,
     /// The lengths of the cells, and then their texts.
-    lengths: Cursor<'a>,
+    lengths: &'a [u8],
     text: &'a str,
     /// The whole event as it stands in the run.
     raw: &'a [u8],
@@ -75,7 +75,9 @@ pub(crate) fn put_event(
 }
 
 impl<'a> Event<'a> {
-    #[inline]
+    /// Inlined, so that an event is written where it stays, and not copied right after its parts were written: for that
+    /// the processor waits.
+    #[inline(always)]
     fn read(cursor: &mut Cursor<'a>) -> Result<Self, Corrupt> {
         let raw = cursor.bytes()?;
         let mut fields = Cursor::new(raw, RUN);
@@ -87,7 +89,7 @@ impl<'a> Event<'a> {
         let row = fields.varint()?;
         let digest = fields.fixed()?;
         let (id_bytes, cells) = (fields.varint()?, fields.varint()?);
-        let lengths = fields;
+        let lengths = fields.rest();
         for _ in 0..cells {
             fields.varint()?;
         }
@@ -102,7 +104,7 @@ impl<'a> Event<'a> {
     #[inline]
     pub(crate) fn cells(&self, into: &mut Vec<&'a str>) -> Result<(), Corrupt> {
         into.clear();
-        let (mut lengths, mut text) = (self.lengths, self.text);
+        let (mut lengths, mut text) = (Cursor::new(self.lengths, RUN), self.text);
         for _ in 0..self.cells {
             let length = usize::try_from(lengths.varint()?).unwrap_or(usize::MAX);
             let split = text.split_at_checked(length).ok_or_else(|| lengths.corrupt("a text is cut off"))?;
@@ -148,7 +150,7 @@ pub(crate) struct Events<'a> {
 impl<'a> Iterator for Events<'a> {
     type Item = Result<Event<'a>, Corrupt>;
 
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
         (!self.cursor.is_empty()).then(|| Event::read(&mut self.cursor))
     }

@@ -21,6 +21,7 @@ impl Tally {
         self.events += 1;
     }
 
+    #[inline]
     pub(crate) fn add_amount(
         &mut self,
         index: usize,

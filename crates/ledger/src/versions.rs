@@ -3,7 +3,7 @@
 //! What is cached is found by ledger, object, offset and length, never by artifact: a place is written once, so what the
 //! cache holds of it cannot be out of date.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -81,8 +81,8 @@ impl Versions {
         let mut figures = FetchFigures { cache_calls, cached, ..FetchFigures::default() };
         let missed: Vec<usize> =
             lines.iter().enumerate().filter(|(_, line)| line.is_none()).map(|(index, _)| index).collect();
-        let entries: Vec<IndexEntry> =
-            missed.iter().filter_map(|index| wanted.get(*index)).map(|(_, entry)| entry.clone()).collect();
+        let entries: Vec<&IndexEntry> =
+            missed.iter().filter_map(|index| wanted.get(*index)).map(|(_, entry)| entry).collect();
         let (reads, coalesced) = coalesce(&entries, CoalescePlan::default());
         (figures.reads, figures.bytes_read) = (coalesced.reads, coalesced.bytes_read);
         let reads: Vec<_> = reads.iter().map(|read| self.read(read, &entries).boxed()).collect();
@@ -142,7 +142,11 @@ impl Versions {
     }
 
     /// One read: the lines in it, each by its place among `entries`. None where the file does not exist.
-    async fn read(&self, read: &CoalescedRead<'_>, entries: &[IndexEntry]) -> Result<Vec<(usize, Bytes)>, LedgerError> {
+    async fn read(
+        &self,
+        read: &CoalescedRead<'_>,
+        entries: &[&IndexEntry],
+    ) -> Result<Vec<(usize, Bytes)>, LedgerError> {
         let bytes = match read_range(&*self.objects, &self.at(read.file), None, read.range).await {
             Ok(bytes) => bytes,
             Err(StorageError::NotFound { .. }) => return Ok(Vec::new()),
@@ -151,11 +155,14 @@ impl Versions {
         let line = |index: usize| {
             let range = entries.get(index)?.range();
             let start = usize::try_from(range.start.checked_sub(read.range.start)?).ok()?;
-            let line = bytes.get(start..)?.get(..usize::try_from(range.len()).ok()?)?;
-            // A copy, because a slice would keep all that was read between two lines in memory.
-            Some((index, Bytes::copy_from_slice(line)))
+            Some((index, bytes.get(start..)?.get(..usize::try_from(range.len()).ok()?)?))
         };
-        Ok(read.entries.iter().filter_map(|index| line(*index)).collect())
+        let found: Vec<(usize, &[u8])> = read.entries.iter().filter_map(|index| line(*index)).collect();
+        // A copy of them, because slices of what was read would keep all that lies between in memory.
+        let mut lines = BytesMut::with_capacity(found.iter().map(|(_, line)| line.len()).sum());
+        found.iter().for_each(|(_, line)| lines.extend_from_slice(line));
+        let mut lines = lines.freeze();
+        Ok(found.into_iter().map(|(index, line)| (index, lines.split_to(line.len()))).collect())
     }
 
     pub(crate) fn at(&self, file: &str) -> Location {
@@ -169,7 +176,14 @@ pub(crate) const fn is_cached(entry: &IndexEntry) -> bool {
 
 fn cache_key(ledger: &LedgerId, entry: &IndexEntry) -> String {
     let IndexEntry { file, offset, length, .. } = entry;
-    format!("{}/version/{}/{offset}+{length}/{file}", ledger.tenant, ledger.ledger)
+    let mut key = String::with_capacity(ledger.tenant.len() + ledger.ledger.len() + file.len() + 48);
+    for part in [&*ledger.tenant, "/version/", &*ledger.ledger, "/"] {
+        key.push_str(part);
+    }
+    // Writing into memory does not fail.
+    let _ = write!(key, "{offset}+{length}/");
+    key.push_str(file);
+    key
 }
 
 /// A line as it is cached: behind its XXH3-64.

@@ -100,6 +100,7 @@ impl Amount {
     }
 
     /// The sum, at the larger of the two scales.
+    #[inline]
     pub fn checked_add(self, other: Self) -> Result<Self, AmountError> {
         let scale = self.scale.max(other.scale);
         let (left, right) = (self.minor_at(scale)?, other.minor_at(scale)?);
@@ -133,7 +134,11 @@ impl Amount {
     }
 
     /// The same value with `scale` decimals; an error when digits would be lost.
+    #[inline]
     pub fn rescale_exact(self, scale: u8) -> Result<Self, AmountError> {
+        if scale == self.scale {
+            return Ok(self);
+        }
         let rounded = self.rescale(scale, Rounding::HalfEven)?;
         if rounded == self { Ok(rounded) } else { Err(AmountError::Inexact { scale }) }
     }
@@ -164,6 +169,7 @@ impl Amount {
     }
 
     /// `minor` at a scale that is not smaller than the amount's own.
+    #[inline]
     fn minor_at(self, scale: u8) -> Result<i128, AmountError> {
         match scale - self.scale {
             0 => Ok(self.minor),

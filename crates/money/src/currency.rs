@@ -54,6 +54,18 @@ impl Currency {
         self.code
     }
 
+    /// Whether a text is its code.
+    #[inline]
+    pub fn is(self, text: &str) -> bool {
+        text.len() == 3 && text.as_bytes().first_chunk() == self.letters()
+    }
+
+    /// Compared as an array, its letters are one number to the processor.
+    #[inline]
+    fn letters(&self) -> Option<&[u8; 3]> {
+        self.code.as_bytes().first_chunk()
+    }
+
     /// The number of decimals of the smallest unit in use; `None` for metals, funds and codes that have none.
     pub const fn minor_units(self) -> Option<u8> {
         self.minor_units
@@ -91,8 +103,9 @@ impl fmt::Display for Currency {
 }
 
 impl PartialEq for Currency {
+    #[inline]
     fn eq(&self, other: &Self) -> bool {
-        self.code == other.code
+        self.letters() == other.letters()
     }
 }
 
@@ -106,7 +119,7 @@ impl PartialOrd for Currency {
 
 impl Ord for Currency {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.code.cmp(other.code)
+        self.letters().cmp(&other.letters())
     }
 }
 

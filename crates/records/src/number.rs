@@ -37,10 +37,15 @@ impl Default for NumberFormat {
 }
 
 impl NumberFormat {
+    /// Whether cells are written as [`Amount`] reads them.
+    pub(crate) const fn is_plain(&self) -> bool {
+        self.decimal_char == '.' && self.group_char.is_none() && self.bare
+    }
+
     /// The exact value of a cell, or `None` when it is no such number.
     #[inline]
     pub(crate) fn parse(&self, text: &str) -> Option<Amount> {
-        if self.decimal_char == '.' && self.group_char.is_none() && self.bare {
+        if self.is_plain() {
             let number = Amount::parse(text.as_bytes()).ok()?;
             return (!self.whole || !text.contains('.')).then_some(number);
         }
@@ -110,6 +115,7 @@ mod tests {
     #[test]
     fn plain_numbers() {
         let plain = NumberFormat::default();
+        assert!(plain.is_plain() && !NumberFormat { bare: false, ..NumberFormat::default() }.is_plain());
         assert_eq!(parse(&plain, "-1234.50").as_deref(), Some("-1234.50"));
         for text in ["", " 1", "1 ", "1,000", "$1", "1e3", "NaN", "(1)"] {
             assert_eq!(parse(&plain, text), None, "{text}");

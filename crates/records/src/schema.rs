@@ -167,6 +167,11 @@ impl CompiledSchema {
         matches!(self.fields.get(field).map(|field| &field.kind), Some(Kind::Number(_)))
     }
 
+    /// Whether the cells of a field, by its index, are numbers that are written as [`Amount`] reads them.
+    pub fn is_plain_number(&self, field: usize) -> bool {
+        matches!(self.fields.get(field).map(|field| &field.kind), Some(Kind::Number(format)) if format.is_plain())
+    }
+
     /// Whether the cells of a field, by its index, say when something was: a date, or a date and a time.
     pub fn is_instant(&self, field: usize) -> bool {
         matches!(self.fields.get(field).map(|field| &field.kind), Some(Kind::Date(..) | Kind::DateTime(..)))

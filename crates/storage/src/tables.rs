@@ -183,6 +183,20 @@ pub trait Tables: Send + Sync {
     /// stays unprocessed is an error, never "absent".
     async fn get_many(&self, table: &str, keys: &[Key]) -> Result<Vec<Option<Item>>, StorageError>;
 
+    /// What the items at the keys have in these attributes, in the order of `names`; `null` where an item lacks one. No
+    /// name comes twice, or is that of a key. All else is as [`get_many`](Self::get_many) has it. For many small items, of
+    /// which an adapter need not make items.
+    async fn get_values(
+        &self,
+        table: &str,
+        keys: &[Key],
+        names: &[&str],
+    ) -> Result<Vec<Option<Vec<Value>>>, StorageError> {
+        let items = self.get_many(table, keys).await?;
+        let values = |mut item: Item| names.iter().map(|name| item.remove(*name).unwrap_or_default()).collect();
+        Ok(items.into_iter().map(|item| item.map(values)).collect())
+    }
+
     /// Puts a whole item if the condition holds.
     async fn put(&self, table: &str, item: Item, condition: Condition) -> Result<Outcome, StorageError>;
 

@@ -64,10 +64,10 @@ impl<'a> Verdict<'a> {
         for (number, name) in numbers {
             oracle.take(number.get(), batch(sent, name));
         }
-        let prefix = artifact_key(&Installation::id(), "");
         let entry = |mut item: storage::Item| {
-            let key = item.shift_remove("pk").unwrap();
-            let key = key.as_str().unwrap().strip_prefix(&prefix).unwrap().to_owned();
+            let row = item.shift_remove("pk").unwrap();
+            let key = row.as_str().unwrap().splitn(4, '#').last().unwrap().to_owned();
+            assert_eq!(row, artifact_key(&Installation::id(), &key));
             (key, serde_json::from_value(Value::Object(item)).unwrap())
         };
         let index = installation.tables.items(ARTIFACTS).into_iter().map(entry).collect();

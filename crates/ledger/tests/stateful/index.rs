@@ -12,6 +12,8 @@ use error_class::{Classified, ErrorClass};
 use ledger::{
     IndexEntry, LedgerError,
     artifacts::{Artifacts, Found, Walk},
+    layout::artifact_key,
+    manifest::LedgerId,
     messages::{IndexTask, IndexWork, PartRef, RunInput},
     stage::{Stage, Turn},
     steps::Steps,
@@ -29,6 +31,11 @@ const KEYS: u64 = 3_000;
 
 fn events(day: u64) -> String {
     (0..KEYS).map(|key| event(day, &format!("k{key:05}"), day * 10_000 + key, "1")).collect()
+}
+
+/// The key of an artifact's row in the index.
+fn row(key: &str) -> String {
+    artifact_key(&LedgerId::new("acme", "orders").unwrap(), key)
 }
 
 /// A ledger with the first `indexed` days indexed, and one more applied: its fence of index, and all that is to be put.
@@ -138,7 +145,7 @@ async fn workers_are_as_many_as_the_artifacts_are_worth_and_put_them_all() {
     // The index is what the table holds, in few attributes.
     let item = world.index_items().remove(0);
     assert_eq!(item.keys().collect::<Vec<_>>(), ["file", "offset", "length", "sequence", "pk"]);
-    assert_eq!(item["pk"], "acme#orders#k00000");
+    assert_eq!(item["pk"], row("k00000"));
 }
 
 #[tokio::test]
@@ -174,7 +181,7 @@ async fn a_version_that_was_superseded_is_well_only_once_index_is_committed() {
     let work = IndexWork { run: run.clone(), task };
     // Somebody has put a later version while index of this job is not committed: that version was not computed from
     // this one.
-    let wrong = json!({ "pk": "acme#orders#k00007", "file": "f", "offset": 0, "length": 1, "sequence": 9 });
+    let wrong = json!({ "pk": row("k00007"), "file": "f", "offset": 0, "length": 1, "sequence": 9 });
     let wrong: Item = serde_json::from_value(wrong).unwrap();
     world.tables.put("artifacts", wrong.clone(), Condition::Always).await.unwrap();
     let error = world.worker(world.ports()).index(work.clone()).await.unwrap_err();
@@ -184,7 +191,7 @@ async fn a_version_that_was_superseded_is_well_only_once_index_is_committed() {
     );
     assert_eq!(error.class(), ErrorClass::Bug);
     // Without it, all goes on.
-    world.tables.delete("artifacts", &storage::Key::of("acme#orders#k00007"), Condition::Always).await.unwrap();
+    world.tables.delete("artifacts", &storage::Key::of(row("k00007")), Condition::Always).await.unwrap();
     world.worker(world.ports()).index(work.clone()).await.unwrap();
     // Index is committed, and the next job indexed, while a worker of this one is about to read its cursors: it
     // was told that index is not committed, and sees none.
@@ -281,7 +288,7 @@ async fn an_index_that_is_not_as_it_was_prefetched_is_a_lost_update() {
     for (change, found) in [("missing", 0), ("older", 1), ("same", 3), ("elsewhere", 3)] {
         let (world, run, fence, task) = applied(2).await;
         world.plan(&run, fence).await;
-        let key = storage::Key::of("acme#orders#k00000");
+        let key = storage::Key::of(row("k00000"));
         let mut item = world.tables.get("artifacts", &key).await.unwrap().unwrap();
         match change {
             "missing" => {

@@ -34,6 +34,7 @@ pub async fn tables(tables: &dyn Tables, names: &TestTables, prefix: &str) {
         big_items_are_kept_and_bigger_ones_refused,
         bad_keys_are_refused,
         many_keys_are_read_in_their_order,
+        values_are_read_by_their_names,
         many_big_items_are_read_and_written,
         many_items_are_put,
         an_update_changes_what_it_names,
@@ -224,6 +225,29 @@ async fn many_keys_are_read_in_their_order(tables: &dyn Tables, space: &Space) {
         assert_eq!(item, expected);
     }
     assert!(tables.get_many(space.sorted(), &[]).await.unwrap().is_empty());
+}
+
+/// Attributes are found by their names, wherever they stand in the item, and those that are not there are `null`.
+async fn values_are_read_by_their_names(tables: &dyn Tables, space: &Space) {
+    let items = [
+        json!({ "first": 1, "second": "two", "third": [3] }),
+        json!({ "third": { "3": null }, "second": null, "other": true, "first": -1 }),
+        json!({ "other": 1 }),
+    ];
+    for (number, attributes) in items.into_iter().enumerate() {
+        put(tables, space.sorted(), &space.item(&number.to_string(), attributes)).await;
+    }
+    let keys = ["2", "absent", "0", "1", "0"].map(|sort| space.key(sort));
+    let values = [
+        Some(json!([null, null, null])),
+        None,
+        Some(json!(["two", 1, [3]])),
+        Some(json!([null, -1, { "3": null }])),
+        Some(json!(["two", 1, [3]])),
+    ];
+    let expected = values.map(|values| values.map(|values| values.as_array().cloned().unwrap()));
+    assert_eq!(tables.get_values(space.sorted(), &keys, &["second", "first", "third"]).await.unwrap(), expected);
+    assert!(is_invalid(&tables.get_values(space.sorted(), &[space.plain_key("a")], &["first"]).await));
 }
 
 /// Items whose sum is more than one call may carry (16 MiB) are written and read, every one.
