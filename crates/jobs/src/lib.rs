@@ -17,6 +17,7 @@ mod letters;
 pub mod manifest;
 pub mod messages;
 mod parts;
+mod pieces;
 pub mod planner;
 pub mod prices;
 pub mod publisher;

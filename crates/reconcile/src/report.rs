@@ -213,6 +213,14 @@ impl Sum {
         kind.is_number().then(|| Self { units: I256::ZERO, scale: kind.scale() })
     }
 
+    /// The sum that [`Sum`]'s `Display` has written for a column of that type; `None` of any other text.
+    pub fn parse(kind: Type, text: &str) -> Option<Self> {
+        let sum = Self::of(kind)?;
+        let digits: String = text.chars().filter(|character| *character != '.').collect();
+        let sum = Self { units: digits.parse().ok()?, ..sum };
+        (sum.to_string() == text).then_some(sum)
+    }
+
     /// Adds a cell of the column.
     pub fn add(&mut self, cell: &Value) {
         match cell {
@@ -312,5 +320,34 @@ mod tests {
         assert_eq!(Sum::of(Type::Integer).unwrap().to_string(), "0");
         assert_eq!(Sum::of(Type::Decimal(2)).unwrap().to_string(), "0.00");
         assert_eq!(Sum::of(Type::Text), None);
+    }
+
+    #[test]
+    fn a_sum_is_read_as_it_was_written() {
+        let mut beyond = Sum::of(Type::Decimal(2)).unwrap();
+        (0..1_000).for_each(|_| beyond.add_units(-i128::MAX));
+        for (kind, text) in [
+            (Type::Decimal(2), "0.00"),
+            (Type::Decimal(2), "-0.05"),
+            (Type::Decimal(2), beyond.to_string().as_str()),
+            (Type::Decimal(0), "-7"),
+            (Type::Integer, "9223372036854775808000"),
+        ] {
+            assert_eq!(Sum::parse(kind, text).map(|sum| sum.to_string()).as_deref(), Some(text), "{kind}");
+        }
+        for (kind, text) in [
+            (Type::Decimal(2), "1.5"),
+            (Type::Decimal(2), "1.500"),
+            (Type::Decimal(2), "15"),
+            (Type::Decimal(2), "-0.00"),
+            (Type::Decimal(2), "01.00"),
+            (Type::Decimal(2), "+1.00"),
+            (Type::Decimal(2), "1.0.0"),
+            (Type::Integer, "1.0"),
+            (Type::Integer, ""),
+            (Type::Text, "1"),
+        ] {
+            assert_eq!(Sum::parse(kind, text), None, "{kind} {text:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use error_class::{Classified, ErrorClass};
 use jobs::{
     book::{JobStatus, MailStatus},
     manifest::End,
-    messages::{CheckRequest, CloseRequest, EndedExecution, ExecutionEnded, Notice, StepRequest},
+    messages::{CloseRequest, EndedExecution, ExecutionEnded, Notice, StepRequest},
 };
 use serde_json::{Value as Json, json};
 
@@ -70,7 +70,7 @@ async fn the_first_end_is_the_end() {
     started(&world, &document()).await;
     let handlers = world.handlers();
     let chosen = world.to_engine(&handlers, &job).await.unwrap();
-    handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap();
+    world.check(&handlers, &job, &chosen.report).await.unwrap();
     handlers.closer.close(failed(1)).await.unwrap();
     let error = handlers.publisher.publish(StepRequest { job: job.clone() }).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Conflict, "{error}");
@@ -86,7 +86,7 @@ async fn a_cancelled_job_is_no_failure() {
     let job = attempt("close", 1);
     let chosen = world.to_engine(&handlers, &job).await.unwrap();
     assert!(world.jobs().ask_cancel(&job).await.unwrap());
-    let error = handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap_err();
+    let error = world.check(&handlers, &job, &chosen.report).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Conflict, "{error}");
     let closed = handlers.closer.close(ended("ABORTED")).await.unwrap();
     assert_eq!((closed.status, closed.dead_letters), (JobStatus::Cancelled, 0));

@@ -12,7 +12,7 @@ use error_class::{Classified, ErrorClass};
 use jobs::{
     book::{JobStatus, MailStatus},
     manifest::End,
-    messages::{CheckRequest, StepRequest},
+    messages::StepRequest,
 };
 use reconcile::report::{Outcome, Report};
 use serde_json::json;
@@ -29,9 +29,21 @@ async fn started(world: &World) {
     assert_eq!(world.deliver(&world.handlers(), &body("close", &document())).await.started, 1);
 }
 
+/// What output-checker reads in one call: all, the parts of one output or so, or one part.
+const PIECES: [u64; 3] = [1 << 30, 60, 1];
+
+fn in_pieces(piece_bytes: u64) -> World {
+    World { piece_bytes, ..World::new() }
+}
+
 #[tokio::test]
 async fn a_job_is_published_and_ties_out() {
-    let world = World::new();
+    for piece_bytes in PIECES {
+        publishes(in_pieces(piece_bytes)).await;
+    }
+}
+
+async fn publishes(world: World) {
     started(&world).await;
     let closed = world.execute(&world.handlers(), &attempt("close", 1)).await.unwrap();
     assert_eq!((closed.status, closed.dead_letters, closed.mail), (JobStatus::Published, 0, MailStatus::NotWanted));
@@ -71,13 +83,18 @@ async fn an_output_without_rows_has_its_header() {
 /// Everything twice, and twice at once: one manifest, one set of outputs.
 #[tokio::test]
 async fn every_step_can_run_twice() {
-    let world = World::new();
+    for piece_bytes in PIECES {
+        runs_twice(in_pieces(piece_bytes)).await;
+    }
+}
+
+async fn runs_twice(world: World) {
     started(&world).await;
     let handlers = world.handlers();
     let job = attempt("close", 1);
     let chosen = world.to_engine(&handlers, &job).await.unwrap();
     assert_eq!(handlers.planner.plan(StepRequest { job: job.clone() }).await.unwrap(), chosen);
-    let check = || handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report.clone() });
+    let check = || world.check(&handlers, &job, &chosen.report);
     let (one, other) = tokio::join!(check(), check());
     assert_eq!(one.unwrap(), other.unwrap());
     let publish = || handlers.publisher.publish(StepRequest { job: job.clone() });
@@ -94,9 +111,9 @@ async fn every_step_can_run_twice() {
 /// Whatever call fails, with or without its effect: after a repetition the job is published, whole.
 #[tokio::test]
 async fn every_call_can_fail() {
-    for lost_reply in [false, true] {
-        for failing in 0..60 {
-            let world = World::new();
+    for (lost_reply, piece_bytes) in [(false, PIECES[0]), (true, PIECES[0]), (false, PIECES[2]), (true, PIECES[2])] {
+        for failing in 0..100 {
+            let world = in_pieces(piece_bytes);
             started(&world).await;
             let count = Arc::new(AtomicU32::new(0));
             let plan = move |_: &Operation| {
@@ -113,7 +130,7 @@ async fn every_call_can_fail() {
                     world.to_engine(&handlers, &job).await.unwrap().report
                 }
             };
-            let check = || handlers.checker.check(CheckRequest { job: job.clone(), report: report.clone() });
+            let check = || world.check(&handlers, &job, &report);
             if check().await.is_err() {
                 check().await.unwrap();
             }
@@ -161,8 +178,9 @@ async fn what_does_not_tie_out_is_not_published() {
         (|_, parts| parts.values_mut().for_each(|text| *text = text.replace("10.00", "10.01")), "18.27 is read"),
         (|_, parts| parts.values_mut().for_each(|text| *text = text.replace("1,\"nor", "1x\"nor")), "row 1"),
     ];
-    for (spoil, words) in spoils {
-        let world = World::new();
+    let ways = spoils.into_iter().flat_map(|spoilt| PIECES.map(|piece_bytes| (spoilt, piece_bytes)));
+    for ((spoil, words), piece_bytes) in ways {
+        let world = in_pieces(piece_bytes);
         started(&world).await;
         let handlers = world.handlers();
         let job = attempt("close", 1);
@@ -177,8 +195,7 @@ async fn what_does_not_tie_out_is_not_published() {
             let at = Location::new(WORK, key);
             world.objects.put(&at, text.into(), PutOptions::default()).await.unwrap();
         }
-        let check = CheckRequest { job: job.clone(), report: chosen.report };
-        let error = handlers.checker.check(check).await.unwrap_err();
+        let error = world.check(&handlers, &job, &chosen.report).await.unwrap_err();
         assert!(error.to_string().contains(words), "{words}: {error}");
         assert_eq!(error.class(), ErrorClass::ControlTotalMismatch, "{error}");
         let error = handlers.publisher.publish(StepRequest { job: job.clone() }).await.unwrap_err();
