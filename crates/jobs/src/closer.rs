@@ -270,6 +270,7 @@ fn figures(record: &JobRecord, end: &End) -> JobFigures {
         tenant: record.tenant.clone(),
         attempt: record.attempt,
         submitted_at: record.submitted_at,
+        redriven_at: record.redriven_at,
         ended_at,
         outcome,
     }

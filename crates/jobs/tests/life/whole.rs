@@ -1,7 +1,7 @@
 //! From the hand-in to the manifest.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -19,7 +19,7 @@ use serde_json::json;
 use storage::{
     Location, Objects, StorageError, documents,
     memory::{Fault, Operation},
-    objects::PutOptions,
+    objects::{PAGE_OBJECTS, PutOptions},
 };
 
 use crate::kit::{DATA, ORDERS, WORK, World, attempt, body, document};
@@ -106,6 +106,38 @@ async fn runs_twice(world: World) {
     let keys: Vec<&str> =
         published.outputs.iter().flat_map(|output| &output.objects).map(|one| one.key.as_str()).collect();
     assert_eq!(listed.iter().map(|listed| listed.key.as_str()).collect::<Vec<_>>(), keys, "nothing else is left");
+}
+
+/// More outputs than one page of a listing has: of two that publish at once, one takes all of its own away.
+#[tokio::test]
+async fn what_comes_second_is_taken_away_to_the_last_page() {
+    let world = World::new();
+    world.put("acme/orders.csv", ORDERS).await;
+    let handlers = world.handlers();
+    let mut many = document();
+    let output = |number| json!({"name": format!("out-{number}"), "from": "dear", "format": "csv"});
+    many["outputs"] = (0..=PAGE_OBJECTS).map(output).collect();
+    world.deliver(&handlers, &body("close", &many)).await;
+    let job = attempt("close", 1);
+    let chosen = world.to_engine(&handlers, &job).await.unwrap();
+    world.check(&handlers, &job, &chosen.report).await.unwrap();
+    let publish = || handlers.publisher.publish(StepRequest { job: job.clone() });
+    let (one, other) = tokio::join!(publish(), publish());
+    assert_eq!(one.unwrap(), other.unwrap());
+    let mut left = Vec::new();
+    loop {
+        let after: Option<&str> = left.last().map(String::as_str);
+        let page = world.objects.list(DATA, "acme/jobs/close/attempt=1/output/", after).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        left.extend(page.into_iter().map(|listed| listed.key));
+    }
+    let published = world.publication(&job).await;
+    let named: BTreeSet<&String> =
+        published.outputs.iter().flat_map(|output| &output.objects).map(|one| &one.key).collect();
+    assert_eq!(named.len(), PAGE_OBJECTS + 1);
+    assert_eq!(left.iter().collect::<BTreeSet<_>>(), named);
 }
 
 /// Whatever call fails, with or without its effect: after a repetition the job is published, whole.
