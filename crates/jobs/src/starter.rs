@@ -15,7 +15,7 @@ use storage::{
 use tracing::{info, warn};
 
 use crate::{
-    book::{JobRecord, Jobs},
+    book::{JobRecord, JobStatus, Jobs},
     error::{JobError, Refused},
     layout::{ATTEMPT_MAX, JOB_CHARS_MAX, document_key, execution, is_job},
     letters::{Letter, dead_letter},

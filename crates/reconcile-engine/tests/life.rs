@@ -7,7 +7,9 @@ use jobs::{
     estimate::Bounds,
     layout,
     manifest::End,
-    messages::{CheckAction, CheckReply, CheckRequest, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest},
+    messages::{
+        CheckAction, CheckReply, CheckRequest, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest,
+    },
     planner::{self, JobPlanner},
     prices::Resources,
     publisher::{self, JobPublisher},

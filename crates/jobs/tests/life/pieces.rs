@@ -128,7 +128,9 @@ async fn what_was_found_in_another_attempt_does_not_count() {
     let other = text.replace("attempt=1", "attempt=2");
     assert_ne!(text, other);
     begun.put(1, &serde_json::from_str(&other).unwrap()).await;
-    begun.does_not_add_up("it should be part 0 of those that were read again, which is acme/jobs/close/attempt=2").await;
+    begun
+        .does_not_add_up("it should be part 0 of those that were read again, which is acme/jobs/close/attempt=2")
+        .await;
     // Nor does what was found in parts of other lengths: those of a report that another has replaced.
     let Finding::Read { mut outputs } = found.clone() else { panic!("{found:?}") };
     outputs[0].parts[0].bytes += 1;

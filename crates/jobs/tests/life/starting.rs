@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use futures::FutureExt;
 use jobs::{
     book::JobStatus,
     messages::{CloseRequest, Notice, StartRequest, Started},
@@ -253,7 +254,7 @@ async fn a_job_that_is_cancelled_while_it_is_begun_gives_its_slot_back() {
     let jobs = world.jobs();
     let handlers = world.faulty_handlers(move |operation| {
         if operation.name == "update" {
-            futures::executor::block_on(jobs.ask_cancel(&attempt("close", 1))).unwrap();
+            let _now = jobs.ask_cancel(&attempt("close", 1)).now_or_never().unwrap().unwrap();
         }
         None
     });
