@@ -118,7 +118,10 @@ async fn cancel(job: &str, at: &Installation, output: Output) -> Result<(), Fail
     }
     at.stop_job(&execution(&attempt)).await?;
     let record = known(job, at).await?;
-    output.tell(&record, |record| format!("job {} is {}, to be cancelled\n", record.job, record.status.as_str()))
+    output.tell(&record, |record| match record.status.is_final() {
+        true => format!("job {} is {}\n", record.job, record.status.as_str()),
+        false => format!("job {} is {}, to be cancelled\n", record.job, record.status.as_str()),
+    })
 }
 
 /// Tells of the job as it is, or follows it to its end.

@@ -116,6 +116,9 @@ pub struct JobRecord {
     pub digest: String,
     /// When it was handed in first.
     pub submitted_at: Timestamp,
+    /// When the current attempt was, where it is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redriven_at: Option<Timestamp>,
     /// How many times the current attempt has found no slot free.
     #[serde(default)]
     pub waits: u32,
@@ -181,9 +184,14 @@ impl JobRecord {
         TaskJob { tenant: self.tenant.clone(), job: self.job.clone(), attempt: self.attempt }
     }
 
-    /// Seconds from the hand-in to the end, or to `now` while it is not over.
+    /// When the current attempt was handed in.
+    pub fn handed_in_at(&self) -> Timestamp {
+        self.redriven_at.unwrap_or(self.submitted_at)
+    }
+
+    /// Seconds from the hand-in of the current attempt to its end, or to `now` while it is not over.
     pub fn seconds(&self, now: Timestamp) -> f64 {
-        self.ended_at.unwrap_or(now).duration_since(self.submitted_at).as_secs_f64()
+        self.ended_at.unwrap_or(now).duration_since(self.handed_in_at()).as_secs_f64()
     }
 }
 
@@ -308,7 +316,12 @@ impl Jobs {
                 .map(|status| Condition::Equals("status".into(), json!(status)))
                 .to_vec(),
         );
-        let set = json!({ "attempt": after.attempt + 1, "status": JobStatus::Queued, "waits": 0 });
+        let set = json!({
+            "attempt": after.attempt + 1,
+            "status": JobStatus::Queued,
+            "redriven_at": self.clock.now(),
+            "waits": 0,
+        });
         let remove = OF_AN_ATTEMPT.iter().chain(&["manifest", "warnings"]).map(|name| (*name).to_owned()).collect();
         let update = Update { set: attributes(set), remove, add: Vec::new() };
         self.update(after, update, ended).await
@@ -333,10 +346,15 @@ impl Jobs {
         self.update(job, update, Condition::Present).await.map(|_| ())
     }
 
-    /// Marks a job that is not over as to be cancelled; every step looks at the mark. Whether it was not over.
+    /// Cancels an attempt that is not over. One that waits is over now: nobody is at work on it, and its message may be
+    /// long in coming, or never come. One that runs is marked, which every step looks at. Whether it was not over.
     pub async fn ask_cancel(&self, job: &TaskJob) -> Result<bool, StorageError> {
-        let update = Update { set: attributes(json!({ "cancel_asked": true })), ..Update::default() };
-        self.update(job, update, open()).await
+        let queued = Condition::Equals("status".into(), json!(JobStatus::Queued));
+        let over = json!({ "status": JobStatus::Cancelled, "ended_at": self.clock.now(), "cancel_asked": true });
+        if self.update(job, Update { set: attributes(over), ..Update::default() }, queued).await? {
+            return Ok(true);
+        }
+        self.set_while_running(job, json!({ "cancel_asked": true })).await
     }
 
     /// Sets attributes of an attempt that runs; of one that is over nothing is changed. Whether it was changed.

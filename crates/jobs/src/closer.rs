@@ -232,7 +232,7 @@ impl TryFrom<Notice> for CloseRequest {
 }
 
 /// The failure as Step Functions tells it.
-fn told(failure: &Caught) -> Reason {
+pub(crate) fn told(failure: &Caught) -> Reason {
     /// What a Lambda's error looks like in a `Cause`.
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -270,6 +270,7 @@ fn figures(record: &JobRecord, end: &End) -> JobFigures {
         tenant: record.tenant.clone(),
         attempt: record.attempt,
         submitted_at: record.submitted_at,
+        redriven_at: record.redriven_at,
         ended_at,
         outcome,
     }

@@ -5,6 +5,8 @@ use ledger::LedgerError;
 use reconcile::{PlanError, task::UnusableTask};
 use storage::{StorageError, documents::DocumentError};
 
+use crate::book::Reason;
+
 /// Why a step of a job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
@@ -63,6 +65,39 @@ pub enum JobError {
         part: Option<String>,
         /// In what.
         difference: String,
+    },
+    /// An engine has not read an input whole, or not as it was planned.
+    #[error("input {input:?}{}: {difference}", place(object.as_deref()))]
+    NotReadWhole {
+        /// Which input.
+        input: String,
+        /// Which object of it, by its key.
+        object: Option<String>,
+        /// In what.
+        difference: String,
+    },
+    /// An engine has written a part that no single call can read again.
+    #[error(
+        "output {output:?}, {part}: it has {} MiB, and at most {} MiB of one part are read again: \
+         write the rows as several outputs", bytes >> 20, bytes_max >> 20
+    )]
+    PartTooLarge {
+        /// Which output.
+        output: String,
+        /// The part's key.
+        part: String,
+        /// Its length.
+        bytes: u64,
+        /// How long it may be.
+        bytes_max: u64,
+    },
+    /// A call that was to read a piece of the outputs has failed.
+    #[error("{message}")]
+    Unchecked {
+        /// What is to be done about it.
+        class: ErrorClass,
+        /// What it said.
+        message: String,
     },
     /// The attempt is over: cancelled, declared failed, or replaced by another.
     #[error("attempt {job} is over: {status}")]
@@ -142,6 +177,17 @@ fn place(part: Option<&str>) -> String {
     part.map_or_else(String::new, |part| format!(", {part}"))
 }
 
+impl From<Reason> for JobError {
+    /// What a call that has failed says, told by another. A class that is none is Step Functions' own word.
+    fn from(Reason { class, message }: Reason) -> Self {
+        let known = ErrorClass::ALL.into_iter().find(|known| known.as_str() == class);
+        match known {
+            Some(class) => Self::Unchecked { class, message },
+            None => Self::Unchecked { class: ErrorClass::Bug, message: format!("{class}: {message}") },
+        }
+    }
+}
+
 impl From<DocumentError> for JobError {
     fn from(error: DocumentError) -> Self {
         match error {
@@ -157,8 +203,9 @@ impl Classified for JobError {
             Self::Storage(error) => error.class(),
             Self::Ledger(error) => error.class(),
             Self::Plan(_) | Self::Input { .. } | Self::TooLarge { .. } | Self::Refused(_) => ErrorClass::InvalidInput,
-            Self::Engine { class, .. } => *class,
-            Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
+            Self::Engine { class, .. } | Self::Unchecked { class, .. } => *class,
+            Self::PartTooLarge { .. } => ErrorClass::TooLarge,
+            Self::ControlTotalMismatch { .. } | Self::NotReadWhole { .. } => ErrorClass::ControlTotalMismatch,
             Self::Over { .. } => ErrorClass::Conflict,
             // A claim lapses in a minute; another function has another disk.
             Self::MailClaimed | Self::Disk(_) => ErrorClass::Unavailable,

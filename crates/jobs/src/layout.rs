@@ -6,6 +6,8 @@
 //! | data | `<tenant>/jobs/<job>/document.json` | the job, as it was submitted |
 //! | work | `<tenant>/jobs/<job>/attempt=<n>/task.json` | what the planner made of it, with every input pinned |
 //! | work | `<tenant>/jobs/<job>/attempt=<n>/output/…` | the engine's parts and its report; expires by lifecycle rule |
+//! | work | `<tenant>/jobs/<job>/attempt=<n>/check/pieces.json` | which parts each call reads, where one call is not enough |
+//! | work | `<tenant>/jobs/<job>/attempt=<n>/check/<piece>.json` | what it has found |
 //! | work | `<tenant>/jobs/<job>/attempt=<n>/checked.json` | which of them tie out |
 //! | data | `<tenant>/jobs/<job>/attempt=<n>/manifest.json` | how the attempt ended: the commit |
 //! | data | `<tenant>/jobs/<job>/attempt=<n>/output/…` | the outputs that it names |
@@ -62,6 +64,16 @@ pub fn engine_prefix(job: &TaskJob) -> String {
 /// The key of what output-checker commits, in the work bucket.
 pub fn checked_key(job: &TaskJob) -> String {
     format!("{}/checked.json", attempt_folder(job))
+}
+
+/// The key of the pieces that an attempt's outputs are checked in, in the work bucket.
+pub fn pieces_key(job: &TaskJob) -> String {
+    format!("{}/check/pieces.json", attempt_folder(job))
+}
+
+/// The key of what was found in one of them.
+pub fn finding_key(job: &TaskJob, piece: u32) -> String {
+    format!("{}/check/{piece:05}.json", attempt_folder(job))
 }
 
 /// The key of an attempt's [`crate::manifest::End`], in the data bucket.

@@ -17,10 +17,12 @@ mod letters;
 pub mod manifest;
 pub mod messages;
 mod parts;
+mod pieces;
 pub mod planner;
 pub mod prices;
 pub mod publisher;
 pub mod slots;
+mod sources;
 pub mod starter;
 pub mod transform;
 

@@ -21,6 +21,22 @@ pub struct Checked {
     pub figures: Figures,
 }
 
+/// What a call has found that read a piece of an attempt's outputs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+pub enum Finding {
+    /// What it has read, by output: its parts say which of them.
+    Read {
+        /// The outputs that it has read parts of.
+        outputs: Vec<OutputFigures>,
+    },
+    /// It has failed for good.
+    Failed {
+        /// Why.
+        reason: Reason,
+    },
+}
+
 /// How an attempt ended: the first of these that stands is the attempt's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]

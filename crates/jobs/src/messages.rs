@@ -175,9 +175,73 @@ pub struct CheckRequest {
     pub job: TaskJob,
     /// Where the engine has put its report.
     pub report: Location,
+    /// What is to be done.
+    #[serde(flatten)]
+    pub action: CheckAction,
+}
+
+/// What output-checker does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "snake_case")]
+pub enum CheckAction {
+    /// Checks the outputs, or says in which pieces others are to.
+    Check,
+    /// Reads a piece of them.
+    CheckPiece {
+        /// Which.
+        piece: Piece,
+    },
+    /// Writes down why a piece could not be read.
+    ReportPiece {
+        /// Which.
+        piece: Piece,
+        /// Why, as Step Functions tells it.
+        failure: Caught,
+    },
+    /// Adds up what was found in all pieces.
+    AddUp,
+}
+
+/// Some parts of an engine's report: those of all outputs are numbered from 0, one output behind the other in the order of
+/// the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Piece {
+    /// The piece's own number; the first is 0.
+    pub number: u32,
+    /// Its first part.
+    pub from: u64,
+    /// The first part behind it.
+    pub to: u64,
 }
 
 /// What output-checker answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CheckReply {
+    /// To `check`.
+    Begun(CheckBegun),
+    /// To `add_up`.
+    Checked(CheckedFigures),
+    /// To what was about one piece. Ten thousand of these share a payload.
+    Piece {},
+}
+
+/// How a check begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckBegun {
+    /// In how many pieces others are to read the outputs: none where all has been checked.
+    pub count: u64,
+    /// The work bucket.
+    pub bucket: String,
+    /// The key of the array of [`Piece`]s in it, where there are some.
+    pub pieces: String,
+    /// The figures.
+    #[serde(flatten)]
+    pub figures: CheckedFigures,
+}
+
+/// What the outputs are, as the engine says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckedFigures {
     /// Rows of all outputs.

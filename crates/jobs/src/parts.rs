@@ -18,8 +18,8 @@ use parquet::{
 };
 use reconcile::{
     Format, Type,
-    plan::PlanColumn,
-    report::{Part, Sum},
+    plan::{PlanColumn, PlanOutput},
+    report::{OutputFigures, Part, Sum},
 };
 use serde_json::value::RawValue;
 use storage::{Location, Objects, objects::blocks};
@@ -39,6 +39,15 @@ impl Tally {
         Self { rows: 0, sums: columns.iter().map(|column| Sum::of(column.kind)).collect() }
     }
 
+    /// The tally with these rows and totals; `None` where they are not those of such columns.
+    pub(crate) fn read(columns: &[PlanColumn], rows: u64, totals: &BTreeMap<String, String>) -> Option<Self> {
+        let sum = |column: &PlanColumn| match column.kind.is_number() {
+            true => Sum::parse(column.kind, totals.get(&column.name)?).map(Some),
+            false => Some(None),
+        };
+        Some(Self { rows, sums: columns.iter().map(sum).collect::<Option<_>>()? })
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
         for (sum, other) in self.sums.iter_mut().zip(&other.sums) {
@@ -49,9 +58,14 @@ impl Tally {
     }
 
     /// The sums by the names of their columns, as reports have them.
-    pub(crate) fn totals(&self, columns: &[PlanColumn]) -> BTreeMap<String, String> {
+    fn totals(&self, columns: &[PlanColumn]) -> BTreeMap<String, String> {
         let each = columns.iter().zip(&self.sums);
         each.filter_map(|(column, sum)| Some((column.name.clone(), sum.as_ref()?.to_string()))).collect()
+    }
+
+    /// What is said of an output of which these parts add up to it.
+    pub(crate) fn figures(&self, output: &PlanOutput, parts: Vec<Part>) -> OutputFigures {
+        OutputFigures { name: output.name.clone(), rows: self.rows, totals: self.totals(&output.columns), parts }
     }
 
     fn add(&mut self, column: usize, kind: Type, cell: &str) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! job-publisher: parts that tie out → outputs, published whole.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use environment::{ConfigError, text};
@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use reconcile::{
     Format,
     plan::PlanOutput,
-    report::OutputFigures,
+    report::{InputFigures, OutputFigures},
     task::{Task, TaskJob},
 };
 use records::{LineEnd, Writer};
@@ -206,17 +206,26 @@ impl JobPublisher {
 
     /// Removes what a call wrote. What cannot be removed is named by no manifest, and only takes up room.
     async fn discard(&self, folder: &str) {
-        let removed = async {
-            for listed in self.objects.list(&self.config.data_bucket, folder, None).await? {
-                let at = Location::new(&self.config.data_bucket, listed.key);
-                let version = self.objects.head(&at, None).await?.version;
-                self.objects.delete(&at, version.as_deref()).await?;
-            }
-            Ok::<_, StorageError>(())
-        };
-        if let Err(error) = removed.await {
+        if let Err(error) = self.remove_all(folder).await {
             warn!(folder, error = error_class::chain(&error), "attempt not removed");
         }
+    }
+
+    async fn remove_all(&self, folder: &str) -> Result<(), StorageError> {
+        let mut after = None;
+        loop {
+            let page = self.objects.list(&self.config.data_bucket, folder, after.as_deref()).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            let removals = page.into_iter().map(|listed| self.remove(listed.key));
+            stream::iter(removals).buffer_unordered(COPIES_AT_ONCE).try_collect::<()>().await?;
+        }
+    }
+
+    async fn remove(&self, key: String) -> Result<(), StorageError> {
+        let at = Location::new(&self.config.data_bucket, key);
+        let version = self.objects.head(&at, None).await?.version;
+        self.objects.delete(&at, version.as_deref()).await
     }
 }
 
@@ -239,25 +248,35 @@ fn header(output: &PlanOutput) -> Bytes {
 /// The most steps that a row tells of: an item has at most 400 KB.
 const STEPS_TOLD: usize = 500;
 
-/// And the most sums of columns, over all outputs: the manifest has all.
-const TOTALS_TOLD: usize = 1_000;
+/// And the most bytes of sums and of their columns' names, over all outputs: the manifest has all.
+const TOTALS_BYTES_TOLD: usize = 128 * 1024;
+
+/// What DynamoDB adds to a name and a text of a map.
+const TOTAL_FRAME_BYTES: usize = 2;
 
 /// The attributes that a published job's row has.
 pub(crate) fn published(publication: &Publication, manifest: &str, resources: Resources) -> Map<String, Value> {
     let figures = &publication.figures;
     let mut outputs: Vec<_> = publication.outputs.iter().map(PublishedOutput::record).collect();
-    let mut left = TOTALS_TOLD;
+    let mut left = TOTALS_BYTES_TOLD;
     for output in &mut outputs {
-        let totals = std::mem::take(&mut output.totals);
-        output.totals = totals.into_iter().take(left).collect();
-        left -= output.totals.len();
+        output.totals.retain(|column, sum| {
+            let room = left.checked_sub(column.len() + sum.len() + TOTAL_FRAME_BYTES);
+            left = room.unwrap_or(0);
+            room.is_some()
+        });
     }
     let steps: Vec<_> = figures.steps.iter().take(STEPS_TOLD).collect();
+    // There may be ten thousand objects.
+    let inputs = figures.inputs.iter().map(|(name, InputFigures { rows, bytes, .. })| {
+        (name, InputFigures { rows: *rows, bytes: *bytes, objects: Vec::new() })
+    });
+    let inputs: BTreeMap<_, _> = inputs.collect();
     let attributes = [
         ("status", json!(JobStatus::Published)),
         ("ended_at", json!(publication.published_at)),
         ("engine", json!(publication.engine)),
-        ("inputs", json!(figures.inputs)),
+        ("inputs", json!(inputs)),
         ("steps", json!(steps)),
         ("outputs", json!(outputs)),
         ("milliseconds", figures.milliseconds.into()),
@@ -267,4 +286,58 @@ pub(crate) fn published(publication: &Publication, manifest: &str, resources: Re
         ("manifest", manifest.into()),
     ];
     attributes.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use reconcile::report::{Engine, Figures, StepFigures};
+
+    use super::*;
+    use crate::book::OutputRecord;
+
+    /// A job with as much to tell as there may be: its row stays well below the 400 KB that an item has at most.
+    #[test]
+    fn a_row_tells_no_more_than_it_has_room_for() {
+        let sums = |output: usize| {
+            (0..1_000).map(move |column| (format!("{output}-{column}-{}", "x".repeat(100)), "1.00".to_owned()))
+        };
+        let outputs: Vec<PublishedOutput> = (0..3)
+            .map(|output| PublishedOutput {
+                name: format!("out-{output}"),
+                format: Format::Csv,
+                rows: 1,
+                totals: sums(output).collect(),
+                objects: Vec::new(),
+            })
+            .collect();
+        let step = |number| StepFigures {
+            step: format!("step-{number}-{}", "x".repeat(50)),
+            operation: "filter".to_owned(),
+            rows: 1,
+            bytes: None,
+            milliseconds: Some(1),
+        };
+        let figures = Figures {
+            inputs: BTreeMap::new(),
+            steps: (0..2_000).map(step).collect(),
+            outputs: Vec::new(),
+            milliseconds: 1,
+            peak_memory_bytes: 1,
+            spilled_bytes: 0,
+        };
+        let job = TaskJob { tenant: "acme".to_owned(), job: "close".to_owned(), attempt: 1 };
+        let published_at = "2026-01-31T08:00:00Z".parse().unwrap();
+        let publication = Publication { job, engine: Engine::Embedded, outputs, figures, published_at };
+        let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
+        let row = published(&publication, "manifest.json", resources);
+        let outputs: Vec<OutputRecord> = serde_json::from_value(row["outputs"].clone()).unwrap();
+        let told: Vec<usize> = outputs.iter().map(|output| output.totals.len()).collect();
+        assert_eq!(told[0], 1_000, "the first output has room");
+        assert!((1..1_000).contains(&told[1]) && told[2] == 0, "{told:?}");
+        assert_eq!(row["steps"].as_array().unwrap().len(), STEPS_TOLD);
+        let bytes = Value::Object(row).to_string().len();
+        assert!(bytes < 300_000, "{bytes}");
+    }
 }

@@ -219,27 +219,29 @@ impl JobStarter {
         if meant.attempt < record.attempt || record.status.is_final() {
             return Ok(Fate::Repeated);
         }
-        if record.cancel_asked && record.status == JobStatus::Queued {
-            let ended = json!({ "status": JobStatus::Cancelled, "ended_at": self.jobs.now() });
-            self.jobs.set_always(&meant, ended).await?;
-            return Ok(Fate::Repeated);
-        }
         let holder = execution(&meant);
         if !self.slots.acquire(&holder).await? {
             self.jobs.waited(&meant).await?;
             return Ok(Fate::Waiting);
         }
-        let fate = self.execute(&meant, &holder).await?;
+        // Whoever has cancelled it while it waited has ended it: nothing is to be started.
+        let fate = match self.jobs.begin(&meant).await? || !self.is_over(&meant).await? {
+            true => self.execute(&meant, &holder).await?,
+            false => Fate::Repeated,
+        };
         // A message that comes late may have taken a slot for what has ended meanwhile.
-        let now = self.jobs.get(&meant.tenant, &meant.job).await?;
-        if now.is_none_or(|now| now.attempt != meant.attempt || now.status.is_final()) {
+        if self.is_over(&meant).await? {
             self.slots.release(&holder).await?;
         }
         Ok(fate)
     }
 
+    async fn is_over(&self, job: &TaskJob) -> Result<bool, JobError> {
+        let now = self.jobs.get(&job.tenant, &job.job).await?;
+        Ok(now.is_none_or(|now| now.attempt != job.attempt || now.status.is_final()))
+    }
+
     async fn execute(&self, job: &TaskJob, name: &str) -> Result<Fate, JobError> {
-        self.jobs.begin(job).await?;
         let input = serde_json::to_string(&StepRequest { job: job.clone() });
         let input = input.map_err(|error| JobError::Malformed { what: name.to_owned(), reason: error.to_string() })?;
         Ok(match self.workflows.start(&self.config.machine, name, &input).await? {

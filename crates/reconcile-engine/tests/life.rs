@@ -7,7 +7,9 @@ use jobs::{
     estimate::Bounds,
     layout,
     manifest::End,
-    messages::{CheckRequest, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest},
+    messages::{
+        CheckAction, CheckReply, CheckRequest, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest,
+    },
     planner::{self, JobPlanner},
     prices::Resources,
     publisher::{self, JobPublisher},
@@ -88,10 +90,11 @@ async fn the_example_ties_out_to_the_cent() {
     });
     assert_eq!(transformed.await.unwrap().rows_in, 4_000);
 
-    let config = checker::Config { work_bucket: name("work"), jobs_table: name("jobs") };
+    let config = checker::Config { work_bucket: name("work"), jobs_table: name("jobs"), piece_bytes: 1 << 30 };
     let checker = OutputChecker::new(objects.clone(), tables.clone(), clock.clone(), config);
-    let checked = checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap();
-    assert_eq!(checked.rows, 2_011);
+    let check = CheckRequest { job: job.clone(), report: chosen.report, action: CheckAction::Check };
+    let CheckReply::Begun(checked) = checker.handle(check).await.unwrap() else { panic!("a check begins") };
+    assert_eq!((checked.count, checked.figures.rows), (0, 2_011));
     let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
     let config =
         publisher::Config { work_bucket: name("work"), data_bucket: name("data"), jobs_table: name("jobs"), resources };

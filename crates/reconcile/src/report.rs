@@ -111,12 +111,27 @@ pub struct Figures {
 }
 
 /// What was read of an input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InputFigures {
     /// Its rows.
     pub rows: u64,
     /// Its bytes.
+    pub bytes: u64,
+    /// What was read of each object, in their order; of Parquet, of which no more is read than is needed, nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectFigures>,
+}
+
+/// What was read of an object of CSV or JSON lines, counted where bytes have become rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObjectFigures {
+    /// Its key.
+    pub key: String,
+    /// Its rows, a header not counted.
+    pub rows: u64,
+    /// Its bytes: those that are no row's, such as a header, are counted too.
     pub bytes: u64,
 }
 
@@ -214,6 +229,14 @@ impl Sum {
         kind.is_number().then(|| Self { units: I256::ZERO, scale: kind.scale() })
     }
 
+    /// The sum that [`Sum`]'s `Display` has written for a column of that type; `None` of any other text.
+    pub fn parse(kind: Type, text: &str) -> Option<Self> {
+        let sum = Self::of(kind)?;
+        let digits: String = text.chars().filter(|character| *character != '.').collect();
+        let sum = Self { units: digits.parse().ok()?, ..sum };
+        (sum.to_string() == text).then_some(sum)
+    }
+
     /// Adds a cell of the column.
     pub fn add(&mut self, cell: &Value) {
         match cell {
@@ -259,7 +282,10 @@ mod tests {
         for written in [
             json!({
                 "version": 1, "engine": "spark",
-                "inputs": {"orders": {"rows": 2, "bytes": 40}},
+                "inputs": {
+                    "orders": {"rows": 2, "bytes": 40, "objects": [{"key": "acme/orders.csv", "rows": 2, "bytes": 40}]},
+                    "sums": {"rows": 1, "bytes": 900},
+                },
                 "steps": [
                     {"step": "dear", "operation": "filter", "rows": 1},
                     {"step": "sum", "operation": "groupBy", "rows": 1, "bytes": 16, "milliseconds": 1},
@@ -313,5 +339,34 @@ mod tests {
         assert_eq!(Sum::of(Type::Integer).unwrap().to_string(), "0");
         assert_eq!(Sum::of(Type::Decimal(2)).unwrap().to_string(), "0.00");
         assert_eq!(Sum::of(Type::Text), None);
+    }
+
+    #[test]
+    fn a_sum_is_read_as_it_was_written() {
+        let mut beyond = Sum::of(Type::Decimal(2)).unwrap();
+        (0..1_000).for_each(|_| beyond.add_units(-i128::MAX));
+        for (kind, text) in [
+            (Type::Decimal(2), "0.00"),
+            (Type::Decimal(2), "-0.05"),
+            (Type::Decimal(2), beyond.to_string().as_str()),
+            (Type::Decimal(0), "-7"),
+            (Type::Integer, "9223372036854775808000"),
+        ] {
+            assert_eq!(Sum::parse(kind, text).map(|sum| sum.to_string()).as_deref(), Some(text), "{kind}");
+        }
+        for (kind, text) in [
+            (Type::Decimal(2), "1.5"),
+            (Type::Decimal(2), "1.500"),
+            (Type::Decimal(2), "15"),
+            (Type::Decimal(2), "-0.00"),
+            (Type::Decimal(2), "01.00"),
+            (Type::Decimal(2), "+1.00"),
+            (Type::Decimal(2), "1.0.0"),
+            (Type::Integer, "1.0"),
+            (Type::Integer, ""),
+            (Type::Text, "1"),
+        ] {
+            assert_eq!(Sum::parse(kind, text), None, "{kind} {text:?}");
+        }
     }
 }

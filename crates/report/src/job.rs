@@ -17,8 +17,10 @@ pub struct JobFigures {
     pub tenant: String,
     /// Which attempt at it; the first is 1.
     pub attempt: u32,
-    /// When it was handed in.
+    /// When it was handed in first.
     pub submitted_at: Timestamp,
+    /// When this attempt was, where it is not the first.
+    pub redriven_at: Option<Timestamp>,
     /// When it ended.
     pub ended_at: Timestamp,
     /// How it ended.
@@ -108,7 +110,9 @@ fn facts(figures: &JobFigures) -> Vec<(String, String)> {
         JobOutcome::Cancelled => {}
     }
     facts.push(("Handed in".to_owned(), text::time(figures.submitted_at)));
-    facts.push(("Duration".to_owned(), text::duration(figures.submitted_at, figures.ended_at)));
+    let begun = figures.redriven_at.unwrap_or(figures.submitted_at);
+    facts.extend(figures.redriven_at.map(|again| ("Handed in again".to_owned(), text::time(again))));
+    facts.push(("Duration".to_owned(), text::duration(begun, figures.ended_at)));
     facts.push(("Attempt".to_owned(), figures.attempt.to_string()));
     facts
 }
@@ -139,6 +143,7 @@ mod tests {
             tenant: "acme".to_owned(),
             attempt: 2,
             submitted_at: at("2026-01-31T08:00:00Z"),
+            redriven_at: None,
             ended_at: at("2026-01-31T08:01:30Z"),
             outcome,
         })

@@ -10,5 +10,5 @@ async fn main() -> Result<(), lambda_shell::Error> {
     let config = Config::from_env()?;
     let checker =
         OutputChecker::new(aws_adapters::objects().await, aws_adapters::tables().await, aws_adapters::clock(), config);
-    lambda_shell::run(|request| checker.check(request)).await
+    lambda_shell::run(|request| checker.handle(request)).await
 }

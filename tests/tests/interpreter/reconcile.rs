@@ -18,7 +18,7 @@ fn stage(engine: &str, spark: bool) -> Stage {
     stage.always("JobPlanner", plan);
     stage.always("TransformRunner", json!({"rows_in": 1}));
     stage.always(SPARK, json!({}));
-    stage.always("OutputChecker", json!({"rows": 1}));
+    stage.always("OutputChecker", json!({"count": 0, "bucket": "work", "pieces": "pieces.json", "rows": 1}));
     stage.always("JobPublisher", json!({"job": "close", "status": "published"}));
     stage.always("events:putEvents", json!({}));
     stage.always("JobCloser", json!({"status": "published"}));
@@ -29,6 +29,21 @@ async fn run(stage: &Stage) -> (Ending, Vec<String>) {
     let machine = Machine::new("reconcile", Project::read().unwrap().deployed("reconcile").unwrap());
     let ended = machine.run(stage, "one", json!({"tenant": "acme", "job": "close", "attempt": 2})).await;
     (ended, stage.calls().into_iter().map(|(called, _)| called).collect())
+}
+
+/// The same, but that the outputs are too long for one call.
+fn in_pieces() -> Stage {
+    let stage = stage("spark", true);
+    stage.object("work/pieces.json", r#"[{"number": 0, "from": 0, "to": 2}, {"number": 1, "from": 2, "to": 3}]"#);
+    stage.once("OutputChecker", Ok(json!({"count": 2, "bucket": "work", "pieces": "pieces.json", "rows": 1})));
+    stage.always("OutputChecker", json!({}));
+    stage
+}
+
+/// What output-checker was asked to do.
+fn actions(stage: &Stage) -> Vec<String> {
+    let asked = stage.calls().into_iter().filter(|(called, _)| called == "OutputChecker");
+    asked.map(|(_, payload)| payload["action"].as_str().unwrap().to_owned()).collect()
 }
 
 fn details(stage: &Stage) -> Vec<Value> {
@@ -99,4 +114,44 @@ async fn every_end_is_told() {
     let (ended, called) = run(&stage).await;
     assert_eq!(ended, Ending::Failed(Failure::new("Denied", "no")), "published, and somebody has to tell it");
     assert_eq!(called.last().unwrap(), "JobCloser");
+}
+
+#[tokio::test]
+async fn what_one_call_cannot_read_is_checked_in_pieces() {
+    let at_once = stage("embedded", false);
+    run(&at_once).await;
+    assert_eq!(actions(&at_once), ["check"]);
+
+    let stage = in_pieces();
+    let (ended, called) = run(&stage).await;
+    assert!(matches!(ended, Ending::Succeeded(_)), "{ended:?}");
+    assert_eq!(actions(&stage), ["check", "check_piece", "check_piece", "add_up"]);
+    assert_eq!(called[6..], ["JobPublisher", "events:putEvents", "JobCloser"]);
+    let calls = stage.calls();
+    let report = json!({"bucket": "work", "key": "report.json"});
+    let piece = json!({"action": "check_piece", "tenant": "acme", "job": "close", "attempt": 2, "report": report,
+        "piece": {"number": 1, "from": 2, "to": 3}});
+    assert!(calls.iter().any(|(_, payload)| *payload == piece), "{calls:?}");
+    let sum = json!({"action": "add_up", "tenant": "acme", "job": "close", "attempt": 2, "report": report});
+    assert!(calls.iter().any(|(_, payload)| *payload == sum), "{calls:?}");
+}
+
+/// A map says only that a child has failed: what it was is left to the last call, which says it in the child's words.
+#[tokio::test]
+async fn the_reason_of_a_piece_reaches_the_end() {
+    let failure = Failure::new("ControlTotalMismatch", "a cent is missing");
+    let stage = in_pieces();
+    stage.once("OutputChecker", Err(failure.clone()));
+    (0..2).for_each(|_| stage.once("OutputChecker", Ok(json!({}))));
+    stage.once("OutputChecker", Err(failure.clone()));
+    stage.always("JobCloser", json!({"status": "failed"}));
+    let (ended, called) = run(&stage).await;
+    assert_eq!(ended, Ending::Failed(failure));
+    let mut asked = actions(&stage);
+    assert_eq!(asked.pop().unwrap(), "add_up");
+    asked.sort();
+    assert_eq!(asked, ["check", "check_piece", "check_piece", "report_piece"]);
+    let told = stage.calls().into_iter().find(|(_, payload)| payload["action"] == "report_piece").unwrap().1;
+    assert_eq!(told["failure"], json!({"Error": "ControlTotalMismatch", "Cause": "a cent is missing"}));
+    assert!(!called.iter().any(|called| called == "JobPublisher"), "nothing is published");
 }

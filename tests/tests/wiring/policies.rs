@@ -182,8 +182,9 @@ fn address(resource: &Value) -> String {
 }
 
 /// Where in the work bucket, behind the tenant, a map finds its items, by what names them in its input.
-const ITEMS: [(&str, &str, &str); 6] = [
+const ITEMS: [(&str, &str, &str); 7] = [
     ("intake", "$.split.ranges", "runs/*/ranges/*"),
+    ("reconcile", "$.check.pieces", "jobs/*/check/pieces.json"),
     ("stateless", "$.split.ranges", "ledgers/*/job=*/split/*"),
     ("stateless", "$.reduced.partitions", "ledgers/*/job=*/reduced/*"),
     ("stateful", "$.prefetch.partitions", "ledgers/*/job=*/reduced/*"),

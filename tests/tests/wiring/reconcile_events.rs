@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use jobs::{
     layout,
-    messages::{CheckRequest, CloseRequest, Notice, StartRequest, StepRequest, Submission},
+    messages::{CheckAction, CheckRequest, CloseRequest, Notice, Piece, StartRequest, StepRequest, Submission},
     starter,
     transform::TransformRequest,
 };
 use reconcile::task::TaskJob;
 use serde_json::{Value, json};
+use tests::machine;
 
 use crate::{PROJECT, events};
 
@@ -40,8 +41,19 @@ fn the_steps_of_the_sample_job_are_what_the_functions_take() {
     }
     let transform: TransformRequest = exact("transform-runner");
     assert_eq!((transform.job, transform.task.key), (job(1), layout::task_key(&job(1))));
-    let check: CheckRequest = exact("output-checker");
-    assert_eq!((check.job, check.report.key), (job(1), format!("{}/report.json", layout::engine_prefix(&job(1)))));
+    let piece = Piece { number: 0, from: 0, to: 1 };
+    for (name, attempt, action) in [
+        ("output-checker", 1, Some(CheckAction::Check)),
+        ("output-checker-piece", 1, Some(CheckAction::CheckPiece { piece })),
+        ("output-checker-report-piece", 2, None),
+        ("output-checker-add-up", 1, Some(CheckAction::AddUp)),
+    ] {
+        let check: CheckRequest = exact(name);
+        let report = format!("{}/report.json", layout::engine_prefix(&job(attempt)));
+        assert_eq!((&check.job, &check.report.key), (&job(attempt), &report), "{name}");
+        let is_reported = matches!(&check.action, CheckAction::ReportPiece { piece: of, .. } if *of == piece);
+        assert!(action.map_or(is_reported, |action| action == check.action), "{name}: {:?}", check.action);
+    }
     assert_eq!(exact::<CloseRequest>("job-closer"), CloseRequest { job: job(1), failure: None });
     let failed: CloseRequest = exact("job-closer-failure");
     let cause = failed.failure.expect("it failed").cause;
@@ -65,17 +77,25 @@ fn the_sample_end_is_of_a_third_attempt() {
 #[test]
 fn the_states_say_what_the_samples_do() {
     let definition = PROJECT.deployed("reconcile").expect("it is JSON");
+    let states = machine::states(&definition);
     for (state, sample) in [
         ("Plan", "job-planner"),
         ("Transform", "transform-runner"),
         ("Check", "output-checker"),
+        ("CheckPiece", "output-checker-piece"),
+        ("ReportPiece", "output-checker-report-piece"),
+        ("AddUp", "output-checker-add-up"),
         ("Publish", "job-publisher"),
         ("Close", "job-closer"),
         ("CloseFailure", "job-closer-failure"),
     ] {
-        let said = definition["States"][state]["Parameters"].as_object().expect("a task says something");
+        let task = states.iter().find(|one| one.name == state).expect("there is such a state");
+        let said = task.body["Parameters"].as_object().expect("a task says something");
         let names: BTreeSet<&str> = said.keys().map(|name| name.trim_end_matches(".$")).collect();
         let sample: Value = events::event(&format!("reconcile/{sample}"));
+        if let Some(action) = said.get("action") {
+            assert_eq!(*action, sample["action"], "{state}");
+        }
         let sample: BTreeSet<&str> = sample.as_object().expect("an object").keys().map(String::as_str).collect();
         assert_eq!(names, sample, "{state}");
     }

@@ -32,8 +32,9 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
         ("job".to_owned(), format!("{}, attempt {}", job.job, job.attempt)),
         ("status".to_owned(), status(job)),
         ("handed in".to_owned(), text::time(job.submitted_at)),
-        ("duration".to_owned(), text::duration(job.submitted_at, job.ended_at.unwrap_or(now))),
     ];
+    facts.extend(job.redriven_at.map(|again| ("and again".to_owned(), text::time(again))));
+    facts.push(("duration".to_owned(), text::duration(job.handed_in_at(), job.ended_at.unwrap_or(now))));
     let mut fact = |label: &str, value: Option<String>| facts.extend(value.map(|value| (label.to_owned(), value)));
     fact(
         "why",
@@ -117,6 +118,16 @@ mod tests {
             assert!(shown.contains(said), "{said}: {shown}");
         }
         assert!(list(&[record()], Timestamp::UNIX_EPOCH).contains("close  published  embedded"));
+    }
+
+    #[test]
+    fn a_job_that_was_begun_anew_lasts_from_then_on() {
+        let mut again = record();
+        again.redriven_at = Some("2026-01-31T08:00:01Z".parse().unwrap());
+        let shown = show(&again, Timestamp::UNIX_EPOCH);
+        assert!(shown.contains("handed in      2026-01-31 08:00:00"), "{shown}");
+        assert!(shown.contains("and again      2026-01-31 08:00:01"), "{shown}");
+        assert!(list(&[again.clone()], Timestamp::UNIX_EPOCH).contains("  1.0  "), "{again:?}");
     }
 
     #[test]

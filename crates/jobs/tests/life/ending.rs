@@ -1,10 +1,12 @@
 //! How jobs end when they do not end well, and how they begin again.
 
+use std::time::Duration;
+
 use error_class::{Classified, ErrorClass};
 use jobs::{
     book::{JobStatus, MailStatus},
     manifest::End,
-    messages::{CheckRequest, CloseRequest, EndedExecution, ExecutionEnded, Notice, StepRequest},
+    messages::{CloseRequest, EndedExecution, ExecutionEnded, Notice, StepRequest},
 };
 use serde_json::{Value as Json, json};
 
@@ -70,7 +72,7 @@ async fn the_first_end_is_the_end() {
     started(&world, &document()).await;
     let handlers = world.handlers();
     let chosen = world.to_engine(&handlers, &job).await.unwrap();
-    handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap();
+    world.check(&handlers, &job, &chosen.report).await.unwrap();
     handlers.closer.close(failed(1)).await.unwrap();
     let error = handlers.publisher.publish(StepRequest { job: job.clone() }).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Conflict, "{error}");
@@ -86,7 +88,7 @@ async fn a_cancelled_job_is_no_failure() {
     let job = attempt("close", 1);
     let chosen = world.to_engine(&handlers, &job).await.unwrap();
     assert!(world.jobs().ask_cancel(&job).await.unwrap());
-    let error = handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap_err();
+    let error = world.check(&handlers, &job, &chosen.report).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Conflict, "{error}");
     let closed = handlers.closer.close(ended("ABORTED")).await.unwrap();
     assert_eq!((closed.status, closed.dead_letters), (JobStatus::Cancelled, 0));
@@ -104,11 +106,19 @@ async fn a_new_attempt_takes_the_inputs_as_they_are_then() {
     handlers.closer.close(failed(1)).await.unwrap();
 
     world.put("acme/orders.csv", ORDERS).await;
+    let first = world.record("close").await;
+    assert_eq!((first.handed_in_at(), first.redriven_at), (first.submitted_at, None));
+    world.clock.advance(Duration::from_secs(3_600));
     let redrive = again("close", &document(), 2);
     assert_eq!(world.deliver(&handlers, &redrive).await.started, 1);
     assert_eq!(world.deliver(&handlers, &redrive).await.repeated, 1);
     let record = world.record("close").await;
-    assert_eq!((record.attempt, record.status, record.failure), (2, JobStatus::Running, None));
+    assert_eq!((record.attempt, record.status, &record.failure), (2, JobStatus::Running, &None));
+    // It lasts from its own hand-in; the first is kept.
+    let now = world.jobs().now();
+    assert_eq!((record.submitted_at, record.redriven_at), (first.submitted_at, Some(now)));
+    world.clock.advance(Duration::from_secs(5));
+    assert!((record.seconds(world.jobs().now()) - 5.0).abs() < 1e-9);
     // The old attempt has nothing to say any more.
     handlers.closer.close(failed(1)).await.unwrap();
     let error = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await.unwrap_err();

@@ -15,8 +15,8 @@ use jobs::{
     layout,
     manifest::{End, Publication},
     messages::{
-        ApiRequest, ApiResponse, Caught, CheckRequest, Chosen, CloseRequest, Closed, Notice, Published, SqsAttributes,
-        SqsEvent, SqsMessage, StartRequest, Started, StepRequest, Taken,
+        ApiRequest, ApiResponse, Caught, CheckAction, CheckReply, CheckRequest, Chosen, CloseRequest, Closed, Notice,
+        Piece, Published, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest, Taken,
     },
     planner::{self, JobPlanner},
     prices::Resources,
@@ -27,8 +27,10 @@ use reconcile::{
     Format, Type, Value,
     plan::{Body, Plan, PlanColumn},
     reference::{Arrival, InputRows, OutputRows, run},
-    report::{Engine, Failure, Figures, InputFigures, Outcome, OutputFigures, Part, Report, StepFigures, Sum},
-    task::{Task, TaskFormat, TaskInput, TaskJob},
+    report::{
+        Engine, Failure, Figures, InputFigures, ObjectFigures, Outcome, OutputFigures, Part, Report, StepFigures, Sum,
+    },
+    task::{Task, TaskFormat, TaskInput, TaskJob, TaskObject},
 };
 use records::{LineEnd, Writer};
 use serde_json::{Value as Json, json};
@@ -60,6 +62,8 @@ pub(crate) struct World {
     pub(crate) workflows: Arc<MemoryWorkflows>,
     pub(crate) spark: bool,
     pub(crate) mail_from: Option<String>,
+    /// What output-checker reads in one call.
+    pub(crate) piece_bytes: u64,
     receipts: Mutex<BTreeMap<String, u32>>,
 }
 
@@ -83,6 +87,7 @@ impl World {
             workflows: Arc::new(MemoryWorkflows::default()),
             spark: false,
             mail_from: Some("tieout@example.com".to_owned()),
+            piece_bytes: 1 << 30,
             receipts: Mutex::new(BTreeMap::new()),
             clock,
         }
@@ -136,7 +141,8 @@ impl World {
             mail_from: self.mail_from.clone(),
             resources: RESOURCES,
         };
-        let checking = checker::Config { work_bucket: name(WORK), jobs_table: name(JOBS) };
+        let checking =
+            checker::Config { work_bucket: name(WORK), jobs_table: name(JOBS), piece_bytes: self.piece_bytes };
         Handlers {
             starter: JobStarter::new(
                 objects.clone(),
@@ -233,8 +239,34 @@ impl World {
 
     pub(crate) async fn states(&self, handlers: &Handlers, job: &TaskJob) -> Result<Published, JobError> {
         let chosen = self.to_engine(handlers, job).await?;
-        handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await?;
+        self.check(handlers, job, &chosen.report).await?;
         handlers.publisher.publish(StepRequest { job: job.clone() }).await
+    }
+
+    /// Checks the outputs as the machine does: at once, or in pieces. Children are tried again where that may help, and say
+    /// why they have failed.
+    pub(crate) async fn check(&self, handlers: &Handlers, job: &TaskJob, report: &Location) -> Result<(), JobError> {
+        use error_class::{Classified as _, ErrorClass};
+
+        let ask = |action| handlers.checker.handle(check_request(job, report, action));
+        let CheckReply::Begun(begun) = ask(CheckAction::Check).await? else { panic!("a check begins") };
+        if begun.count == 0 {
+            return Ok(());
+        }
+        for piece in self.pieces(&Location::new(begun.bucket, begun.pieces)).await {
+            let read = match ask(CheckAction::CheckPiece { piece }).await {
+                Err(error) if error.class() == ErrorClass::Unavailable => ask(CheckAction::CheckPiece { piece }).await,
+                read => read,
+            };
+            if let Err(error) = read {
+                ask(CheckAction::ReportPiece { piece, failure: caught(&error) }).await?;
+            }
+        }
+        ask(CheckAction::AddUp).await.map(drop)
+    }
+
+    pub(crate) async fn pieces(&self, at: &Location) -> Vec<Piece> {
+        documents::read(&*self.objects, at).await.unwrap().expect("there are pieces")
     }
 
     /// Plans the attempt and runs its task.
@@ -252,9 +284,15 @@ impl World {
         let mut figures = BTreeMap::new();
         for (name, input) in &task.inputs {
             let rows = self.rows(input, &task, name).await;
-            let count = rows.objects.iter().map(Vec::len).sum::<usize>() as u64;
-            let bytes = input.objects.iter().map(|object| object.bytes).sum();
-            figures.insert(name.clone(), InputFigures { rows: count, bytes });
+            let object = |(rows, object): (&Vec<_>, &TaskObject)| ObjectFigures {
+                key: object.key.clone(),
+                rows: rows.len() as u64,
+                bytes: object.bytes,
+            };
+            let objects: Vec<_> = rows.objects.iter().zip(&input.objects).map(object).collect();
+            let bytes = objects.iter().map(|object| object.bytes).sum();
+            let count = objects.iter().map(|object| object.rows).sum();
+            figures.insert(name.clone(), InputFigures { rows: count, bytes, objects });
             inputs.insert(name.clone(), rows);
         }
         let outcome = match run(&task.plan, &inputs, Arrival::Scattered) {
@@ -418,6 +456,10 @@ pub(crate) fn again(job: &str, document: &Json, attempt: u32) -> String {
 
 pub(crate) fn attempt(job: &str, attempt: u32) -> TaskJob {
     TaskJob { tenant: "acme".to_owned(), job: job.to_owned(), attempt }
+}
+
+pub(crate) fn check_request(job: &TaskJob, report: &Location, action: CheckAction) -> CheckRequest {
+    CheckRequest { job: job.clone(), report: report.clone(), action }
 }
 
 /// What a machine says of an error that no function has.

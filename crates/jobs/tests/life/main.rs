@@ -11,6 +11,7 @@ mod ending;
 mod example;
 mod kit;
 mod ledgers;
+mod pieces;
 mod planning;
 mod starting;
 mod whole;

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
+use futures::FutureExt;
 use jobs::{
     book::JobStatus,
     messages::{CloseRequest, Notice, StartRequest, Started},
@@ -234,11 +235,36 @@ async fn a_job_that_is_cancelled_while_it_waits_never_runs() {
     let handlers = world.handlers();
     world.post(&handlers, &body("close", &document())).await;
     assert!(world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap());
+    // It is over whether or not its message ever comes.
+    let record = world.record("close").await;
+    assert_eq!((record.status, record.ended_at), (JobStatus::Cancelled, Some(world.jobs().now())));
     let message = world.queues.take(QUEUE).pop().unwrap();
+    assert_eq!(world.deliver(&handlers, &message.body).await.repeated, 1);
+    assert_eq!(world.record("close").await, record);
+    assert!(world.workflows.executions().is_empty());
+    assert!(!world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap(), "it is over");
+}
+
+/// Somebody cancels it just when its message has got it a slot.
+#[tokio::test]
+async fn a_job_that_is_cancelled_while_it_is_begun_gives_its_slot_back() {
+    let world = World::new();
+    world.post(&world.handlers(), &body("close", &document())).await;
+    let message = world.queues.take(QUEUE).pop().unwrap();
+    let jobs = world.jobs();
+    let handlers = world.faulty_handlers(move |operation| {
+        if operation.name == "update" {
+            let _now = jobs.ask_cancel(&attempt("close", 1)).now_or_never().unwrap().unwrap();
+        }
+        None
+    });
     assert_eq!(world.deliver(&handlers, &message.body).await.repeated, 1);
     assert_eq!(world.record("close").await.status, JobStatus::Cancelled);
     assert!(world.workflows.executions().is_empty());
-    assert!(!world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap(), "it is over");
+    for number in 0..10 {
+        let body = body(&format!("job-{number}"), &document());
+        assert_eq!(world.deliver(&world.handlers(), &body).await.started, 1, "its slot is free");
+    }
 }
 
 #[tokio::test]

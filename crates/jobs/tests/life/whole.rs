@@ -1,7 +1,7 @@
 //! From the hand-in to the manifest.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -12,14 +12,14 @@ use error_class::{Classified, ErrorClass};
 use jobs::{
     book::{JobStatus, MailStatus},
     manifest::End,
-    messages::{CheckRequest, StepRequest},
+    messages::StepRequest,
 };
 use reconcile::report::{Outcome, Report};
 use serde_json::json;
 use storage::{
     Location, Objects, StorageError, documents,
     memory::{Fault, Operation},
-    objects::PutOptions,
+    objects::{PAGE_OBJECTS, PutOptions},
 };
 
 use crate::kit::{DATA, ORDERS, WORK, World, attempt, body, document};
@@ -29,9 +29,21 @@ async fn started(world: &World) {
     assert_eq!(world.deliver(&world.handlers(), &body("close", &document())).await.started, 1);
 }
 
+/// What output-checker reads in one call: all, the parts of one output or so, or one part.
+const PIECES: [u64; 3] = [1 << 30, 60, 1];
+
+fn in_pieces(piece_bytes: u64) -> World {
+    World { piece_bytes, ..World::new() }
+}
+
 #[tokio::test]
 async fn a_job_is_published_and_ties_out() {
-    let world = World::new();
+    for piece_bytes in PIECES {
+        publishes(in_pieces(piece_bytes)).await;
+    }
+}
+
+async fn publishes(world: World) {
     started(&world).await;
     let closed = world.execute(&world.handlers(), &attempt("close", 1)).await.unwrap();
     assert_eq!((closed.status, closed.dead_letters, closed.mail), (JobStatus::Published, 0, MailStatus::NotWanted));
@@ -52,6 +64,8 @@ async fn a_job_is_published_and_ties_out() {
     let record = world.record("close").await;
     assert_eq!((record.status, record.milliseconds, record.outputs.len()), (JobStatus::Published, Some(7), 2));
     assert_eq!(record.inputs["orders"].rows, 5);
+    assert!(record.inputs["orders"].objects.is_empty(), "a row has not the room for them");
+    assert_eq!(publication.figures.inputs["orders"].objects[0].rows, 5);
     assert_eq!(record.manifest.as_deref(), Some("acme/jobs/close/attempt=1/manifest.json"));
     assert!(record.cost_microdollars.is_some() && record.ended_at.is_some());
 }
@@ -71,13 +85,18 @@ async fn an_output_without_rows_has_its_header() {
 /// Everything twice, and twice at once: one manifest, one set of outputs.
 #[tokio::test]
 async fn every_step_can_run_twice() {
-    let world = World::new();
+    for piece_bytes in PIECES {
+        runs_twice(in_pieces(piece_bytes)).await;
+    }
+}
+
+async fn runs_twice(world: World) {
     started(&world).await;
     let handlers = world.handlers();
     let job = attempt("close", 1);
     let chosen = world.to_engine(&handlers, &job).await.unwrap();
     assert_eq!(handlers.planner.plan(StepRequest { job: job.clone() }).await.unwrap(), chosen);
-    let check = || handlers.checker.check(CheckRequest { job: job.clone(), report: chosen.report.clone() });
+    let check = || world.check(&handlers, &job, &chosen.report);
     let (one, other) = tokio::join!(check(), check());
     assert_eq!(one.unwrap(), other.unwrap());
     let publish = || handlers.publisher.publish(StepRequest { job: job.clone() });
@@ -91,12 +110,44 @@ async fn every_step_can_run_twice() {
     assert_eq!(listed.iter().map(|listed| listed.key.as_str()).collect::<Vec<_>>(), keys, "nothing else is left");
 }
 
+/// More outputs than one page of a listing has: of two that publish at once, one takes all of its own away.
+#[tokio::test]
+async fn what_comes_second_is_taken_away_to_the_last_page() {
+    let world = World::new();
+    world.put("acme/orders.csv", ORDERS).await;
+    let handlers = world.handlers();
+    let mut many = document();
+    let output = |number| json!({"name": format!("out-{number}"), "from": "dear", "format": "csv"});
+    many["outputs"] = (0..=PAGE_OBJECTS).map(output).collect();
+    world.deliver(&handlers, &body("close", &many)).await;
+    let job = attempt("close", 1);
+    let chosen = world.to_engine(&handlers, &job).await.unwrap();
+    world.check(&handlers, &job, &chosen.report).await.unwrap();
+    let publish = || handlers.publisher.publish(StepRequest { job: job.clone() });
+    let (one, other) = tokio::join!(publish(), publish());
+    assert_eq!(one.unwrap(), other.unwrap());
+    let mut left = Vec::new();
+    loop {
+        let after: Option<&str> = left.last().map(String::as_str);
+        let page = world.objects.list(DATA, "acme/jobs/close/attempt=1/output/", after).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        left.extend(page.into_iter().map(|listed| listed.key));
+    }
+    let published = world.publication(&job).await;
+    let named: BTreeSet<&String> =
+        published.outputs.iter().flat_map(|output| &output.objects).map(|one| &one.key).collect();
+    assert_eq!(named.len(), PAGE_OBJECTS + 1);
+    assert_eq!(left.iter().collect::<BTreeSet<_>>(), named);
+}
+
 /// Whatever call fails, with or without its effect: after a repetition the job is published, whole.
 #[tokio::test]
 async fn every_call_can_fail() {
-    for lost_reply in [false, true] {
-        for failing in 0..60 {
-            let world = World::new();
+    for (lost_reply, piece_bytes) in [(false, PIECES[0]), (true, PIECES[0]), (false, PIECES[2]), (true, PIECES[2])] {
+        for failing in 0..100 {
+            let world = in_pieces(piece_bytes);
             started(&world).await;
             let count = Arc::new(AtomicU32::new(0));
             let plan = move |_: &Operation| {
@@ -113,7 +164,7 @@ async fn every_call_can_fail() {
                     world.to_engine(&handlers, &job).await.unwrap().report
                 }
             };
-            let check = || handlers.checker.check(CheckRequest { job: job.clone(), report: report.clone() });
+            let check = || world.check(&handlers, &job, &report);
             if check().await.is_err() {
                 check().await.unwrap();
             }
@@ -140,7 +191,7 @@ async fn what_does_not_tie_out_is_not_published() {
         }
     }
     let part = "acme/jobs/close/attempt=1/output/dear/part-00000.csv";
-    let spoils: [(Spoil, &str); 9] = [
+    let spoils: [(Spoil, &str); 15] = [
         (|report, _| figures(report).outputs[0].rows += 1, "the engine made 4 rows, 3 are read"),
         (|report, _| figures(report).outputs[0].parts[0].rows = 1, "the engine wrote 1 rows, 2 are read"),
         (|report, _| drop(figures(report).outputs[0].parts.pop()), "the engine made 3 rows, 2 are read"),
@@ -157,12 +208,40 @@ async fn what_does_not_tie_out_is_not_published() {
             "names it twice",
         ),
         (|report, _| figures(report).outputs[0].parts[0].key = "acme/orders.csv".into(), "not of this attempt"),
+        (
+            |report, _| figures(report).inputs.get_mut("orders").unwrap().objects[0].bytes -= 1,
+            r#"input "orders", acme/orders.csv: it has 84 bytes, the engine has read 83"#,
+        ),
+        (
+            |report, _| {
+                let read = figures(report).inputs.get_mut("orders").unwrap();
+                (read.objects, read.bytes) = (Vec::new(), 83);
+            },
+            r#"input "orders": it has 84 bytes, the engine has read 83"#,
+        ),
+        (
+            |report, _| figures(report).inputs.get_mut("orders").unwrap().objects[0].key = "acme/other.csv".into(),
+            "acme/orders.csv: the engine does not say what it has read of it",
+        ),
+        (|report, _| figures(report).inputs.clear(), r#"input "orders": the engine does not say"#),
+        (
+            |report, _| {
+                let objects = &mut figures(report).inputs.get_mut("orders").unwrap().objects;
+                objects.push(objects[0].clone());
+            },
+            "the engine has read it, and the task does not name it",
+        ),
+        (
+            |report, _| figures(report).inputs.get_mut("orders").unwrap().objects[0].rows -= 1,
+            "its objects have 4 rows, and 5 went on",
+        ),
         // As many bytes, another cent.
         (|_, parts| parts.values_mut().for_each(|text| *text = text.replace("10.00", "10.01")), "18.27 is read"),
         (|_, parts| parts.values_mut().for_each(|text| *text = text.replace("1,\"nor", "1x\"nor")), "row 1"),
     ];
-    for (spoil, words) in spoils {
-        let world = World::new();
+    let ways = spoils.into_iter().flat_map(|spoilt| PIECES.map(|piece_bytes| (spoilt, piece_bytes)));
+    for ((spoil, words), piece_bytes) in ways {
+        let world = in_pieces(piece_bytes);
         started(&world).await;
         let handlers = world.handlers();
         let job = attempt("close", 1);
@@ -177,8 +256,7 @@ async fn what_does_not_tie_out_is_not_published() {
             let at = Location::new(WORK, key);
             world.objects.put(&at, text.into(), PutOptions::default()).await.unwrap();
         }
-        let check = CheckRequest { job: job.clone(), report: chosen.report };
-        let error = handlers.checker.check(check).await.unwrap_err();
+        let error = world.check(&handlers, &job, &chosen.report).await.unwrap_err();
         assert!(error.to_string().contains(words), "{words}: {error}");
         assert_eq!(error.class(), ErrorClass::ControlTotalMismatch, "{error}");
         let error = handlers.publisher.publish(StepRequest { job: job.clone() }).await.unwrap_err();
