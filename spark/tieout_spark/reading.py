@@ -80,8 +80,7 @@ def read(
         problem = unread(one["key"].rpartition("/")[2], given["format"])
         if problem is not None:
             raise FaultError(problem, input=name, object=index)
-    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-        objects = list(pool.map(lambda one: store.checked(name, one), given["objects"]))
+    objects = [store.path(one["bucket"], one["key"]) for one in given["objects"]]
     if given["format"] == "parquet":
         return read_parquet(session, store, name, objects, columns)
     source = described(store, given, columns, objects)
