@@ -9,13 +9,13 @@ from typing import Any, Dict, List, Optional
 
 from pyspark.sql import SparkSession
 
-from tieout_spark import dates, matching, numbers
+from tieout_spark import dates, matching, numbers, records
 from tieout_spark.expressions import Json
 from tieout_spark.faults import NEEDS_EXACT, ExactArithmeticNeeded, FaultError, LostInputError
 from tieout_spark.figures import Figures
 from tieout_spark.frames import Frames
+from tieout_spark.pieces import PIECE_BYTES
 from tieout_spark.pins import Pins
-from tieout_spark.reading import PIECE_BYTES
 from tieout_spark.store import Store
 from tieout_spark.writing import EXTENSIONS, Written, totals, write
 
@@ -54,6 +54,7 @@ def prepare(session: SparkSession) -> None:
     session.udf.register("tieout_combined", numbers.combined, "string")
     session.udf.register("tieout_number", numbers.written, "string")
     session.udf.register("tieout_date", dates.date, "string")
+    session.udf.register("tieout_cell", records.cell, "string")
     session.udf.register("tieout_match", matching.match, f"struct<crowded: boolean, pairs: {PAIRS}>")
     hadoop = session._jsc.hadoopConfiguration()
     hadoop.set("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")

@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, Optional
 
 from tieout_spark.faults import NEEDS_EXACT
 from tieout_spark.numbers import scale_of
-from tieout_spark.reading import literal, spark_type
+from tieout_spark.sql import literal, spark_type
 
 Json = Dict[str, Any]
 

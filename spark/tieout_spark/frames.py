@@ -16,7 +16,8 @@ from pyspark.sql import functions as f
 from tieout_spark.expressions import Json, Layers, Sql, first, overflow
 from tieout_spark.faults import NEEDS_EXACT
 from tieout_spark.numbers import scale_of
-from tieout_spark.reading import literal, read, spark_type
+from tieout_spark.reading import read
+from tieout_spark.sql import literal, spark_type
 from tieout_spark.store import Store
 from tieout_spark.watching import Watch, Watches
 
