@@ -59,7 +59,7 @@ class Inputs(FolderTest):
         self.assertIn("has changed since it was first read", failure["message"])
 
     def test_what_changes_where_nothing_is_versioned_is_noticed_by_its_time(self) -> None:
-        write = engine.write
+        write = writing.write
 
         def disturbed(*given: Any) -> Any:
             written = write(*given)

@@ -10,10 +10,10 @@ from typing import Any, Dict, List, Optional
 from pyspark.sql import SparkSession
 
 from tieout_spark import dates, matching, numbers, records
-from tieout_spark.expressions import Json
 from tieout_spark.faults import NEEDS_EXACT, ExactArithmeticNeeded, FaultError, LostInputError
 from tieout_spark.figures import Figures
 from tieout_spark.frames import Frames
+from tieout_spark.layers import Json
 from tieout_spark.pieces import PIECE_BYTES
 from tieout_spark.pins import Pins
 from tieout_spark.store import Store

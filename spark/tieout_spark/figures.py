@@ -17,8 +17,8 @@ class Figures:
     def __init__(self, session: SparkSession) -> None:
         self.context: Any = session.sparkContext._jsc.sc()
         self.tracker = session.sparkContext.statusTracker()
-        self.none: Any = session._jvm.java.util.ArrayList()  # type: ignore[union-attr]
-        self.quantiles: Any = session.sparkContext._gateway.new_array(session._jvm.double, 0)  # type: ignore
+        self.none: Any = session._jvm.java.util.ArrayList()
+        self.quantiles: Any = session.sparkContext._gateway.new_array(session._jvm.double, 0)
         self.begun = next((int(stage.stageId()) for stage in self.newest()), -1)
 
     def settle(self) -> None:

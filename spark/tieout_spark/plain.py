@@ -189,9 +189,11 @@ def value(text: str, kind: str, column: Dict[str, Any]) -> str:
     if kind == "text":
         return text
     if kind == "boolean":
-        words = {"false": column["falseValues"], "true": column["trueValues"]}
-        lists = {name: ", ".join(literal(word) for word in ones) or "null" for name, ones in words.items()}
-        return f"case when {text} in ({lists['true']}) then true when {text} in ({lists['false']}) then false end"
+        yes, no = (
+            ", ".join(literal(word) for word in column.get(f"{name}Values") or [name, name.title(), name.upper()])
+            for name in ("true", "false")
+        )
+        return f"case when {text} in ({yes}) then true when {text} in ({no}) then false end"
     form = None
     if kind == "date" and not column.get("format"):
         form = "(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}"

@@ -11,6 +11,8 @@ from tieout_spark.faults import FaultError
 from tieout_spark.records import Cutter, Dialect, Unreadable
 from tieout_spark.store import REQUESTS_AT_ONCE, Store
 
+# The most names of a file that are told.
+NAMES_TOLD = 50
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 PieceKey = Tuple[str, int]
@@ -125,9 +127,9 @@ def matched(header: List[str], names: List[str], fields_match: str, case_sensiti
     missing = [one for one, key in zip(names, wanted) if key not in found]
     unexpected = [one for one, key in zip(header, found) if key not in wanted and fields_match != "subset"]
     if missing or unexpected:
-        problems = [
-            f"{what} {', '.join(ones)}" for what, ones in (("missing", missing), ("unexpected", unexpected)) if ones
-        ]
+        has = [*header[:NAMES_TOLD], *(["…"] if len(header) > NAMES_TOLD else [])] if missing else []
+        lists = (("missing", missing), ("unexpected", unexpected), ("the file has", has))
+        problems = [f"{what} {', '.join(ones)}" for what, ones in lists if ones]
         raise Unreadable(f"the header does not match the schema: {'; '.join(problems)}")
     if fields_match == "exact" and found != wanted:
         raise Unreadable("the columns of the header stand in another order")

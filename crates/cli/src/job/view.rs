@@ -132,7 +132,10 @@ mod tests {
         let mut job = record();
         job.outputs[0].totals.extend([("id".to_owned(), "15".to_owned()), ("Off %".to_owned(), "3.50".to_owned())]);
         let shown = show(&job, Timestamp::UNIX_EPOCH);
-        assert!(shown.contains("sum of net") && !shown.contains("sum of id") && !shown.contains("sum of Off"), "{shown}");
+        assert!(
+            shown.contains("sum of net") && !shown.contains("sum of id") && !shown.contains("sum of Off"),
+            "{shown}"
+        );
         job.steps[0].operation = "controlTotals".to_owned();
         assert!(!show(&job, Timestamp::UNIX_EPOCH).contains("sum of"));
     }
