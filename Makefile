@@ -63,7 +63,7 @@ lint: ## check formatting, clippy, types, dependencies, template, state machines
 	$(TOOLS)/ruff format --check --quiet --cache-dir .local/ruff local spark
 	$(TOOLS)/ruff check --quiet --cache-dir .local/ruff local spark
 	$(TOOLS)/mypy --strict --ignore-missing-imports --cache-dir .local/mypy --package local
-	MYPYPATH=spark $(TOOLS)/mypy --strict --ignore-missing-imports --cache-dir .local/mypy spark/run_task.py spark/tieout_spark spark/tests
+	MYPYPATH=spark $(TOOLS)/mypy --strict --ignore-missing-imports --cache-dir .local/mypy spark/run_task.py spark/upload.py spark/tieout_spark spark/tests
 	$(TOOLS)/python -m local.states
 	$(TOOLS)/cfn-lint template.yaml .local/lint/*.json
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 $(TOOLS)/sam validate --lint

@@ -17,6 +17,7 @@ COMMAND_LINE = "tieout"
 GENERATOR = "generate-orders"
 EVENT_GENERATOR = "generate-events"
 JOB_GENERATOR = "generate-jobs"
+SPARK_UPLOADER = "spark-uploader"
 # Rust's names for Lambda's architectures, with the version of the C library that Amazon Linux 2023 has.
 TARGETS = {"arm64": "aarch64-unknown-linux-gnu.2.34", "x86_64": "x86_64-unknown-linux-gnu.2.34"}
 
@@ -62,8 +63,9 @@ def pack(built: dict[str, Path], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for function in wanted:
         pack_when_changed(built[function], folder / function)
+    pack_spark(folder)
     for other in folder.iterdir():
-        if other.name not in wanted:
+        if other.name not in (*wanted, SPARK_UPLOADER):
             other.unlink()
 
 
@@ -93,13 +95,17 @@ def dist(architecture: str) -> None:
         command = ["cargo", "lambda", "build", "--release", *where, *packages]
         if subprocess.run(command, cwd=paths.ROOT, env=venvs.on_path("cross")).returncode != 0:
             raise Stop("the build failed; cargo-lambda says above why")
-    pack_spark(paths.DIST / "spark")
+    pack_spark(paths.DIST)
 
 
 def pack_spark(folder: Path) -> None:
-    """Puts the distributed engine where it can be uploaded from: the script, and its package in a zip file."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(paths.SPARK / "run_task.py", folder)
-    with zipfile.ZipFile(folder / "tieout_spark.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    """Packs the distributed engine with the function that uploads it: the script, and its package in a zip file. Equal
+    sources make equal files."""
+    package = folder / SPARK_UPLOADER
+    shutil.rmtree(package, ignore_errors=True)
+    package.mkdir(parents=True)
+    for script in ("run_task.py", "upload.py"):
+        shutil.copy2(paths.SPARK / script, package)
+    with zipfile.ZipFile(package / "tieout_spark.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for module in sorted((paths.SPARK / "tieout_spark").glob("*.py")):
-            archive.writestr(zipfile.ZipInfo(f"tieout_spark/{module.name}"), module.read_bytes())
+            archive.writestr(zipfile.ZipInfo(f"tieout_spark/{module.name}"), module.read_bytes(), zipfile.ZIP_DEFLATED)

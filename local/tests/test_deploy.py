@@ -70,7 +70,7 @@ class Pack(unittest.TestCase):
         self.dist.mkdir()
         (self.dist / "joiner").touch()
         self.pack()
-        self.assertEqual([path.name for path in self.dist.iterdir()], ["splitter"])
+        self.assertEqual(sorted(path.name for path in self.dist.iterdir()), ["spark-uploader", "splitter"])
 
 
 class Parameters(unittest.TestCase):

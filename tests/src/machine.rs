@@ -24,8 +24,10 @@ pub fn render(text: &str, template: &Value, substitutions: &Value) -> String {
 }
 
 fn rendered(template: &Value, value: &Value) -> String {
-    if let Some((id, _)) = attribute(value) {
-        return format!("arn:aws:lambda:us-east-1:123456789012:function:{id}");
+    match attribute(value) {
+        Some((id, "Arn")) => return format!("arn:aws:lambda:us-east-1:123456789012:function:{id}"),
+        Some((id, other)) => return format!("{id}.{other}"),
+        None => {}
     }
     match (reference(value), value["Fn::If"].as_array().map(Vec::as_slice)) {
         (Some("AWS::Partition"), _) => "aws".to_owned(),
@@ -74,22 +76,23 @@ mod tests {
         let template = json!({"Parameters": {"Width": {"Default": 500}}});
         let substitutions = json!({
             "FooArn": {"Fn::GetAtt": "Foo.Arn"},
+            "Place": {"Fn::If": ["HasPlace", {"Fn::GetAtt": "Foo.Place"}, "none"]},
             "Width": {"Ref": "Width"},
             "Seconds": {"Fn::If": ["IsAws", 10, 1]},
             "Partition": {"Ref": "AWS::Partition"},
         });
-        let text = r#"{"a": "${FooArn}", "b": ${Width}, "c": ${Seconds}, "d": "${Partition}", "e": "${Other}"}"#;
+        let text = r#"{"a": "${FooArn}", "b": ${Width}, "c": ${Seconds}, "d": "${Partition}", "e": "${Other}", "f": "${Place}"}"#;
         let rendered: Value = serde_json::from_str(&render(text, &template, &substitutions)).unwrap();
         assert_eq!(
             rendered,
             json!({
                 "a": "arn:aws:lambda:us-east-1:123456789012:function:Foo", "b": 500, "c": 10, "d": "aws",
-                "e": "${Other}",
+                "e": "${Other}", "f": "Foo.Place",
             })
         );
         assert_eq!(
             placeholders(text).into_iter().collect::<Vec<_>>(),
-            ["FooArn", "Other", "Partition", "Seconds", "Width"]
+            ["FooArn", "Other", "Partition", "Place", "Seconds", "Width"]
         );
     }
 

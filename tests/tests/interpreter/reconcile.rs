@@ -48,8 +48,12 @@ async fn both_engines_come_to_the_same_check() {
     run(&stage).await;
     let (_, asked) = stage.calls().into_iter().find(|(called, _)| called == SPARK).unwrap();
     assert_eq!(asked["Name"], "acme-close-2");
-    let arguments = &asked["JobDriver"]["SparkSubmit"]["EntryPointArguments"];
-    assert_eq!(*arguments, json!(["--task", "s3://work/task.json"]));
+    let submitted = json!({
+        "EntryPoint": "SparkScripts.Folder/run_task.py",
+        "EntryPointArguments": ["--task", "s3://work/task.json"],
+        "SparkSubmitParameters": "--py-files SparkScripts.Folder/tieout_spark.zip",
+    });
+    assert_eq!(asked["JobDriver"]["SparkSubmit"], submitted);
 }
 
 /// Too large, too slow, or too much for its memory: the other engine takes the same task.

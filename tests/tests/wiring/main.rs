@@ -21,6 +21,7 @@ mod policies;
 mod protection;
 mod reconcile_events;
 mod rules;
+mod spark;
 
 use std::sync::LazyLock;
 
