@@ -78,7 +78,7 @@ fn tampering(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for (id, role) in resources(&project.template, "AWS::IAM::Role").filter(|(id, _)| *id != "SparkUploaderRole") {
         for statement in role_statements(role) {
-            let on_scripts = list(&statement["Resource"]).into_iter().any(|resource| covers(resource));
+            let on_scripts = list(&statement["Resource"]).into_iter().any(&covers);
             let wrong = actions(statement).into_iter().filter(|action| action.starts_with("s3:") && on_scripts);
             faults.extend(wrong.filter(writes).map(|action| format!("{id} may {action} on what Spark runs")));
         }
