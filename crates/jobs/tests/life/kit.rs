@@ -15,8 +15,9 @@ use jobs::{
     layout,
     manifest::{End, Publication},
     messages::{
-        ApiRequest, ApiResponse, Caught, CheckAction, CheckReply, CheckRequest, Chosen, CloseRequest, Closed, Notice,
-        Piece, Published, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest, Taken,
+        ApiRequest, ApiResponse, Caught, CheckAction, CheckReply, CheckRequest, CheckedFigures, Chosen, CloseRequest,
+        Closed, Notice, Piece, Published, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest,
+        Taken,
     },
     planner::{self, JobPlanner},
     prices::{Architecture, Resources},
@@ -97,6 +98,11 @@ impl World {
             receipts: Mutex::new(BTreeMap::new()),
             clock,
         }
+    }
+
+    /// One whose output-checker reads so many bytes in one call.
+    pub(crate) fn in_pieces(piece_bytes: u64) -> Self {
+        Self { piece_bytes, ..Self::new() }
     }
 
     pub(crate) fn handlers(&self) -> Handlers {
@@ -251,13 +257,18 @@ impl World {
 
     /// Checks the outputs as the machine does: at once, or in pieces. Children are tried again where that may help, and say
     /// why they have failed.
-    pub(crate) async fn check(&self, handlers: &Handlers, job: &TaskJob, report: &Location) -> Result<(), JobError> {
+    pub(crate) async fn check(
+        &self,
+        handlers: &Handlers,
+        job: &TaskJob,
+        report: &Location,
+    ) -> Result<CheckedFigures, JobError> {
         use error_class::{Classified as _, ErrorClass};
 
         let ask = |action| handlers.checker.handle(check_request(job, report, action));
         let CheckReply::Begun(begun) = ask(CheckAction::Check).await? else { panic!("a check begins") };
         if begun.count == 0 {
-            return Ok(());
+            return Ok(begun.figures);
         }
         for piece in self.pieces(&Location::new(begun.bucket, begun.pieces)).await {
             let read = match ask(CheckAction::CheckPiece { piece }).await {
@@ -268,7 +279,10 @@ impl World {
                 ask(CheckAction::ReportPiece { piece, failure: caught(&error) }).await?;
             }
         }
-        ask(CheckAction::AddUp).await.map(drop)
+        match ask(CheckAction::AddUp).await? {
+            CheckReply::Checked(figures) => Ok(figures),
+            reply => panic!("{reply:?}"),
+        }
     }
 
     pub(crate) async fn pieces(&self, at: &Location) -> Vec<Piece> {

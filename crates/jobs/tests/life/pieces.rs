@@ -22,7 +22,7 @@ struct Begun {
 
 impl Begun {
     async fn new() -> Self {
-        let world = World { piece_bytes: 60, ..World::new() };
+        let world = World::in_pieces(60);
         world.put("acme/orders.csv", ORDERS).await;
         let handlers = world.handlers();
         world.deliver(&handlers, &body("close", &document())).await;
@@ -77,7 +77,7 @@ impl Begun {
 
 #[tokio::test]
 async fn pieces_may_be_read_twice_late_and_at_once() {
-    let begun = Begun::new().await;
+    let mut begun = Begun::new().await;
     let [first, second, third] = begun.pieces[..] else { panic!("three pieces") };
     let read = |piece| begun.ask(CheckAction::CheckPiece { piece });
     let (one, other) = tokio::join!(read(second), read(second));
@@ -92,7 +92,8 @@ async fn pieces_may_be_read_twice_late_and_at_once() {
     let CheckReply::Checked(figures) = one.unwrap() else { panic!("it is checked") };
     assert_eq!((figures.parts, other.unwrap()), (4, CheckReply::Checked(figures)));
     // The pieces stay as they are, with whatever bound they are asked for again.
-    let wider = World { piece_bytes: 100, ..begun.world }.handlers();
+    begun.world.piece_bytes = 100;
+    let wider = begun.world.handlers();
     let again = wider.checker.handle(check_request(&begun.job, &begun.report, CheckAction::Check)).await.unwrap();
     let CheckReply::Begun(again) = again else { panic!("a check begins") };
     assert_eq!(again.count, 3);

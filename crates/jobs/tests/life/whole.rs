@@ -32,14 +32,10 @@ async fn started(world: &World) {
 /// What output-checker reads in one call: all, the parts of one output or so, or one part.
 const PIECES: [u64; 3] = [1 << 30, 60, 1];
 
-fn in_pieces(piece_bytes: u64) -> World {
-    World { piece_bytes, ..World::new() }
-}
-
 #[tokio::test]
 async fn a_job_is_published_and_ties_out() {
     for piece_bytes in PIECES {
-        publishes(in_pieces(piece_bytes)).await;
+        publishes(World::in_pieces(piece_bytes)).await;
     }
 }
 
@@ -90,7 +86,7 @@ async fn an_output_without_rows_has_its_header() {
 #[tokio::test]
 async fn every_step_can_run_twice() {
     for piece_bytes in PIECES {
-        runs_twice(in_pieces(piece_bytes)).await;
+        runs_twice(World::in_pieces(piece_bytes)).await;
     }
 }
 
@@ -151,7 +147,7 @@ async fn what_comes_second_is_taken_away_to_the_last_page() {
 async fn every_call_can_fail() {
     for (lost_reply, piece_bytes) in [(false, PIECES[0]), (true, PIECES[0]), (false, PIECES[2]), (true, PIECES[2])] {
         for failing in 0..100 {
-            let world = in_pieces(piece_bytes);
+            let world = World::in_pieces(piece_bytes);
             started(&world).await;
             let count = Arc::new(AtomicU32::new(0));
             let plan = move |_: &Operation| {
@@ -245,7 +241,7 @@ async fn what_does_not_tie_out_is_not_published() {
     ];
     let ways = spoils.into_iter().flat_map(|spoilt| PIECES.map(|piece_bytes| (spoilt, piece_bytes)));
     for ((spoil, words), piece_bytes) in ways {
-        let world = in_pieces(piece_bytes);
+        let world = World::in_pieces(piece_bytes);
         started(&world).await;
         let handlers = world.handlers();
         let job = attempt("close", 1);
