@@ -341,7 +341,13 @@ mod tests {
         let job = TaskJob { tenant: "acme".to_owned(), job: "close".to_owned(), attempt: 1 };
         let published_at = "2026-01-31T08:00:00Z".parse().unwrap();
         let publication = Publication { job, engine: Engine::Embedded, outputs, figures, published_at };
-        let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
+        let resources = Resources {
+            architecture: prices::Architecture::Arm64,
+            transform_memory_mib: 10_240,
+            spark_workers: 3,
+            spark_worker_vcpus: 4,
+            spark_worker_disk_gb: 200,
+        };
         let row = published(&publication, "manifest.json", resources);
         let outputs: Vec<OutputRecord> = serde_json::from_value(row["outputs"].clone()).unwrap();
         let told: Vec<usize> = outputs.iter().map(|output| output.totals.len()).collect();
