@@ -91,7 +91,7 @@ fn on_spark(called: &[String]) -> usize {
 async fn a_job_run_is_begun_again_for_what_may_pass() {
     let throttled = stage("spark", true);
     for error in ["ThrottlingException", "ConflictException", "InternalServerException"] {
-        throttled.once(SPARK, Err(Failure::new(&format!("EMRServerless.{error}"), "not now")));
+        throttled.once(SPARK, Err(Failure::new(format!("EMRServerless.{error}"), "not now")));
     }
     let (ended, called) = run(&throttled).await;
     assert!(matches!(ended, Ending::Succeeded(_)), "{ended:?}");
