@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use aws_sdk_sqs::types::MessageAttributeValue;
-use e2e::{DATA, Stack, command::tieout};
+use e2e::{DATA, Stack, WORK, command::tieout};
 use serde_json::{Value, json};
 use storage::{Queues, queues::Message};
 use tokio::time::sleep;
