@@ -86,6 +86,7 @@ impl Amount {
     }
 
     /// Reads the text form from bytes.
+    #[inline]
     pub fn parse(text: &[u8]) -> Result<Self, AmountError> {
         let (negative, digits) = match text {
             [b'-', rest @ ..] => (true, rest),
@@ -176,6 +177,7 @@ fn power_of_ten(exponent: u8) -> Option<i128> {
 }
 
 /// At most eighteen characters: no check for overflow needed.
+#[inline]
 fn read_short(digits: &[u8]) -> Result<(i128, u8), AmountError> {
     let (mut value, mut count, mut decimals) = (0_u64, 0_u8, None);
     for byte in digits {

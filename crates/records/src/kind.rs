@@ -39,15 +39,17 @@ pub(crate) enum Value {
 }
 
 impl Value {
-    pub(crate) fn number(self) -> Option<Amount> {
-        if let Self::Number(number) = self { Some(number) } else { None }
+    #[inline]
+    pub(crate) const fn number(&self) -> Option<Amount> {
+        if let Self::Number(number) = self { Some(*number) } else { None }
     }
 
     /// Of a date its first instant, in UTC.
-    pub(crate) fn instant(self) -> Option<Timestamp> {
+    #[inline]
+    pub(crate) fn instant(&self) -> Option<Timestamp> {
         let date_time = match self {
             Self::Date(date) => date.at(0, 0, 0, 0),
-            Self::DateTime(date_time) => date_time,
+            Self::DateTime(date_time) => *date_time,
             _ => return None,
         };
         Offset::UTC.to_timestamp(date_time).ok()
@@ -89,23 +91,52 @@ impl Kind {
     }
 
     /// A cell's value; `None` when it is not of this type.
-    #[inline]
     pub(crate) fn value(&self, cell: &str) -> Option<Value> {
+        let mut value = Value::Text;
+        self.read(cell, &mut value).then_some(value)
+    }
+
+    /// Whether a cell is of this type; then its value is written to `into`.
+    ///
+    /// It is written where it stays: a value that is copied right after its parts were written has the processor wait
+    /// until all that was written before is in its cache.
+    #[inline]
+    pub(crate) fn read(&self, cell: &str, into: &mut Value) -> bool {
         match self {
-            Self::Any | Self::Text => Some(Value::Text),
-            Self::Number(format) => format.parse(cell).map(Value::Number),
+            Self::Any | Self::Text => *into = Value::Text,
+            Self::Number(format) => match format.parse(cell) {
+                Some(number) => *into = Value::Number(number),
+                None => return false,
+            },
             Self::Boolean { yes, no } => {
                 let is = |values: &[String]| values.iter().any(|value| value == cell);
-                if is(yes) { Some(Value::Boolean(true)) } else { is(no).then_some(Value::Boolean(false)) }
+                match (is(yes), is(no)) {
+                    (true, _) => *into = Value::Boolean(true),
+                    (false, true) => *into = Value::Boolean(false),
+                    (false, false) => return false,
+                }
             }
-            Self::Date(format, _) => format.date(cell).map(Value::Date),
-            Self::DateTime(format, _) => format.date_time(cell).map(Value::DateTime),
-            Self::Time(format, _) => format.time(cell).map(Value::Time),
+            Self::Date(format, _) => match format.date(cell) {
+                Some(date) => *into = Value::Date(date),
+                None => return false,
+            },
+            Self::DateTime(format, _) => match format.date_time(cell) {
+                Some(date_time) => *into = Value::DateTime(date_time),
+                None => return false,
+            },
+            Self::Time(format, _) => match format.time(cell) {
+                Some(time) => *into = Value::Time(time),
+                None => return false,
+            },
             Self::Year => {
                 let digits = cell.len() == 4 && cell.bytes().all(|byte| byte.is_ascii_digit());
-                digits.then(|| cell.parse().ok().map(Value::Year)).flatten()
+                match cell.parse() {
+                    Ok(year) if digits => *into = Value::Year(year),
+                    _ => return false,
+                }
             }
         }
+        true
     }
 
     /// The value of a constraint: as it would stand in a cell, or as JSON or ISO 8601 has it.

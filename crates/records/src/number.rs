@@ -38,11 +38,17 @@ impl Default for NumberFormat {
 
 impl NumberFormat {
     /// The exact value of a cell, or `None` when it is no such number.
+    #[inline]
     pub(crate) fn parse(&self, text: &str) -> Option<Amount> {
         if self.decimal_char == '.' && self.group_char.is_none() && self.bare {
             let number = Amount::parse(text.as_bytes()).ok()?;
             return (!self.whole || !text.contains('.')).then_some(number);
         }
+        self.parse_written(text)
+    }
+
+    /// The same where numbers are not plain.
+    fn parse_written(&self, text: &str) -> Option<Amount> {
         let (negative, digits) = self.strip(text)?;
         let (whole, decimals) = match digits.split_once(self.decimal_char) {
             Some(_) if self.whole => return None,

@@ -129,18 +129,19 @@ impl<'a> RecordReader<'a> {
                 (self.line.decoded.as_str(), invalid.then_some(Fault::Encoding))
             }
         };
-        let spans = &mut self.line.spans;
-        spans.clear();
         self.line.unescaped.clear();
+        let mut spans = SpanWriter { held: &mut self.line.spans, count: 0 };
         if self.record_end.saw_quote() || self.format.skip_initial_space {
-            let quoting = split_quoted(text, &self.format, spans, &mut self.line.unescaped);
+            let quoting = split_quoted(text, &self.format, &mut spans, &mut self.line.unescaped);
             fault = fault.or(quoting);
         } else {
-            split_plain(text, self.format.delimiter, spans);
+            split_plain(text, self.format.delimiter, &mut spans);
         }
         if self.has_nul && memchr(0, raw).is_some() {
             fault = Some(Fault::Nul);
         }
+        let count = spans.count;
+        let spans = self.line.spans.get(..count).unwrap_or_default();
         Ok(Some(Record { row, offset, raw, text, unescaped: &self.line.unescaped, spans, fault }))
     }
 }
@@ -151,7 +152,27 @@ fn span(start: usize, end: usize, unescaped: bool) -> Span {
     Span { start: start as u32, end: end as u32, unescaped }
 }
 
-fn split_plain(text: &str, delimiter: u8, spans: &mut Vec<Span>) {
+/// Writes the spans of a record over those of the one before. The vector never becomes shorter: its length would be read,
+/// together with where it lies, right after it was written, and the processor would wait until all that was written
+/// before is in its cache.
+struct SpanWriter<'l> {
+    held: &'l mut Vec<Span>,
+    count: usize,
+}
+
+impl SpanWriter<'_> {
+    #[inline]
+    fn push(&mut self, span: Span) {
+        match self.held.get_mut(self.count) {
+            Some(held) => *held = span,
+            None => self.held.push(span),
+        }
+        self.count += 1;
+    }
+}
+
+#[inline]
+fn split_plain(text: &str, delimiter: u8, spans: &mut SpanWriter<'_>) {
     let mut start = 0;
     for end in memchr_iter(delimiter, text.as_bytes()) {
         spans.push(span(start, end, false));
@@ -161,7 +182,7 @@ fn split_plain(text: &str, delimiter: u8, spans: &mut Vec<Span>) {
 }
 
 /// Takes a record with quotes or leading spaces apart. The first fault in its quoting, if any.
-fn split_quoted(text: &str, format: &Format, spans: &mut Vec<Span>, unescaped: &mut String) -> Option<Fault> {
+fn split_quoted(text: &str, format: &Format, spans: &mut SpanWriter<'_>, unescaped: &mut String) -> Option<Fault> {
     let (bytes, mut fault, mut start) = (text.as_bytes(), None, 0);
     loop {
         if format.skip_initial_space {
@@ -184,7 +205,7 @@ fn split_quoted(text: &str, format: &Format, spans: &mut Vec<Span>, unescaped: &
             }
         };
         if quoted.is_some() && end > behind {
-            fault = fault.or(Some(Fault::Quoting { field: spans.len() }));
+            fault = fault.or(Some(Fault::Quoting { field: spans.count }));
         }
         let whole = span(start, end, false);
         spans.push(quoted.filter(|_| end == behind).unwrap_or(whole));

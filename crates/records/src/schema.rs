@@ -48,7 +48,15 @@ impl Classified for SchemaError {
 pub struct CompiledSchema {
     pub(crate) fields: Vec<CompiledField>,
     pub(crate) fields_match: FieldsMatch,
-    missing: Vec<String>,
+    missing: Missing,
+}
+
+/// What counts as empty.
+#[derive(Debug, Clone)]
+enum Missing {
+    /// Nothing but the empty cell, which is asked for of every cell, and more than once.
+    Empty,
+    Texts(Vec<String>),
 }
 
 /// A field ready to check cells by.
@@ -113,7 +121,18 @@ impl Schema {
                 problem,
             })?);
         }
-        Ok(CompiledSchema { fields, fields_match: self.fields_match, missing: self.missing_values.clone() })
+        Ok(CompiledSchema { fields, fields_match: self.fields_match, missing: Missing::new(&self.missing_values) })
+    }
+}
+
+impl Missing {
+    fn new(texts: &[String]) -> Self {
+        if let [text] = texts
+            && text.is_empty()
+        {
+            return Self::Empty;
+        }
+        Self::Texts(texts.to_vec())
     }
 }
 
@@ -121,7 +140,7 @@ impl CompiledSchema {
     /// The schema of a file that has none: the columns of its header, of any content.
     pub fn untyped<'n>(names: impl IntoIterator<Item = &'n str>) -> Self {
         let fields = names.into_iter().map(CompiledField::any).collect();
-        Self { fields, fields_match: FieldsMatch::Exact, missing: vec![String::new()] }
+        Self { fields, fields_match: FieldsMatch::Exact, missing: Missing::new(&[String::new()]) }
     }
 
     /// The names of the fields, in order: the header of the output.
@@ -137,7 +156,10 @@ impl CompiledSchema {
     /// Whether a cell counts as empty: it has one of the schema's `missingValues`.
     #[inline]
     pub fn is_missing(&self, cell: &str) -> bool {
-        self.missing.iter().any(|missing| missing == cell)
+        match &self.missing {
+            Missing::Empty => cell.is_empty(),
+            Missing::Texts(texts) => texts.iter().any(|text| text == cell),
+        }
     }
 
     /// Whether the cells of a field, by its index, are numbers.
@@ -373,20 +395,20 @@ impl CompiledField {
         if self.required { broken(rule::REQUIRED, || "expected a value: the cell is empty".to_owned()) } else { Ok(()) }
     }
 
-    /// Holds a cell that is not empty to the field; its value.
+    /// Holds a cell that is not empty to the field, and writes its value to `value`.
     #[inline]
-    pub(crate) fn check(&self, cell: &str) -> Result<Value, Broken> {
+    pub(crate) fn check(&self, cell: &str, value: &mut Value) -> Result<(), Broken> {
         self.check_length(cell)?;
-        let Some(value) = self.kind.value(cell) else {
+        if !self.kind.read(cell, value) {
             return broken(rule::TYPE, || format!("expected {}", self.kind.expected()));
-        };
+        }
         if let Some(minimum) = &self.minimum
-            && value < minimum.value
+            && *value < minimum.value
         {
             return broken(rule::MINIMUM, || format!("expected {} or more", minimum.text));
         }
         if let Some(maximum) = &self.maximum
-            && value > maximum.value
+            && *value > maximum.value
         {
             return broken(rule::MAXIMUM, || format!("expected {} or less", maximum.text));
         }
@@ -396,11 +418,11 @@ impl CompiledField {
             return broken(rule::PATTERN, || format!("expected text like {pattern}"));
         }
         if let Some((values, names)) = &self.values
-            && !values.has(&value, cell)
+            && !values.has(value, cell)
         {
             return broken(rule::ENUM, || format!("expected one of {names}"));
         }
-        Ok(value)
+        Ok(())
     }
 
     #[inline]
@@ -442,7 +464,7 @@ mod tests {
 
     /// The rule that a cell breaks, or `ok`.
     fn verdict(field: &CompiledField, cell: &str) -> &'static str {
-        field.check(cell).map_or_else(|broken| broken.rule, |_| "ok")
+        field.check(cell, &mut Value::Text).map_or_else(|broken| broken.rule, |()| "ok")
     }
 
     #[test]

@@ -54,6 +54,8 @@ impl MomentPattern {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TemporalFormat {
     items: Vec<Item>,
+    /// Whether it is that of [`TemporalFormat::iso_date_time`], of which there are so many that they are read at once.
+    is_iso_date_time: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +143,7 @@ impl TemporalFormat {
             Item::Literal(b'-'),
             Item::Padded(Part::Day),
         ];
-        Self { items }
+        Self { items, is_iso_date_time: false }
     }
 
     /// `13:05:00`, with or without a fraction of a second.
@@ -154,7 +156,7 @@ impl TemporalFormat {
             Item::Padded(Part::Second),
             Item::OptionalFraction,
         ];
-        Self { items }
+        Self { items, is_iso_date_time: false }
     }
 
     /// `2014-10-08T13:05:00Z`, with or without a fraction and an offset.
@@ -163,7 +165,7 @@ impl TemporalFormat {
         items.push(Item::Literal(b'T'));
         items.extend(Self::iso_time().items);
         items.push(Item::OptionalOffset);
-        Self { items }
+        Self { items, is_iso_date_time: true }
     }
 
     /// A pattern of `strptime`. Numbers need no leading zeros; names of months and days are English, in any case.
@@ -202,7 +204,7 @@ impl TemporalFormat {
             };
             items.extend_from_slice(meaning);
         }
-        Ok(Self { items })
+        Ok(Self { items, is_iso_date_time: false })
     }
 
     /// Whether the pattern says year, month and day.
@@ -229,6 +231,13 @@ impl TemporalFormat {
 
     /// The date and time in UTC; without an offset it is taken to be in UTC.
     pub(crate) fn date_time(&self, text: &str) -> Option<DateTime> {
+        match self.is_iso_date_time.then(|| short_moment(text.as_bytes())).flatten() {
+            Some(moment) => Some(moment),
+            None => self.date_time_by_items(text),
+        }
+    }
+
+    fn date_time_by_items(&self, text: &str) -> Option<DateTime> {
         let parts = self.parse(text)?;
         let local = DateTime::from_parts(parts.date()?, parts.time()?);
         local.checked_sub(parts.offset_seconds.seconds()).ok()
@@ -356,6 +365,21 @@ impl Parts {
     }
 }
 
+/// A moment as nearly all are written, `2014-10-08T13:05:00Z`; `None` for any other.
+fn short_moment(text: &[u8]) -> Option<DateTime> {
+    let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, b'Z'] = text else {
+        return None;
+    };
+    let number = |tens: &u8, ones: &u8| {
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        (tens <= 9 && ones <= 9).then(|| (tens * 10 + ones).cast_signed())
+    };
+    let year = i16::from(number(y1, y2)?) * 100 + i16::from(number(y3, y4)?);
+    let date = Date::new(year, number(m1, m2)?, number(d1, d2)?).ok()?;
+    let time = Time::new(number(h1, h2)?, number(n1, n2)?, number(s1, s2)?, 0).ok()?;
+    Some(DateTime::from_parts(date, time))
+}
+
 /// Takes `least` to `most` digits.
 fn number<'t, N: TryFrom<i32>>(text: &'t [u8], least: usize, most: usize, into: &mut N) -> Option<&'t [u8]> {
     let digits = text.iter().take(most).take_while(|byte| byte.is_ascii_digit()).count();
@@ -466,6 +490,18 @@ mod tests {
             }
             prop_assert_eq!(TemporalFormat::iso_date_time().date_time(&moment.to_string()), Some(moment));
             prop_assert_eq!(format("%m/%d/%y").date(&text), Date::strptime("%m/%d/%y", &text).ok());
+        }
+
+        /// What is read at once is read as item by item.
+        #[test]
+        fn both_ways_agree(
+            text in "[0-9]{4}-[0-1][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]Z", at in 0..20_usize, byte in "[ -~]",
+        ) {
+            let iso = TemporalFormat::iso_date_time();
+            prop_assert_eq!(iso.date_time(&text), iso.date_time_by_items(&text));
+            let mut other = text;
+            other.replace_range(at..=at, &byte);
+            prop_assert_eq!(iso.date_time(&other), iso.date_time_by_items(&other));
         }
 
         #[test]

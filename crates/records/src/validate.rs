@@ -90,7 +90,7 @@ pub struct Validator {
 /// What the cells of a record hold, by field: kept from when they are checked, so that none is read twice. It is used
 /// again for every record.
 #[derive(Debug, Default)]
-pub struct Values(Vec<Option<Value>>);
+pub struct Values(Vec<Value>);
 
 /// A record that keeps all rules, as its schema has it.
 #[derive(Debug, Clone, Copy)]
@@ -117,7 +117,7 @@ impl Validator {
 
     /// Checks a record: its fields as the schema has them, or every rule that it breaks, one for a field at most.
     pub fn check<'r>(&'r self, record: &'r Record<'r>) -> Result<Accepted<'r>, Vec<Violation>> {
-        self.check_all(record, |_| ())
+        self.check_all::<false>(record, &mut [Value::Text])
     }
 
     /// Checks a record as [`check`](Self::check) does, and keeps what its cells hold.
@@ -126,29 +126,32 @@ impl Validator {
         record: &'r Record<'r>,
         values: &mut Values,
     ) -> Result<Accepted<'r>, Vec<Violation>> {
-        values.0.clear();
-        self.check_all(record, |value| values.0.push(value))
+        values.0.resize(self.schema.fields.len(), Value::Text);
+        self.check_all::<true>(record, &mut values.0)
     }
 
+    /// Each value is written to its field's place where they are kept, and all to one place otherwise.
     #[inline]
-    fn check_all<'r>(
+    fn check_all<'r, const KEPT: bool>(
         &'r self,
         record: &'r Record<'r>,
-        mut keep: impl FnMut(Option<Value>),
+        values: &mut [Value],
     ) -> Result<Accepted<'r>, Vec<Violation>> {
         if record.fault().is_some() || record.field_count() != self.header.names().len() || self.is_header(record) {
             return Err(vec![self.whole_record(record)]);
         }
         let mut violations = Vec::new();
-        for (field, column) in self.schema.fields.iter().zip(&self.columns) {
+        for (index, (field, column)) in self.schema.fields.iter().zip(&self.columns).enumerate() {
+            let Some(value) = values.get_mut(if KEPT { index } else { 0 }) else { break };
             let cell = record.get(*column).unwrap_or_default();
-            let missing = self.schema.is_missing(cell);
-            let checked = if missing { field.check_missing().map(|()| None) } else { field.check(cell).map(Some) };
-            match checked {
-                Ok(value) => keep(value),
-                Err(Broken { rule, message }) => {
-                    violations.push(Violation::new(record, Some(&field.name), cell, rule, message));
-                }
+            let checked = if self.schema.is_missing(cell) {
+                *value = Value::Text;
+                field.check_missing()
+            } else {
+                field.check(cell, value)
+            };
+            if let Err(Broken { rule, message }) = checked {
+                violations.push(Violation::new(record, Some(&field.name), cell, rule, message));
             }
         }
         if violations.is_empty() { Ok(Accepted { record, validator: self }) } else { Err(violations) }
@@ -188,13 +191,13 @@ impl Values {
     /// The number in a field, by its index in the schema; `None` where there is none.
     #[inline]
     pub fn number(&self, field: usize) -> Option<Amount> {
-        self.0.get(field).copied().flatten()?.number()
+        self.0.get(field)?.number()
     }
 
     /// The instant that a field names: of a date its first, in UTC; `None` where there is none.
     #[inline]
     pub fn instant(&self, field: usize) -> Option<Timestamp> {
-        self.0.get(field).copied().flatten()?.instant()
+        self.0.get(field)?.instant()
     }
 }
 
