@@ -113,16 +113,12 @@ async fn await_attempt(job: &str, old: u32, at: &Installation) -> Result<(), Fai
 async fn cancel(job: &str, at: &Installation, output: Output) -> Result<(), Failure> {
     let record = known(job, at).await?;
     let attempt = record.current();
-    let again = if record.cancel_asked { "is to be cancelled already" } else { "is to be cancelled" };
-    if record.status == JobStatus::Cancelled {
-        return output.tell(&record, |record| format!("job {} is cancelled\n", record.job));
-    }
     if !at.jobs().ask_cancel(&attempt).await? {
         return Err(Failure::misuse(format!("job {job} is over: {}", record.status.as_str())));
     }
     at.stop_job(&execution(&attempt)).await?;
     let record = known(job, at).await?;
-    output.tell(&record, |record| format!("job {} {again}; it is {}\n", record.job, record.status.as_str()))
+    output.tell(&record, |record| format!("job {} is {}, to be cancelled\n", record.job, record.status.as_str()))
 }
 
 /// Tells of the job as it is, or follows it to its end.

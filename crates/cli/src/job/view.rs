@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use jobs::book::{JobRecord, JobStatus};
-use reconcile::report::StepFigures;
 use report::text;
 
 use crate::output::columns;
@@ -59,7 +58,7 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
     for output in &job.outputs {
         let size = format!("{}, {}", text::records(output.rows), text::bytes(output.bytes));
         fact(&format!("output {}", output.name), Some(size));
-        for (column, sum) in output.totals.iter().filter(|(column, sum)| is_told(job, &output.name, column, sum)) {
+        for (column, sum) in &output.totals {
             fact(&format!("  sum of {}", text::visible(column, 80)), Some(sum.clone()));
         }
     }
@@ -70,13 +69,6 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
         shown.push_str(&steps(job));
     }
     shown
-}
-
-/// Whether a sum says anything to people: that of integers is mostly one of numbers that name something, that of
-/// percentages is none, and control totals are sums already. Programs get them all.
-fn is_told(job: &JobRecord, output: &str, column: &str, sum: &str) -> bool {
-    let is_control = |step: &StepFigures| step.step == output && step.operation == "controlTotals";
-    sum.contains('.') && !column.contains('%') && !job.steps.iter().any(is_control)
 }
 
 fn steps(job: &JobRecord) -> String {
@@ -125,19 +117,6 @@ mod tests {
             assert!(shown.contains(said), "{said}: {shown}");
         }
         assert!(list(&[record()], Timestamp::UNIX_EPOCH).contains("close  published  embedded"));
-    }
-
-    #[test]
-    fn sums_that_say_nothing_are_not_shown() {
-        let mut job = record();
-        job.outputs[0].totals.extend([("id".to_owned(), "15".to_owned()), ("Off %".to_owned(), "3.50".to_owned())]);
-        let shown = show(&job, Timestamp::UNIX_EPOCH);
-        assert!(
-            shown.contains("sum of net") && !shown.contains("sum of id") && !shown.contains("sum of Off"),
-            "{shown}"
-        );
-        job.steps[0].operation = "controlTotals".to_owned();
-        assert!(!show(&job, Timestamp::UNIX_EPOCH).contains("sum of"));
     }
 
     #[test]
