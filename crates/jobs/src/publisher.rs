@@ -84,9 +84,20 @@ impl JobPublisher {
         };
         self.jobs.set_always(job, published(&publication, &at.key, self.config.resources).into()).await?;
         let (rows, bytes) = publication.size();
-        info!(job = execution(job), rows, bytes, "job published");
-        let status = JobStatus::Published.as_str().to_owned();
-        Ok(Published { job: job.clone(), status, bucket: at.bucket, manifest: at.key, rows, bytes })
+        let (engine, milliseconds) = (publication.engine, publication.figures.milliseconds);
+        let cost_microdollars = prices::cost(engine, milliseconds, self.config.resources);
+        info!(job = execution(job), rows, bytes, engine = engine.as_str(), milliseconds, "job published");
+        Ok(Published {
+            job: job.clone(),
+            status: JobStatus::Published.as_str().to_owned(),
+            bucket: at.bucket,
+            manifest: at.key,
+            rows,
+            bytes,
+            engine,
+            milliseconds,
+            cost_microdollars,
+        })
     }
 
     /// Makes a publication and offers it as the attempt's end. Whatever then stands, nothing remains of what came second.

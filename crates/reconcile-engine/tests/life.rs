@@ -9,7 +9,7 @@ use jobs::{
     manifest::End,
     messages::{CheckRequest, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest},
     planner::{self, JobPlanner},
-    prices::Resources,
+    prices::{Architecture, Resources},
     publisher::{self, JobPublisher},
     starter::{self, JobStarter},
     transform::{self, Room, TransformRequest, TransformRunner},
@@ -91,7 +91,13 @@ async fn the_example_ties_out_to_the_cent() {
     let checker = OutputChecker::new(objects.clone(), tables.clone(), clock.clone(), config);
     let checked = checker.check(CheckRequest { job: job.clone(), report: chosen.report }).await.unwrap();
     assert_eq!(checked.rows, 2_011);
-    let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
+    let resources = Resources {
+        architecture: Architecture::Arm64,
+        transform_memory_mib: 10_240,
+        spark_workers: 3,
+        spark_worker_vcpus: 4,
+        spark_worker_disk_gb: 200,
+    };
     let config =
         publisher::Config { work_bucket: name("work"), data_bucket: name("data"), jobs_table: name("jobs"), resources };
     let publisher = JobPublisher::new(objects.clone(), tables, clock, config);

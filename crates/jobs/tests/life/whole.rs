@@ -14,7 +14,7 @@ use jobs::{
     manifest::End,
     messages::{CheckRequest, StepRequest},
 };
-use reconcile::report::{Outcome, Report};
+use reconcile::report::{Engine, Outcome, Report};
 use serde_json::json;
 use storage::{
     Location, Objects, StorageError, documents,
@@ -53,7 +53,11 @@ async fn a_job_is_published_and_ties_out() {
     assert_eq!((record.status, record.milliseconds, record.outputs.len()), (JobStatus::Published, Some(7), 2));
     assert_eq!(record.inputs["orders"].rows, 5);
     assert_eq!(record.manifest.as_deref(), Some("acme/jobs/close/attempt=1/manifest.json"));
-    assert!(record.cost_microdollars.is_some() && record.ended_at.is_some());
+    assert!(record.ended_at.is_some());
+    // What the event and the metrics say, and says again whoever publishes it again.
+    let told = world.handlers().publisher.publish(StepRequest { job: attempt("close", 1) }).await.unwrap();
+    assert_eq!((told.engine, told.milliseconds), (Engine::Embedded, 7));
+    assert_eq!(record.cost_microdollars, Some(told.cost_microdollars));
 }
 
 #[tokio::test]
