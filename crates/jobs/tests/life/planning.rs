@@ -165,11 +165,11 @@ async fn what_is_wrong_is_said_before_data_is_read() {
 
 #[tokio::test]
 async fn keys_that_are_no_data_or_are_written_in_another_way_are_told() {
-    let world = World::new();
-    for key in ["acme/bank/1.csv", "acme/bank/report.html", "acme/bank/2.CSV.gz"] {
-        world.put(key, ORDERS).await;
-    }
-    let problem = async |key: &str, value: serde_json::Value| {
+    let problem = async |key: &str, value: Json| {
+        let world = World::new();
+        for key in ["acme/bank/1.csv", "acme/bank/report.html", "acme/bank/2.CSV.gz"] {
+            world.put(key, ORDERS).await;
+        }
         let mut job = document();
         job["inputs"]["orders"]["objects"] = json!([]);
         job["inputs"]["orders"][key] = value;
