@@ -252,7 +252,7 @@ pub struct CheckedFigures {
     pub parts: u64,
 }
 
-/// What job-publisher answers: enough for the `JobFinished` event.
+/// What job-publisher answers: enough for the `JobFinished` event. Its figures are metrics, also by engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// The attempt.
@@ -268,6 +268,12 @@ pub struct Published {
     pub rows: u64,
     /// Bytes of all outputs.
     pub bytes: u64,
+    /// What ran it.
+    pub engine: Engine,
+    /// How long that took.
+    pub milliseconds: u64,
+    /// About what the job cost, in millionths of a dollar.
+    pub cost_microdollars: u64,
 }
 
 /// What job-closer takes: word of an attempt's end, from the machine's own states or from EventBridge, which also tells of

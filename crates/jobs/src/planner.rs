@@ -84,11 +84,13 @@ impl JobPlanner {
         self.jobs.live(attempt).await?;
         let job = self.document(attempt).await?;
         let at = Location::new(&self.config.work_bucket, task_key(attempt));
-        let (task, warnings) = match documents::read::<Task>(&*self.objects, &at).await? {
-            Some(standing) => (standing, None),
+        let task = match documents::read::<Task>(&*self.objects, &at).await? {
+            Some(standing) => standing,
             None => {
                 let (task, warnings) = self.task(&job, attempt).await?;
-                (documents::commit(&*self.objects, &at, task).await?, Some(warnings))
+                // Before the task stands: after that nobody plans, and learns of them, again.
+                self.jobs.set_while_running(attempt, json!({ "warnings": warnings })).await?;
+                documents::commit(&*self.objects, &at, task).await?
             }
         };
         task.check()?;
@@ -96,10 +98,7 @@ impl JobPlanner {
         let (engine, why) = estimate::choose(job.options.engine, estimate, self.config.bounds, self.config.spark)?;
         let ledgers = task.inputs.iter().filter_map(|(name, input)| Some((name, input.ledger.as_ref()?)));
         let ledgers: BTreeMap<_, _> = ledgers.collect();
-        let mut known = json!({ "engine": engine, "engine_why": why, "ledgers": ledgers });
-        if let (Some(warnings), Some(known)) = (warnings, known.as_object_mut()) {
-            known.insert("warnings".to_owned(), json!(warnings));
-        }
+        let known = json!({ "engine": engine, "engine_why": why, "ledgers": ledgers });
         self.jobs.set_while_running(attempt, known).await?;
         let objects = task.inputs.values().flat_map(|input| &input.objects);
         let (bytes, count) = objects.fold((0, 0), |(bytes, count), object| (bytes + object.bytes, count + 1));

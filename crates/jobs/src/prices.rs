@@ -1,38 +1,89 @@
-//! What a job costs, about: the engine's time and the state machine at AWS's list prices. Requests, storage and the small
-//! functions are not in it.
+//! What a job costs, about: the engine's time and the state machine at AWS's list prices in us-east-1. Requests, storage and the
+//! small functions are not in it.
+
+use std::str::FromStr;
 
 use environment::{ConfigError, parsed};
 use reconcile::report::Engine;
 
-/// Lambda on Arm in us-east-1: 0.0000133334 dollars a GB-second, in 10^-10 dollars.
-const LAMBDA_GB_SECOND: u128 = 133_334;
-/// EMR Serverless on Linux/x86 in us-east-1: 0.052624 dollars a vCPU-hour, in millionths.
-const EMR_VCPU_HOUR: u128 = 52_624;
-/// And 0.0057785 dollars a GB-hour, in 10^-7 dollars.
+/// EMR Serverless on Linux/x86: 0.052624 dollars a vCPU-hour, in 10^-7 dollars.
+const EMR_VCPU_HOUR: u128 = 526_240;
+/// 0.0057785 dollars a GB-hour of memory.
 const EMR_GB_HOUR: u128 = 57_785;
+/// 0.000111 dollars a GB-hour of disk, of which each worker has some for nothing.
+const EMR_DISK_GB_HOUR: u128 = 1_110;
+const EMR_FREE_DISK_GB: u128 = 20;
+/// The processors of a driver, and the memory of each processor, in GB: the template says so.
+const DRIVER_VCPUS: u128 = 4;
+const GB_PER_VCPU: u128 = 4;
 
 /// The nine state transitions of a job that goes well, at 0.025 dollars a thousand, in millionths.
 const TRANSITIONS: u128 = 9 * 25;
 
+/// What a function runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Architecture {
+    /// Graviton.
+    Arm64,
+    /// Intel and AMD.
+    X86,
+}
+
+impl Architecture {
+    /// A GB-second of Lambda: 0.0000133334 or 0.0000166667 dollars, in 10^-10 dollars.
+    const fn gb_second(self) -> u128 {
+        match self {
+            Self::Arm64 => 133_334,
+            Self::X86 => 166_667,
+        }
+    }
+}
+
+impl FromStr for Architecture {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "arm64" => Ok(Self::Arm64),
+            "x86_64" => Ok(Self::X86),
+            _ => Err("an architecture is arm64 or x86_64"),
+        }
+    }
+}
+
 /// What the engines have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resources {
-    /// The memory of the embedded engine's function, in MiB.
+    /// What the embedded engine's function runs on.
+    pub architecture: Architecture,
+    /// Its memory, in MiB.
     pub transform_memory_mib: u64,
-    /// The processors of the distributed engine, its driver's too, as if all were at work all the time.
-    pub spark_vcpus: u64,
-    /// Their memory, in GB.
-    pub spark_memory_gb: u64,
+    /// The most workers of the distributed engine that a job has, as if all were at work all the time.
+    pub spark_workers: u64,
+    /// The processors of each.
+    pub spark_worker_vcpus: u64,
+    /// The disk of each, in GB.
+    pub spark_worker_disk_gb: u64,
 }
 
 impl Resources {
-    /// Reads `TRANSFORM_MEMORY_MIB`, `SPARK_VCPUS` and `SPARK_MEMORY_GB`.
+    /// Reads `TRANSFORM_ARCHITECTURE`, `TRANSFORM_MEMORY_MIB`, `SPARK_WORKERS`, `SPARK_WORKER_VCPUS` and `SPARK_WORKER_DISK_GB`.
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
+            architecture: parsed("TRANSFORM_ARCHITECTURE")?,
             transform_memory_mib: parsed("TRANSFORM_MEMORY_MIB")?,
-            spark_vcpus: parsed("SPARK_VCPUS")?,
-            spark_memory_gb: parsed("SPARK_MEMORY_GB")?,
+            spark_workers: parsed("SPARK_WORKERS")?,
+            spark_worker_vcpus: parsed("SPARK_WORKER_VCPUS")?,
+            spark_worker_disk_gb: parsed("SPARK_WORKER_DISK_GB")?,
         })
+    }
+
+    /// What an hour of the distributed engine costs one job, in 10^-7 dollars.
+    fn spark_hour(self) -> u128 {
+        let workers = u128::from(self.spark_workers);
+        let vcpus = DRIVER_VCPUS + workers * u128::from(self.spark_worker_vcpus);
+        let disk = workers * u128::from(self.spark_worker_disk_gb).saturating_sub(EMR_FREE_DISK_GB);
+        vcpus * (EMR_VCPU_HOUR + GB_PER_VCPU * EMR_GB_HOUR) + disk * EMR_DISK_GB_HOUR
     }
 }
 
@@ -42,13 +93,10 @@ pub fn cost(engine: Engine, milliseconds: u64, resources: Resources) -> u64 {
     let micros = match engine {
         // MiB × ms × price ÷ (1,024 MiB × 1,000 ms × 10^4)
         Engine::Embedded => {
-            u128::from(resources.transform_memory_mib) * milliseconds * LAMBDA_GB_SECOND / (1_024 * 1_000 * 10_000)
+            let memory = u128::from(resources.transform_memory_mib);
+            memory * milliseconds * resources.architecture.gb_second() / (1_024 * 1_000 * 10_000)
         }
-        Engine::Spark => {
-            let hourly = u128::from(resources.spark_vcpus) * EMR_VCPU_HOUR * 10
-                + u128::from(resources.spark_memory_gb) * EMR_GB_HOUR;
-            hourly * milliseconds / (10 * 3_600_000)
-        }
+        Engine::Spark => resources.spark_hour() * milliseconds / (10 * 3_600_000),
     };
     u64::try_from(micros + TRANSITIONS).unwrap_or(u64::MAX)
 }
@@ -57,12 +105,29 @@ pub fn cost(engine: Engine, milliseconds: u64, resources: Resources) -> u64 {
 mod tests {
     use super::*;
 
+    const RESOURCES: Resources = Resources {
+        architecture: Architecture::Arm64,
+        transform_memory_mib: 10_240,
+        spark_workers: 3,
+        spark_worker_vcpus: 4,
+        spark_worker_disk_gb: 200,
+    };
+
     #[test]
     fn prices_are_those_of_the_list() {
-        let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
         // 10 GB for 100 s: 1,000 GB-seconds.
-        assert_eq!(cost(Engine::Embedded, 100_000, resources), 225 + 13_333);
-        // An hour: 16 × 0.052624 + 64 × 0.0057785.
-        assert_eq!(cost(Engine::Spark, 3_600_000, resources), 225 + 841_984 + 369_824);
+        assert_eq!(cost(Engine::Embedded, 100_000, RESOURCES), 225 + 13_333);
+        let x86 = Resources { architecture: "x86_64".parse().unwrap(), ..RESOURCES };
+        assert_eq!(cost(Engine::Embedded, 100_000, x86), 225 + 16_666);
+        // An hour: 16 × 0.052624 + 64 × 0.0057785 + 540 × 0.000111.
+        assert_eq!(cost(Engine::Spark, 3_600_000, RESOURCES), 225 + 841_984 + 369_824 + 59_940);
+        let free = Resources { spark_worker_disk_gb: 20, ..RESOURCES };
+        assert_eq!(cost(Engine::Spark, 3_600_000, free), 225 + 841_984 + 369_824);
+    }
+
+    #[test]
+    fn architectures_are_those_of_the_template() {
+        assert_eq!("arm64".parse(), Ok(Architecture::Arm64));
+        assert!("arm".parse::<Architecture>().is_err());
     }
 }

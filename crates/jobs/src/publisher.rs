@@ -84,9 +84,20 @@ impl JobPublisher {
         };
         self.jobs.set_always(job, published(&publication, &at.key, self.config.resources).into()).await?;
         let (rows, bytes) = publication.size();
-        info!(job = execution(job), rows, bytes, "job published");
-        let status = JobStatus::Published.as_str().to_owned();
-        Ok(Published { job: job.clone(), status, bucket: at.bucket, manifest: at.key, rows, bytes })
+        let (engine, milliseconds) = (publication.engine, publication.figures.milliseconds);
+        let cost_microdollars = prices::cost(engine, milliseconds, self.config.resources);
+        info!(job = execution(job), rows, bytes, engine = engine.as_str(), milliseconds, "job published");
+        Ok(Published {
+            job: job.clone(),
+            status: JobStatus::Published.as_str().to_owned(),
+            bucket: at.bucket,
+            manifest: at.key,
+            rows,
+            bytes,
+            engine,
+            milliseconds,
+            cost_microdollars,
+        })
     }
 
     /// Makes a publication and offers it as the attempt's end. Whatever then stands, nothing remains of what came second.
@@ -295,7 +306,7 @@ mod tests {
     use reconcile::report::{Engine, Figures, StepFigures};
 
     use super::*;
-    use crate::book::OutputRecord;
+    use crate::{book::OutputRecord, prices::Architecture};
 
     /// A job with as much to tell as there may be: its row stays well below the 400 KB that an item has at most.
     #[test]
@@ -330,7 +341,13 @@ mod tests {
         let job = TaskJob { tenant: "acme".to_owned(), job: "close".to_owned(), attempt: 1 };
         let published_at = "2026-01-31T08:00:00Z".parse().unwrap();
         let publication = Publication { job, engine: Engine::Embedded, outputs, figures, published_at };
-        let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
+        let resources = Resources {
+            architecture: Architecture::Arm64,
+            transform_memory_mib: 10_240,
+            spark_workers: 3,
+            spark_worker_vcpus: 4,
+            spark_worker_disk_gb: 200,
+        };
         let row = published(&publication, "manifest.json", resources);
         let outputs: Vec<OutputRecord> = serde_json::from_value(row["outputs"].clone()).unwrap();
         let told: Vec<usize> = outputs.iter().map(|output| output.totals.len()).collect();

@@ -16,7 +16,7 @@ const NAMESPACE: &str = "tieout";
 ///
 /// Its metrics are `duration_ms`, `errors` and `cold_start` (0 or 1), and every number at the top of the reply: what a
 /// function tells its state machine is what a dashboard wants to know of it. Dimensions: the function; of a failure also
-/// the function with the error class.
+/// the function with the error class; of a reply that names an `engine` also the function with that.
 pub(crate) struct Invocation<'a> {
     pub(crate) function: &'a str,
     pub(crate) request_id: &'a str,
@@ -50,6 +50,10 @@ impl fmt::Display for Invocation<'_> {
             dimensions.push(vec!["function", "error_class"]);
             label("error_class", json!(failure.error_type));
         }
+        if let Some(engine) = self.answer.as_ref().ok().and_then(|reply| reply.get("engine")?.as_str()) {
+            dimensions.push(vec!["function", "engine"]);
+            label("engine", json!(engine));
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let directive = json!({"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics});
         label("_aws", json!({"Timestamp": now.as_millis(), "CloudWatchMetrics": [directive]}));
@@ -60,7 +64,7 @@ impl fmt::Display for Invocation<'_> {
 /// CloudWatch's unit of a figure: units stand last in names.
 fn unit(name: &str) -> &'static str {
     match name.rsplit('_').next() {
-        Some("ms") => "Milliseconds",
+        Some("ms" | "milliseconds") => "Milliseconds",
         Some("seconds") => "Seconds",
         Some("bytes") => "Bytes",
         _ => "Count",
@@ -111,6 +115,15 @@ mod tests {
             ])
         );
         assert_eq!((&record["input_bytes"], &record["duration_ms"]), (&json!(70), &json!(1_234)));
+    }
+
+    #[test]
+    fn figures_come_apart_by_engine() {
+        let record = record(Ok(json!({"engine": "spark", "milliseconds": 9, "cost_microdollars": 4})));
+        let directive = directive(&record);
+        assert_eq!(directive["Dimensions"], json!([["function"], ["function", "engine"]]));
+        assert_eq!(directive["Metrics"][0], json!({"Name": "milliseconds", "Unit": "Milliseconds"}));
+        assert_eq!((&record["engine"], &record["cost_microdollars"]), (&json!("spark"), &json!(4)));
     }
 
     #[test]

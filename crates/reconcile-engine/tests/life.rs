@@ -11,7 +11,7 @@ use jobs::{
         CheckAction, CheckReply, CheckRequest, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest,
     },
     planner::{self, JobPlanner},
-    prices::Resources,
+    prices::{Architecture, Resources},
     publisher::{self, JobPublisher},
     starter::{self, JobStarter},
     transform::{self, Room, TransformRequest, TransformRunner},
@@ -94,7 +94,13 @@ async fn the_example_ties_out_to_the_cent() {
     let check = CheckRequest { job: job.clone(), report: chosen.report, action: CheckAction::Check };
     let CheckReply::Begun(checked) = checker.handle(check).await.unwrap() else { panic!("a check begins") };
     assert_eq!((checked.count, checked.figures.rows), (0, 2_011));
-    let resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
+    let resources = Resources {
+        architecture: Architecture::Arm64,
+        transform_memory_mib: 10_240,
+        spark_workers: 3,
+        spark_worker_vcpus: 4,
+        spark_worker_disk_gb: 200,
+    };
     let config =
         publisher::Config { work_bucket: name("work"), data_bucket: name("data"), jobs_table: name("jobs"), resources };
     let publisher = JobPublisher::new(objects.clone(), tables, clock, config);

@@ -97,6 +97,39 @@ async fn what_the_function_cannot_do_goes_to_spark() {
     assert!(!called.iter().any(|called| called == SPARK), "a fault of ours stays one on another engine");
 }
 
+fn on_spark(called: &[String]) -> usize {
+    called.iter().filter(|called| *called == SPARK).count()
+}
+
+/// What was not begun is asked for again, what has failed is begun again once, and what takes too long never is.
+#[tokio::test]
+async fn a_job_run_is_begun_again_for_what_may_pass() {
+    let throttled = stage("spark", true);
+    for error in ["ThrottlingException", "ConflictException", "InternalServerException"] {
+        throttled.once(SPARK, Err(Failure::new(format!("EMRServerless.{error}"), "not now")));
+    }
+    let (ended, called) = run(&throttled).await;
+    assert!(matches!(ended, Ending::Succeeded(_)), "{ended:?}");
+    assert_eq!((on_spark(&called), throttled.slept()), (4, vec![10, 20, 40]));
+
+    for (failures, runs) in [(1, 2), (2, 2)] {
+        let lost = stage("spark", true);
+        (0..failures).for_each(|_| lost.once(SPARK, Err(Failure::new("States.TaskFailed", "the driver is gone"))));
+        lost.always("JobCloser", json!({"status": "failed"}));
+        let (ended, called) = run(&lost).await;
+        assert_eq!(on_spark(&called), runs);
+        assert_eq!(called.contains(&"JobPublisher".to_owned()), failures == 1, "{ended:?}");
+    }
+
+    let slow = stage("spark", true);
+    slow.never(SPARK);
+    slow.always("JobCloser", json!({"status": "failed"}));
+    let (ended, called) = run(&slow).await;
+    let Ending::Failed(failure) = ended else { panic!("{called:?}") };
+    assert_eq!((failure.error.as_str(), on_spark(&called)), ("States.Timeout", 1));
+    assert_eq!(slow.slept(), [14_400]);
+}
+
 #[tokio::test]
 async fn every_end_is_told() {
     for (state, status) in [("OutputChecker", "failed"), ("OutputChecker", "published"), ("JobPlanner", "cancelled")] {

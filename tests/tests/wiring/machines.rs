@@ -13,7 +13,10 @@ use tests::{
 use crate::{edit, finds, finds_nothing, place};
 
 /// Names that Step Functions and Lambda give to errors of their own.
-const SERVICE_ERRORS: [&str; 12] = [
+const SERVICE_ERRORS: [&str; 15] = [
+    "EMRServerless.ConflictException",
+    "EMRServerless.InternalServerException",
+    "EMRServerless.ThrottlingException",
     "Lambda.AWSLambdaException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.SdkClientException",

@@ -8,7 +8,7 @@ use tests::{
     cloudformation::{actions, list, logical_id, resources, role_statements},
 };
 
-use crate::{PROJECT, finds, finds_nothing, place};
+use crate::{PROJECT, edit, finds, finds_nothing, place};
 
 const FUNCTION: &str = "spark-uploader";
 /// The top folder of the data bucket in which the scripts are; `spark/upload.py` names it.
@@ -78,7 +78,7 @@ fn tampering(project: &Project) -> Vec<String> {
     let mut faults = Vec::new();
     for (id, role) in resources(&project.template, "AWS::IAM::Role").filter(|(id, _)| *id != "SparkUploaderRole") {
         for statement in role_statements(role) {
-            let on_scripts = list(&statement["Resource"]).into_iter().any(|resource| covers(resource));
+            let on_scripts = list(&statement["Resource"]).into_iter().any(&covers);
             let wrong = actions(statement).into_iter().filter(|action| action.starts_with("s3:") && on_scripts);
             faults.extend(wrong.filter(writes).map(|action| format!("{id} may {action} on what Spark runs")));
         }
@@ -118,6 +118,70 @@ fn spark_runs_what_the_template_uploads() {
         let rule = "Resources/DataBucket/Properties/LifecycleConfiguration/Rules/0";
         place(broken, rule)["ExpirationInDays"] = json!(1);
     });
+}
+
+/// Jobs fit into what the application may have, and wait and run no longer than somebody waits for them.
+fn sizes(project: &Project) -> Vec<String> {
+    let parameter = |name: &str| number(&project.template["Parameters"][name]["Default"]);
+    let application = &project.template["Resources"]["SparkApplication"]["Properties"];
+    let settings = &application["RuntimeConfiguration"][0]["Properties"];
+    let mut faults = Vec::new();
+    let mut expect = |holds: bool, fault: String| {
+        if !holds {
+            faults.push(fault);
+        }
+    };
+    for (processors, worker) in project.template["Mappings"]["SparkMemory"].as_object().into_iter().flatten() {
+        let memory = gigabytes(&worker["Java"]) + gigabytes(&worker["Other"]);
+        let expected = 4 * processors.parse::<u64>().unwrap_or_default();
+        expect(memory == expected, format!("a worker of {processors} processors has {memory} GB"));
+    }
+    let driver = number(&settings["spark.driver.cores"]);
+    let memory = gigabytes(&settings["spark.driver.memory"]) + gigabytes(&settings["spark.driver.memoryOverhead"]);
+    expect(memory == 4 * driver, format!("the driver has {memory} GB"));
+    let needed = parameter("SparkJobs") * (driver + parameter("SparkWorkers") * parameter("SparkWorkerVcpus"));
+    let (processors, memory) = (parameter("SparkVcpus"), parameter("SparkMemoryGb"));
+    expect(needed <= processors, format!("jobs need {needed} processors, and there are {processors}"));
+    expect(memory == 4 * processors, format!("{processors} processors have {memory} GB"));
+    match project.deployed("reconcile") {
+        Err(fault) => expect(false, fault),
+        Ok(machine) => {
+            let task = &machine["States"]["Distribute"];
+            let (waited, run) =
+                (number(&task["TimeoutSeconds"]), number(&task["Parameters"]["ExecutionTimeoutMinutes"]));
+            let queued = number(&application["SchedulerConfiguration"]["QueueTimeoutMinutes"]);
+            expect(waited <= 60 * run, "a job run that takes too long is begun again".to_owned());
+            expect(60 * queued < waited, "a job waits for longer than it is waited for".to_owned());
+            expect(waited < number(&machine["TimeoutSeconds"]), "the execution ends before its job run".to_owned());
+        }
+    }
+    faults
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap_or_default()
+}
+
+fn gigabytes(value: &Value) -> u64 {
+    value.as_str().and_then(|text| text.strip_suffix('g')?.parse().ok()).unwrap_or_default()
+}
+
+#[test]
+fn jobs_fit_into_what_spark_has() {
+    finds_nothing(sizes);
+    let broken_by = |fault: &str, path: &str, value: Value| finds(sizes, fault, |broken| *place(broken, path) = value);
+    broken_by("a worker of 8 processors has 31 GB", "Mappings/SparkMemory/8/Java", json!("21g"));
+    broken_by("jobs need 20 processors", "Parameters/SparkWorkers/Default", json!(4));
+    broken_by("jobs need 32 processors", "Parameters/SparkJobs/Default", json!(2));
+    broken_by("16 processors have 60 GB", "Parameters/SparkMemoryGb/Default", json!(60));
+    let application = "Resources/SparkApplication/Properties";
+    let properties = format!("{application}/RuntimeConfiguration/0/Properties");
+    broken_by("the driver has 15 GB", &format!("{properties}/spark.driver.memory"), json!("10g"));
+    let queued = format!("{application}/SchedulerConfiguration/QueueTimeoutMinutes");
+    broken_by("a job waits for longer", &queued, json!(240));
+    let machine = |fault: &str, from: &str, to: &str| finds(sizes, fault, |broken| edit(broken, "reconcile", from, to));
+    machine("is begun again", r#""ExecutionTimeoutMinutes": 240"#, r#""ExecutionTimeoutMinutes": 239"#);
+    machine("the execution ends before", r#""TimeoutSeconds": 28800"#, r#""TimeoutSeconds": 14400"#);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use jobs::{
         Taken,
     },
     planner::{self, JobPlanner},
-    prices::Resources,
+    prices::{Architecture, Resources},
     publisher::{self, JobPublisher},
     starter::{self, JobStarter},
 };
@@ -51,7 +51,13 @@ pub(crate) const DEAD: &str = "dead-letters";
 const JOBS: &str = "jobs";
 const FEEDS: &str = "feeds";
 pub(crate) const LEDGERS: &str = "ledgers";
-const RESOURCES: Resources = Resources { transform_memory_mib: 10_240, spark_vcpus: 16, spark_memory_gb: 64 };
+const RESOURCES: Resources = Resources {
+    architecture: Architecture::Arm64,
+    transform_memory_mib: 10_240,
+    spark_workers: 3,
+    spark_worker_vcpus: 4,
+    spark_worker_disk_gb: 200,
+};
 
 /// Everything that outlives a handler.
 pub(crate) struct World {

@@ -6,7 +6,10 @@ use reconcile::{
     task::{Task, TaskFormat},
 };
 use serde_json::{Value as Json, json};
-use storage::documents;
+use storage::{
+    StorageError, documents,
+    memory::{Fault, Operation},
+};
 
 use crate::kit::{ORDERS, World, attempt, body, document};
 
@@ -41,6 +44,25 @@ async fn inputs_are_pinned_as_they_are_now() {
     let record = world.record("close").await;
     assert_eq!(record.engine, Some(Engine::Embedded));
     assert!(record.engine_why.unwrap().contains("MiB on disk"));
+}
+
+/// A planner that dies between task and row: the next one tells what the first had to say.
+#[tokio::test]
+async fn warnings_are_told_whoever_writes_the_row() {
+    let world = World::new();
+    world.put("acme/orders.csv", ORDERS).await;
+    let mut job = document();
+    job["outputs"].as_array_mut().unwrap().truncate(1);
+    world.deliver(&world.handlers(), &body("close", &job)).await;
+    let down = |operation: &Operation| {
+        let gone = || StorageError::Unavailable { what: "table".into(), source: "down".into() };
+        (operation.name == "update").then(|| Fault::Refused(gone()))
+    };
+    let request = StepRequest { job: attempt("close", 1) };
+    world.faulty_handlers(down).planner.plan(request.clone()).await.unwrap_err();
+    assert!(world.record("close").await.warnings.is_empty());
+    world.handlers().planner.plan(request).await.unwrap();
+    assert_eq!(world.record("close").await.warnings, [r#"step "sums" is not run: its result is not used"#]);
 }
 
 #[tokio::test]

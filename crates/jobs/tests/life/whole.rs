@@ -14,7 +14,7 @@ use jobs::{
     manifest::End,
     messages::StepRequest,
 };
-use reconcile::report::{Outcome, Report};
+use reconcile::report::{Engine, Outcome, Report};
 use serde_json::json;
 use storage::{
     Location, Objects, StorageError, documents,
@@ -63,7 +63,11 @@ async fn publishes(world: World) {
     assert!(record.inputs["orders"].objects.is_empty(), "a row has not the room for them");
     assert_eq!(publication.figures.inputs["orders"].objects[0].rows, 5);
     assert_eq!(record.manifest.as_deref(), Some("acme/jobs/close/attempt=1/manifest.json"));
-    assert!(record.cost_microdollars.is_some() && record.ended_at.is_some());
+    assert!(record.ended_at.is_some());
+    // What the event and the metrics say, and says again whoever publishes it again.
+    let told = world.handlers().publisher.publish(StepRequest { job: attempt("close", 1) }).await.unwrap();
+    assert_eq!((told.engine, told.milliseconds), (Engine::Embedded, 7));
+    assert_eq!(record.cost_microdollars, Some(told.cost_microdollars));
 }
 
 #[tokio::test]
