@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
+import unittest
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
@@ -49,6 +50,41 @@ def session() -> SparkSession:
     )
     engine.prepare(made)
     return made
+
+
+class FolderTest(unittest.TestCase):
+    """Tasks over files of a folder, whose folders stand for buckets."""
+
+    def setUp(self) -> None:
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = Path(temporary.name)
+        (self.folder / "data").mkdir()
+        self.spark = session()
+        self.store = Store(self.spark, str(self.folder))
+
+    def task(self, columns: list[tuple[str, str]], form: str, outputs: list[str], **more: Any) -> dict[str, Any]:
+        """A task that copies an input `a`, which has one file of that name, in the order of its rows."""
+        numbered = [{"id": number, "name": name, "type": kind} for number, (name, kind) in enumerate(columns)]
+        place = [{"id": 90, "name": "#object", "type": "integer"}, {"id": 91, "name": "#row", "type": "integer"}]
+        body = {"kind": "read", "input": "a"}
+        relation = {"body": body, "columns": numbered + place, "step": "a", "operation": "input"}
+        order = [{"column": 91, "descending": False}]
+        size = (self.folder / "data" / "a").stat().st_size
+        given = {"format": form, "objects": [{"bucket": "data", "key": "a", "etag": "", "bytes": size}], **more}
+        made = [{"name": one, "format": one, "from": 0, "columns": numbered, "order": order} for one in outputs]
+        return {
+            "version": 1,
+            "job": {"tenant": "tests", "job": "files", "attempt": 1},
+            "plan": {"version": 1, "relations": [relation], "outputs": made},
+            "inputs": {"a": given},
+            "output": {"bucket": "work", "prefix": "files"},
+        }
+
+    def text(self, report: dict[str, Any], output: int) -> str:
+        """An output of text, all parts together."""
+        parts = [self.folder / "work" / part["key"] for part in report["outputs"][output]["parts"]]
+        return "".join(part.read_bytes().decode() for part in parts)
 
 
 class Tasks:

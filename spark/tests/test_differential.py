@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,7 @@ from unittest import mock
 from pyspark.sql import functions
 
 from tests.support import WORKERS, Tasks, session
-from tieout_spark import engine, writing
+from tieout_spark import engine, reading, writing
 from tieout_spark.frames import Frames
 
 
@@ -43,6 +44,12 @@ class Differential(unittest.TestCase):
         with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1):
             self.assertEqual(self.problems(names), [])
 
+    def test_csv_that_spark_reads_by_itself_gives_the_same(self) -> None:
+        names = [name for name in self.tasks.names if '"csv":' in json.dumps(self.tasks.read("tasks", name))]
+        self.assertGreater(len(names), 100)
+        with mock.patch.object(reading, "PLAIN_BYTES_MIN", 0):
+            self.assertEqual(self.problems(names[::4]), [])
+
     def test_exact_arithmetic_gives_the_same(self) -> None:
         operations = ("add", "multiply", "divide", "variance", "averageIfs", "groupBy")
         names = [name for name in self.tasks.names if name.startswith(tuple(f"case-{one}-" for one in operations))]
@@ -56,7 +63,7 @@ class Differential(unittest.TestCase):
     def test_a_wrong_rule_is_noticed(self) -> None:
         """The comparison proves something only if it fails where an engine is wrong."""
         rounds = [name for name in self.tasks.names if name.startswith(("case-divide", "case-round"))]
-        with mock.patch("tieout_spark.expressions.rounded", lambda sql, scale, kind, rounding: sql):
+        with mock.patch("tieout_spark.arithmetic.rounded", lambda sql, scale, kind, rounding: sql):
             self.assertTrue(self.problems(rounds))
         sorts = [name for name in self.tasks.names if name.startswith("case-sort")]
         with mock.patch.object(writing, "key_of", lambda key: functions.col(f"c{key['column']}").asc()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import tempfile
 import unittest
@@ -11,8 +12,9 @@ from typing import Any
 from unittest import mock
 
 from tests.support import session
-from tieout_spark import dates, engine, numbers, reading, records
+from tieout_spark import dates, engine, numbers, pieces, plain, reading, records, sources
 from tieout_spark.records import Cutter, Dialect, Unreadable, parser
+from tieout_spark.sql import spark_type
 from tieout_spark.store import Store
 
 PLAIN = Dialect(",", '"', True, False, "utf-8")
@@ -54,7 +56,7 @@ class Paths(unittest.TestCase):
         self.assertEqual(found({"member": "count"}, "only", amount), records.Misplaced("a list"))
         self.assertEqual(found({"member": "paid"}, amount), records.Misplaced("an object"))
         steps: list[Any] = [{"member": "measures"}, {"member": "paid"}, "only", amount]
-        source = reading.Source([("paid", "text")], None, [{}], [], False, {}, [steps])
+        source = sources.Source("a", [("paid", "text")], None, [{}], [], False, {}, [steps])
         self.assertEqual(reading.cell_of(found(*steps[1:]), str, "text", source), (None, "expected one entry of 2"))
 
 
@@ -107,6 +109,98 @@ class Records(unittest.TestCase):
         self.assertEqual(numbers.arithmetic("divide", "2.00", "3", "2,0", "decimal(20)", "up"), "0." + "6" * 19 + "7")
 
 
+class Cells(unittest.TestCase):
+    """What Spark reads of a cell by itself is what is read in Python."""
+
+    def test_cells_of_every_type(self) -> None:
+        spark = session()
+        numbers_of = [
+            "0",
+            "-0",
+            "+5",
+            "5.",
+            ".5",
+            ".",
+            "",
+            " 5",
+            "5 ",
+            "1e5",
+            "1.50",
+            "1.505",
+            "00012",
+            "9" * 38,
+            "0" * 50,
+        ]
+        numbers_of += [
+            "9" * 36 + ".99",
+            "9" * 37 + ".9",
+            "9223372036854775807",
+            "-9223372036854775809",
+            "٣",
+            "5d",
+            "NaN",
+        ]
+        days = [
+            "2024-02-29",
+            "2023-02-29",
+            "0000-01-01",
+            "0001-01-01",
+            "2024-2-29",
+            " 2024-02-29",
+            "2024-02-29T00:00:00",
+        ]
+        days += ["9999-12-31", "1.2.69", "+2024-02-29", "2024-02-29\n", "now", "epoch"]
+        moments = ["2024-05-01T12:00:00.5+02:00", "2024-05-01", "2024-05-01T12:00Z"]
+        words = {"trueValues": ["ja", "1"], "falseValues": ["nein", "1"]}
+        for kind, column, texts in (
+            ("integer", {}, numbers_of),
+            ("decimal(0)", {}, numbers_of),
+            ("decimal(2)", {}, numbers_of),
+            ("decimal(38)", {}, numbers_of),
+            ("decimal(2)", {"decimalChar": ","}, ["1,5", "1.5", *numbers_of]),
+            ("integer", {"bareNumber": False}, ["$ 5", "5 EUR", "(5)"]),
+            ("date", {}, days),
+            ("date", {"format": "%d.%m.%y"}, days),
+            ("timestamp", {}, moments),
+            ("boolean", words, ["ja", "nein", "1", "true", "JA"]),
+            ("boolean", {"trueValues": ["true"], "falseValues": []}, ["true", "false"]),
+        ):
+            frame = spark.createDataFrame([(text,) for text in texts], "x string").coalesce(1)
+            value = plain.value("x", kind, column)
+            found = frame.selectExpr(f"cast({value} as string) as x").collect()
+            parse = parser(kind, column)
+            texts_of = frame.sparkSession.createDataFrame([(parse(text),) for text in texts], "x string").coalesce(1)
+            expected = texts_of.selectExpr(f"cast(cast(x as {spark_type(kind)}) as string) as x").collect()
+            self.assertEqual([row[0] for row in found], [row[0] for row in expected], (kind, column, texts))
+
+    def test_lines_of_every_dialect(self) -> None:
+        spark, folder = session(), Path(self.enterContext(tempfile.TemporaryDirectory()))
+        pieces_of = ["a", "", '"', '""', ";", ",", "x y", "€", "\x80", "\r", " ", "'", "|"]
+        chosen = random.Random(7)
+        lines = ["".join(chosen.choices(pieces_of, k=chosen.randint(0, 9))) for _ in range(3000)]
+        for dialect in (
+            Dialect(",", '"', True, False, "utf-8"),
+            Dialect(";", '"', False, False, "windows-1252"),
+            Dialect("|", "'", True, False, "iso-8859-1"),
+            Dialect(",", None, True, False, "utf-8"),
+        ):
+            names = {"utf-8": "utf-8", "windows-1252": "latin-1", "iso-8859-1": "latin-1"}
+            raw = [line.encode(names[dialect.encoding], "replace") for line in lines]
+            (folder / "lines").write_bytes(b"\n".join(raw))
+            made = plain.records(spark, dialect, [f"file://{folder}/lines"])
+            made = plain.with_parts(made, dialect).selectExpr(
+                "line", f"{plain.plainness(dialect)} as plain", f"{plain.cells_of(dialect)} as cells"
+            )
+            cell = plain.unquoted("cell", dialect)
+            made = made.selectExpr("line", "plain", f"transform(cells, cell -> {cell}) as cells")
+            checked = 0
+            for line, is_plain, cells in made.collect():
+                if is_plain:
+                    self.assertEqual(cut(bytes(line), dialect), [cells], (bytes(line), dialect))
+                    checked += 1
+            self.assertGreater(checked, 500, dialect)
+
+
 class Pieces(unittest.TestCase):
     """Objects that several workers read."""
 
@@ -115,9 +209,9 @@ class Pieces(unittest.TestCase):
         self.addCleanup(self.temporary.cleanup)
         self.folder = Path(self.temporary.name)
         self.spark = session()
-        self.addCleanup(self.spark.conf.set, "spark.sql.files.maxPartitionBytes", str(reading.PIECE_BYTES))
+        self.addCleanup(self.spark.conf.set, "spark.sql.files.maxPartitionBytes", str(pieces.PIECE_BYTES))
 
-    def run_plan(self, text: bytes) -> tuple[dict[str, object], list[str]]:
+    def run_plan(self, text: bytes, swiftly: bool = False) -> tuple[dict[str, object], list[str]]:
         """Numbers the rows of a file, which is cut into pieces of four kilobytes."""
         (self.folder / "data").mkdir(exist_ok=True)
         shutil.rmtree(self.folder / "work", ignore_errors=True)
@@ -145,7 +239,8 @@ class Pieces(unittest.TestCase):
             "output": {"bucket": "work", "prefix": "pieces"},
         }
         self.spark.conf.set("spark.sql.files.maxPartitionBytes", "4000")
-        with mock.patch.object(reading, "PIECE_BYTES", 0):
+        least = 0 if swiftly else 1 << 30
+        with mock.patch.object(pieces, "PIECE_BYTES", 0), mock.patch.object(reading, "PLAIN_BYTES_MIN", least):
             report = engine.run(self.spark, Store(self.spark, str(self.folder)), task)
         if "failure" in report:
             return report["failure"], []
@@ -159,6 +254,44 @@ class Pieces(unittest.TestCase):
         self.assertEqual(lines, [f"{number},{number}" for number in range(1, 121)])
         self.assertEqual(report["inputs"]["a"]["rows"], 120)  # type: ignore[index]
 
+    def test_the_driver_holds_no_more_than_it_has_room_for(self) -> None:
+        rows = [f'"{"long" * 400}\n{"cell" * 400}",{number}' for number in range(1, 25)]
+        text = ("t,n\n" + "\n".join(rows)).encode()
+        with mock.patch.object(pieces, "RESTS_BYTES_MAX", 1 << 20):
+            _, lines = self.run_plan(text)
+        self.assertEqual(lines, [f"{number},{number}" for number in range(1, 25)])
+        with mock.patch.object(pieces, "RESTS_BYTES_MAX", 2_000):
+            failure, _ = self.run_plan(text)
+        self.assertIn("there is room for 2000", str(failure["message"]))
+
+    def test_what_is_plain_is_read_without_python(self) -> None:
+        texts = ["plain", '"quoted, and ""more"""', '""', "é", "x" * 900]
+        rows = [f"{texts[number % 5]},{number}" for number in range(1, 121)]
+        for text in ("\n".join(rows), "\r\n\r\n".join(rows) + "\r\n"):
+            with mock.patch.object(reading, "read_others", side_effect=AssertionError("it is plain")):
+                report, lines = self.run_plan(("\ufefft,n\r\n" + text).encode(), True)
+            self.assertEqual(lines, [f"{number},{number}" for number in range(1, 121)])
+            self.assertEqual(report["inputs"]["a"]["rows"], 120)  # type: ignore[index]
+
+    def test_what_is_not_plain_or_wrong_is_told_as_ever(self) -> None:
+        good = [f"x,{number}" for number in range(1, 1200)]
+        for bad in (
+            b'"two\nlines",7',
+            b'stray "quote,7',
+            b"a,b,c",
+            b"\xff,7",
+            b"nul\0,7",
+            b'"open,7',
+            b"y,1.5",
+            b'"y","9223372036854775808"',
+        ):
+            text = ("t,n\n" + "\n".join(good) + "\n").encode() + bad + b"\nz,8\n"
+            report, lines = self.run_plan(text, True)
+            other, expected = self.run_plan(text)
+            self.assertEqual(lines, expected, bad)
+            if not lines:
+                self.assertEqual(report, other, bad)
+
     def test_a_bad_cell_is_told_by_object_row_and_column(self) -> None:
         rows = [f'"x\n{number}",{number if number != 100 else "12.5"}' for number in range(1, 121)]
         failure, _ = self.run_plan(("t,n\n" + "\n".join(rows)).encode())
@@ -166,20 +299,20 @@ class Pieces(unittest.TestCase):
         self.assertEqual((failure["step"], failure["operation"], failure["input"]), ("a", "input", "a"))
 
     def test_a_large_object_is_cut_alike_beside_many_small_ones(self) -> None:
-        large = (b"x" * 995 + b"\n") * (reading.PIECE_BYTES // 996 + 100)
+        large = (b"x" * 995 + b"\n") * (pieces.PIECE_BYTES // 996 + 100)
         (self.folder / "large.txt").write_bytes(large)
         small = [self.folder / f"small-{number}.txt" for number in range(40)]
         for path in small:
             path.write_bytes(b"x\n")
 
         def starts(paths: list[Path]) -> set[int]:
-            rows = reading.lines(self.spark, [f"file://{path}" for path in paths])
+            rows = pieces.lines(self.spark, [f"file://{path}" for path in paths])
             return {row[0] for row in rows.where("path like '%large%'").select("start").distinct().collect()}
 
         alone = starts([self.folder / "large.txt"])
-        self.assertEqual(alone, {0, reading.PIECE_BYTES})
+        self.assertEqual(alone, {0, pieces.PIECE_BYTES})
         self.assertEqual(starts([*small, self.folder / "large.txt"]), alone)
-        source = reading.Source([], None, [], [], True, {})
+        source = sources.Source("a", [], None, [], [], True, {})
         with self.assertRaisesRegex(RuntimeError, "cut at 7, and elsewhere"):
             source.piece(("large.txt", 7))
 
@@ -195,7 +328,7 @@ class Pieces(unittest.TestCase):
 
     def test_other_columns_than_planned_are_told(self) -> None:
         failure, _ = self.run_plan(b"t,m\nx,1\n")
-        self.assertIn("missing n; unexpected m", str(failure["message"]))
+        self.assertIn("missing n; unexpected m; the file has t, m", str(failure["message"]))
         failure, _ = self.run_plan(b"t,n\nx,1,2\n")
         self.assertIn("expected 2 fields, found 3", str(failure["message"]))
 

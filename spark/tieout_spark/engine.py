@@ -9,12 +9,13 @@ from typing import Any, Dict, List, Optional
 
 from pyspark.sql import SparkSession
 
-from tieout_spark import dates, matching, numbers
-from tieout_spark.expressions import Json
-from tieout_spark.faults import NEEDS_EXACT, ExactArithmeticNeeded, FaultError
+from tieout_spark import dates, matching, numbers, records
+from tieout_spark.faults import NEEDS_EXACT, ExactArithmeticNeeded, FaultError, LostInputError
 from tieout_spark.figures import Figures
 from tieout_spark.frames import Frames
-from tieout_spark.reading import PIECE_BYTES
+from tieout_spark.layers import Json
+from tieout_spark.pieces import PIECE_BYTES
+from tieout_spark.pins import Pins
 from tieout_spark.store import Store
 from tieout_spark.writing import EXTENSIONS, Written, totals, write
 
@@ -53,6 +54,7 @@ def prepare(session: SparkSession) -> None:
     session.udf.register("tieout_combined", numbers.combined, "string")
     session.udf.register("tieout_number", numbers.written, "string")
     session.udf.register("tieout_date", dates.date, "string")
+    session.udf.register("tieout_cell", records.cell, "string")
     session.udf.register("tieout_match", matching.match, f"struct<crowded: boolean, pairs: {PAIRS}>")
     hadoop = session._jsc.hadoopConfiguration()
     hadoop.set("mapreduce.fileoutputcommitter.marksuccessfuljobs", "false")
@@ -88,26 +90,41 @@ def done(session: SparkSession, store: Store, task: Json) -> Json:
 
 def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> Json:
     """What a task made, with Spark's arithmetic or with exact one."""
-    frames = Frames(session, store, task, exact)
+    frames, pins = Frames(session, store, task, exact), Pins(store, task)
+    pins.check()
     try:
-        frames.make()
-        attempt = uuid.uuid4().hex
-        places = {output["name"]: f"{prefix_of(task)}/{output['name']}/{attempt}" for output in task["plan"]["outputs"]}
-        written = [
-            write(session, frames, output, store.path(task["output"]["bucket"], places[output["name"]]))
-            for output in task["plan"]["outputs"]
-        ]
-        figures = Figures(session)
-        figures.settle()
-        judge(frames)
-        return {
-            "inputs": inputs(task, frames),
-            "steps": steps(task, frames),
-            "outputs": [reported(store, task, figures, one, places[one.output["name"]]) for one in written],
-            **figures.memory([one.group for one in written]),
-        }
+        made = written(session, store, task, frames)
+    except ExactArithmeticNeeded:
+        raise
+    except Exception:
+        # What an object is no more cannot be read, or reads strangely.
+        pins.check()
+        raise
     finally:
         frames.release()
+    pins.check()
+    return made
+
+
+def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> Json:
+    """Writes what a task makes. What it is."""
+    figures = Figures(session)
+    frames.make()
+    attempt = uuid.uuid4().hex
+    outputs = task["plan"]["outputs"]
+    places = {output["name"]: f"{prefix_of(task)}/{output['name']}/{attempt}" for output in outputs}
+    bucket = task["output"]["bucket"]
+    parts = [write(session, frames, output, store.path(bucket, places[output["name"]])) for output in outputs]
+    figures.settle()
+    if figures.repeated(bool(frames.kept)):
+        frames.watches.count_again()
+    judge(frames)
+    return {
+        "inputs": inputs(task, frames),
+        "steps": steps(task, frames),
+        "outputs": [reported(store, task, figures, one, places[one.output["name"]]) for one in parts],
+        **figures.memory([one.group for one in parts]),
+    }
 
 
 def judge(frames: Frames) -> None:
@@ -158,6 +175,8 @@ def reported(store: Store, task: Json, figures: Figures, written: Written, key: 
     """What was written of an output, under that key."""
     output = written.output
     rows = figures.rows_written(written.group)
+    if sum(rows.values()) != written.watch.get()["rows"]:
+        written.watch.count_again()
     parts = store.settle(store.path(task["output"]["bucket"], key), key, EXTENSIONS[output["format"]])
     return {
         "name": output["name"],
@@ -169,6 +188,8 @@ def reported(store: Store, task: Json, figures: Figures, written: Written, key: 
 
 def failure(task: Json, fault: FaultError) -> Json:
     """A fault as reports have it."""
+    if isinstance(fault, LostInputError):
+        return lost(task, fault)
     relation: Json = {} if fault.relation is None else task["plan"]["relations"][fault.relation]
     name = fault.input or relation.get("body", {}).get("input") or (relation.get("place") or {}).get("input")
     step, operation = (relation["step"], relation["operation"]) if relation else (fault.input, "input")
@@ -182,3 +203,10 @@ def failure(task: Json, fault: FaultError) -> Json:
     found: Dict[str, Any] = {"class": "InvalidInput", "message": message, "step": step, "operation": operation}
     found.update(column=column, input=name if key else None, object=key, row=fault.row)
     return {name: value for name, value in found.items() if value is not None}
+
+
+def lost(task: Json, fault: LostInputError) -> Json:
+    """An object that has gone or changed, as the embedded engine tells it."""
+    key = task["inputs"][fault.input]["objects"][fault.object]["key"]
+    message = f'input "{fault.input}" ({key}): {fault.message}'
+    return {"class": "InvalidInput", "message": message, "input": fault.input, "object": key}

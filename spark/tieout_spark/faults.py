@@ -30,5 +30,12 @@ class FaultError(Exception):
         self.input, self.object, self.row = input, object, row
 
 
+class LostInputError(FaultError):
+    """An object of an input that is not there any more as it was planned with."""
+
+    def __init__(self, message: str, input: str, object: int) -> None:
+        super().__init__(message, input=input, object=object)
+
+
 class ExactArithmeticNeeded(Exception):
     """Somewhere a number went beyond what Spark's decimals hold on the way: all is computed again, exactly."""

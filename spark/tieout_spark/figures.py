@@ -2,49 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, Iterator, List
 
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 PATIENCE_MILLISECONDS = 60_000
+# How Spark says that it gave an executor back itself, which it does to none that holds anything.
+GIVEN_BACK = "killed by driver"
 
 
 class Figures:
-    """The stages of groups of Spark's jobs."""
+    """The stages that Spark has run since these were made, each as often as it was tried."""
 
     def __init__(self, session: SparkSession) -> None:
         self.context: Any = session.sparkContext._jsc.sc()
         self.tracker = session.sparkContext.statusTracker()
+        self.none: Any = session._jvm.java.util.ArrayList()
+        self.quantiles: Any = session.sparkContext._gateway.new_array(session._jvm.double, 0)
+        self.begun = next((int(stage.stageId()) for stage in self.newest()), -1)
 
     def settle(self) -> None:
         """Waits until all that has happened is known."""
         self.context.listenerBus().waitUntilEmpty(PATIENCE_MILLISECONDS)
 
+    def newest(self) -> Iterator[Any]:
+        """Every attempt at every stage, the last first."""
+        return each(self.context.statusStore().stageList(self.none, False, False, self.quantiles, self.none))
+
+    def repeated(self, kept: bool) -> bool:
+        """Whether work was done twice whose result had been lost with an executor: what Spark counts meanwhile, it has
+        then counted twice. `kept`: whether rows were to be kept for later."""
+        for stage in self.newest():
+            if int(stage.stageId()) <= self.begun:
+                break
+            if stage.attemptId() > 0 or stage.numCompleteTasks() > stage.numTasks():
+                return True
+        return kept and any(lost(executor) for executor in each(self.context.statusStore().executorList(False)))
+
     def stages(self, groups: List[str]) -> List[Any]:
-        """The stages of groups, but for those that were not run because others had done their work."""
+        """All attempts at the stages of groups of jobs."""
         jobs = [job for group in groups for job in self.tracker.getJobIdsForGroup(group)]
         infos = [self.tracker.getJobInfo(job) for job in jobs]
         numbers = sorted({stage for info in infos if info is not None for stage in info.stageIds})
-        return [stage for stage in map(self.stage, numbers) if stage is not None]
+        return [attempt for number in numbers for attempt in self.attempts(number)]
 
-    def stage(self, number: int) -> Any:
-        """A stage, if it was run."""
-        try:
-            return self.context.statusStore().lastStageAttempt(number)
-        except Py4JJavaError:
-            return None
+    def attempts(self, number: int) -> List[Any]:
+        """All attempts at a stage, in order."""
+        store = self.context.statusStore()
+        return list(each(store.stageData(number, False, self.none, False, self.quantiles)))
 
     def rows_written(self, group: str) -> Dict[int, int]:
-        """How many rows each task of the group's stage that writes has written."""
+        """How many rows each partition of the group's stage that writes has written. A partition is committed once,
+        whichever attempt at the stage it was of, and however many tasks there were for it."""
         rows = {}
         for stage in self.stages([group]):
             if stage.outputRecords() == 0:
                 continue
-            tasks = self.context.statusStore().taskList(stage.stageId(), stage.attemptId(), 2**31 - 1)
-            for task in (tasks.apply(position) for position in range(tasks.size())):
+            for task in each(self.context.statusStore().taskList(stage.stageId(), stage.attemptId(), 2**31 - 1)):
                 if str(task.status()) == "SUCCESS" and task.taskMetrics().isDefined():
-                    rows[int(task.index())] = int(task.taskMetrics().get().outputMetrics().recordsWritten())
+                    written = int(task.taskMetrics().get().outputMetrics().recordsWritten())
+                    rows[int(task.partitionId())] = written
         return rows
 
     def memory(self, groups: List[str]) -> Dict[str, int]:
@@ -52,3 +69,16 @@ class Figures:
         stages = self.stages(groups)
         peak = max((int(stage.peakExecutionMemory()) for stage in stages), default=0)
         return {"peakMemoryBytes": peak, "spilledBytes": sum(int(stage.diskBytesSpilled()) for stage in stages)}
+
+
+def each(found: Any) -> Iterator[Any]:
+    """What a sequence of Scala's holds."""
+    return (found.apply(position) for position in range(found.size()))
+
+
+def lost(executor: Any) -> bool:
+    """Whether an executor ended without being asked to."""
+    if executor.isActive():
+        return False
+    reason = executor.removeReason()
+    return not (reason.isDefined() and GIVEN_BACK in str(reason.get()))

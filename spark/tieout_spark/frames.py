@@ -13,10 +13,12 @@ from typing import Any, List, Optional, Tuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from tieout_spark.expressions import Json, Layers, Sql, first, overflow
+from tieout_spark.expressions import Expressions
 from tieout_spark.faults import NEEDS_EXACT
+from tieout_spark.layers import Json, Layers, Sql, first, overflow
 from tieout_spark.numbers import scale_of
-from tieout_spark.reading import literal, read, spark_type
+from tieout_spark.reading import read
+from tieout_spark.sql import literal, spark_type
 from tieout_spark.store import Store
 from tieout_spark.watching import Watch, Watches
 
@@ -106,7 +108,7 @@ class Frames:
         return self.counted(number, data.withColumn("#fault", f.expr(of_input(number))), faulty=True)
 
     def _project(self, number: int, relation: Json, body: Json) -> Frame:
-        layers = Layers(self.exact)
+        layers = Expressions(self.exact)
         names = {column["id"]: column["name"] for column in relation["columns"]}
         computed = [(one["column"], layers.sql(one["expression"])) for one in body["compute"]]
         faults = [(names.get(column, "#"), sql.fault) for column, sql in computed]
@@ -115,7 +117,7 @@ class Frames:
         return self.chosen(frame, columns)
 
     def _filter(self, number: int, relation: Json, body: Json) -> Frame:
-        layers = Layers(self.exact)
+        layers = Expressions(self.exact)
         condition = layers.condition(body["condition"])
         frame = self.laid(number, self.made[body["from"]], layers, [("#", condition.fault)])
         columns = [f"c{column['id']}" for column in relation["columns"]]
@@ -133,7 +135,7 @@ class Frames:
         source = self.source(body["from"]).data
         kinds = {column["id"]: column["type"] for column in self.relations[body["from"]]["columns"]}
         names = {column["id"]: column["name"] for column in relation["columns"]}
-        keys, layers = [f"c{key}" for key in body["keys"]], Layers(self.exact)
+        keys, layers = [f"c{key}" for key in body["keys"]], Expressions(self.exact)
         parts: List[str] = ["count(1) as `#rows`"]
         measures = [(one, measured(layers, one, kinds[one["of"]], parts)) for one in body["measures"]]
         data = source.groupBy(*keys).agg(*(f.expr(part) for part in parts))
@@ -142,7 +144,7 @@ class Frames:
         return self.counted(number, frame.data, frame.faulty)
 
     def _window(self, number: int, relation: Json, body: Json) -> Frame:
-        layers, column = Layers(self.exact), body["column"]
+        layers, column = Expressions(self.exact), body["column"]
         name, kind = next((one["name"], one["type"]) for one in relation["columns"] if one["id"] == column)
         window, made = windowed(body), body["function"]
         if made["kind"] == "rowNumber":
@@ -230,7 +232,7 @@ def of_input(number: int) -> str:
     return f"case when `#fault` is not null then named_struct('relation', {number}, {parts}) end"
 
 
-def measured(layers: Layers, measure: Json, kind: str, parts: List[str]) -> Sql:
+def measured(layers: Expressions, measure: Json, kind: str, parts: List[str]) -> Sql:
     """A measure, of parts that are computed of each group."""
 
     def part(sql: str) -> str:

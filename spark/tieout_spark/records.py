@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from tieout_spark import dates, numbers
@@ -44,14 +45,20 @@ class Dialect:
         if cell.isascii() or self.encoding == "iso-8859-1":
             return cell
         if self.encoding == "windows-1252":
-            return cell.translate(_WINDOWS_1252)
+            return cell.translate(WINDOWS_1252)
         return cell.encode("latin-1").decode("utf-8")
 
 
 # The five bytes that the code page leaves free are control characters, as on the web.
-_WINDOWS_1252 = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
+WINDOWS_1252 = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte in range(0x80, 0xA0)}
 
 Record = Union[List[str], Unreadable]
+
+
+def without_mark(start: int, found: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines without the byte order mark that an object may begin with."""
+    for index, line in enumerate(found):
+        yield line[3:] if start == 0 and index == 0 and line.startswith(b"\xef\xbb\xbf") else line
 
 
 class OpenQuoteError(Exception):
@@ -188,6 +195,16 @@ def parser(kind: str, column: Dict[str, Any]) -> Parse:
     if column.get("decimalChar") or column.get("groupChar") or not column.get("bareNumber", True):
         return formatted(kind, column)
     return lambda text: numbers.plain(text, kind)
+
+
+@cache
+def _parser(kind: str, column: str) -> Parse:
+    return parser(kind, json.loads(column))
+
+
+def cell(text: Optional[str], kind: str, column: str) -> Optional[str]:
+    """The text of a value, for Spark's SQL; the column is JSON."""
+    return None if text is None else _parser(kind, column)(text)
 
 
 def formatted(kind: str, column: Dict[str, Any]) -> Parse:

@@ -1,4 +1,4 @@
-"""What is counted and found while Spark runs, without a run of its own."""
+"""What is counted and found while Spark runs, without a run of its own unless work was lost and done again."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ class Watch:
 
     relation: int
     observation: Observation
+    # The rows, and what is found out about them.
+    data: DataFrame
+    columns: List[Column]
     found: Optional[Dict[str, Any]] = None
 
     def get(self) -> Dict[str, Any]:
@@ -31,6 +34,12 @@ class Watch:
         if self.found is None:
             raise RuntimeError(f"nothing was found out about the rows of relation {self.relation}")
         return self.found
+
+    def count_again(self) -> None:
+        """Finds the same by a run of its own, whose result has each row once, whatever Spark had to repeat. What Spark
+        observes on the way is counted each time that it is done."""
+        row = self.data.agg(*self.columns).first()
+        self.found = {} if row is None else row.asDict()
 
     def _wait(self) -> None:
         self.found = self.observation.get
@@ -54,9 +63,14 @@ class Watches:
         columns = [f.count(f.lit(1)).alias("rows"), *others]
         if faulty:
             columns.append(f.expr("to_json(min(`#fault`))").alias("fault"))
-        watch = Watch(relation, observation)
+        watch = Watch(relation, observation, data, columns)
         self.all.append(watch)
         return data.observe(observation, *columns), watch
+
+    def count_again(self) -> None:
+        """Finds everything by runs of their own."""
+        for watch in self.all:
+            watch.count_again()
 
     def first_fault(self) -> Optional[Dict[str, Any]]:
         """The fault of the first relation that has one."""

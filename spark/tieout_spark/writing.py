@@ -9,10 +9,10 @@ from typing import Dict, List
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
-from tieout_spark.expressions import Json, as_text
 from tieout_spark.frames import Frames, summed_apart
+from tieout_spark.layers import Json, as_text
 from tieout_spark.numbers import scale_of, text_of, units_of
-from tieout_spark.reading import literal, quoted
+from tieout_spark.sql import literal, quoted
 from tieout_spark.watching import Watch
 
 EXTENSIONS = {"csv": "csv", "jsonLines": "jsonl", "parquet": "parquet"}

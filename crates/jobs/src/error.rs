@@ -129,7 +129,10 @@ pub enum Refused {
     #[error(transparent)]
     Document(#[from] PlanError),
     /// Another document stands under the id.
-    #[error("job {job} was handed in before with another document: give this one an id of its own")]
+    #[error(
+        "job {job} was handed in before with another document: give this one an id of its own (a file of this machine is named \
+         in it by its content, so a changed file makes another document)"
+    )]
     OtherDocument {
         /// The id.
         job: String,

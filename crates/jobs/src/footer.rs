@@ -28,6 +28,16 @@ pub(crate) struct Columns {
     pub(crate) unread: Vec<String>,
 }
 
+impl Columns {
+    /// Whether others are the same, in whatever order: columns are read by their names.
+    pub(crate) fn are(&self, others: &Self) -> bool {
+        self.read.len() == others.read.len()
+            && self.unread.len() == others.unread.len()
+            && self.read.iter().all(|column| others.read.contains(column))
+            && self.unread.iter().all(|name| others.unread.contains(name))
+    }
+}
+
 /// The columns that the metadata tells of.
 pub(crate) fn columns(metadata: &[u8]) -> Result<Columns, String> {
     let metadata = ParquetMetaDataReader::decode_metadata(metadata).map_err(|error| error.to_string())?;

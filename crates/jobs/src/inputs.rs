@@ -7,7 +7,7 @@ use reconcile::{
     Input, InputColumn, InputFormat, Job, PlanError, Type, columns_of,
     task::{Csv, CsvColumn, TaskFormat, TaskInput, TaskObject},
 };
-use records::{Field, FieldType, FieldsMatch, Resource};
+use records::{Constraints, Field, FieldType, FieldsMatch, Resource};
 use storage::{ByteRange, Key, Location, Objects, StorageError, Tables, objects::read_range};
 
 use crate::{error::JobError, footer, layout, ledgers::LedgerInput};
@@ -24,6 +24,8 @@ pub struct Inputs {
     pub found: BTreeMap<String, Vec<InputColumn>>,
     /// What an engine reads.
     pub pinned: BTreeMap<String, TaskInput>,
+    /// What of the descriptors is not applied: for people.
+    pub warnings: Vec<String>,
 }
 
 /// Finds the inputs of a tenant's jobs.
@@ -48,7 +50,7 @@ impl Finder<'_> {
         let mut inputs = Inputs::default();
         let mut objects = 0;
         for (name, input) in &job.inputs {
-            let one = self.one(name, input, &mut inputs.found).await?;
+            let one = self.one(name, input, &mut inputs).await?;
             objects += one.objects.len();
             if objects > OBJECTS_MAX {
                 return Err(wrong(name, format!("the job has more than {OBJECTS_MAX} objects")));
@@ -62,7 +64,7 @@ impl Finder<'_> {
         &self,
         name: &str,
         input: &Input,
-        found: &mut BTreeMap<String, Vec<InputColumn>>,
+        Inputs { found, warnings, .. }: &mut Inputs,
     ) -> Result<TaskInput, JobError> {
         let format = match input.format {
             InputFormat::Csv => TaskFormat::Csv,
@@ -82,14 +84,18 @@ impl Finder<'_> {
             input.schema(name, found.get(name).map(Vec::as_slice))?;
         }
         let objects = self.objects(name, input).await?;
+        if format != TaskFormat::Parquet {
+            unpacked(name, &objects)?;
+        }
         if format == TaskFormat::Parquet {
             found.insert(name.to_owned(), self.parquet_columns(name, input, &objects).await?);
         }
         let csv = match format {
             TaskFormat::Csv => {
-                let descriptor = feed.or_else(|| input.descriptor.clone());
+                let descriptor = feed.or_else(|| input.descriptor.clone()).unwrap_or_default();
                 let columns = input.schema(name, found.get(name).map(Vec::as_slice))?;
-                Some(csv(name, descriptor.unwrap_or_default(), columns)?)
+                warnings.extend(not_applied(name, &descriptor));
+                Some(csv(name, descriptor, columns)?)
             }
             TaskFormat::JsonLines | TaskFormat::Parquet => None,
         };
@@ -129,7 +135,7 @@ impl Finder<'_> {
     /// The objects that an input names, in their order, each in the version that is now the latest.
     async fn objects(&self, name: &str, input: &Input) -> Result<Vec<TaskObject>, JobError> {
         let keys = match &input.prefix {
-            Some(prefix) => self.under(name, prefix).await?,
+            Some(prefix) => self.under(name, prefix, input.format).await?,
             None => input.objects.iter().map(|key| layout::input_key(self.tenant, key)).collect(),
         };
         self.pinned(name, keys).await
@@ -139,21 +145,24 @@ impl Finder<'_> {
         stream::iter(keys).map(|key| self.pin(name, key)).buffered(LOOKS_AT_ONCE).try_collect().await
     }
 
-    async fn under(&self, name: &str, prefix: &str) -> Result<Vec<String>, JobError> {
+    async fn under(&self, name: &str, prefix: &str, format: InputFormat) -> Result<Vec<String>, JobError> {
         let whole = layout::input_key(self.tenant, prefix);
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
             let page = self.objects.list(self.bucket, &whole, after.as_deref()).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.key.clone());
-            // A folder that was made by hand is an object without bytes.
-            keys.extend(page.into_iter().map(|listed| listed.key).filter(|key| !key.ends_with('/')));
+            keys.extend(page.into_iter().map(|listed| listed.key).filter(|key| !is_passed_over(key)));
             if keys.len() > OBJECTS_MAX {
                 return Err(wrong(name, format!("more than {OBJECTS_MAX} objects lie under {prefix:?}")));
             }
         }
+        if let Some(other) = keys.iter().find(|key| is_other(key, format)) {
+            let advice = "give a longer prefix, or list `objects`";
+            return Err(wrong(name, format!("{other} lies under {prefix:?}, and is no data by its name: {advice}")));
+        }
         if keys.is_empty() {
-            return Err(wrong(name, format!("no object's key begins with {prefix:?}")));
+            return Err(wrong(name, format!("no object's key begins with {prefix:?}{}", self.hint(prefix))));
         }
         Ok(keys)
     }
@@ -161,7 +170,10 @@ impl Finder<'_> {
     async fn pin(&self, name: &str, key: String) -> Result<TaskObject, JobError> {
         let at = Location::new(self.bucket, key);
         let info = self.objects.head(&at, None).await.map_err(|error| match error {
-            StorageError::NotFound { what } => wrong(name, format!("{what} does not exist")),
+            StorageError::NotFound { what } => {
+                let given = at.key.strip_prefix(self.tenant).and_then(|key| key.strip_prefix('/')).unwrap_or(&at.key);
+                wrong(name, format!("{what} does not exist{}", self.hint(given)))
+            }
             other => other.into(),
         })?;
         let Location { bucket, key } = at;
@@ -181,7 +193,7 @@ impl Finder<'_> {
         let read: Vec<(&TaskObject, footer::Columns)> = read.buffered(LOOKS_AT_ONCE).try_collect::<Vec<_>>().await?;
         let mut read = read.into_iter();
         let (first, columns) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
-        if let Some((other, _)) = read.find(|(_, others)| *others != columns) {
+        if let Some((other, _)) = read.find(|(_, others)| !others.are(&columns)) {
             return Err(wrong(name, format!("{} has other columns than {}", other.key, first.key)));
         }
         let is_wanted =
@@ -195,6 +207,17 @@ impl Finder<'_> {
             ));
         }
         Ok(columns.read)
+    }
+
+    /// What may be meant by a key under which there is nothing.
+    fn hint(&self, given: &str) -> String {
+        let key = given.strip_prefix("s3://").map(|rest| rest.split_once('/').map_or("", |(_, key)| key));
+        let bare = key.unwrap_or(given).trim_start_matches('/');
+        let bare = bare.strip_prefix(self.tenant).and_then(|rest| rest.strip_prefix('/')).unwrap_or(bare);
+        if bare == given {
+            return String::new();
+        }
+        format!(": keys are those of {}, under the tenant, and neither is written; is {bare:?} meant?", self.bucket)
     }
 
     async fn footer(&self, name: &str, object: &TaskObject) -> Result<footer::Columns, JobError> {
@@ -216,8 +239,49 @@ impl Finder<'_> {
     }
 }
 
+/// Whether an object under a prefix is none of its data: a folder that was made by hand is an object without bytes, and what
+/// programs put beside their data (`_SUCCESS`, `.part.crc`) has a name that begins so.
+fn is_passed_over(key: &str) -> bool {
+    key.rsplit('/').next().is_none_or(|file| file.is_empty() || file.starts_with(['_', '.']))
+}
+
+/// Whether a key's name says that there is something else than data of that format.
+fn is_other(key: &str, format: InputFormat) -> bool {
+    let end = key.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map(|(_, end)| end.to_lowercase());
+    let others: &[&str] = match format {
+        InputFormat::Csv => &["html", "htm", "pdf", "xls", "xlsx", "json", "jsonl", "parquet"],
+        InputFormat::Parquet => &["html", "htm", "pdf", "xls", "xlsx", "json", "jsonl", "csv"],
+        InputFormat::JsonLines | InputFormat::Ledger => &["html", "htm", "pdf", "xls", "xlsx", "csv", "parquet"],
+    };
+    end.is_some_and(|end| others.contains(&end.as_str()))
+}
+
+/// Packed files are told by their names: their bytes would be taken for bad rows.
+const PACKED: [&str; 8] = [".gz", ".bz2", ".zip", ".zst", ".lz4", ".xz", ".snappy", ".deflate"];
+
+fn unpacked(name: &str, objects: &[TaskObject]) -> Result<(), JobError> {
+    let is_packed = |object: &&TaskObject| {
+        let key = object.key.to_lowercase();
+        PACKED.iter().any(|end| key.ends_with(end))
+    };
+    match objects.iter().find(is_packed) {
+        Some(object) => Err(wrong(name, format!("{} is packed, by its name: unpack it first", object.key))),
+        None => Ok(()),
+    }
+}
+
 pub(crate) fn wrong(input: &str, problem: impl Into<String>) -> JobError {
     JobError::Input { input: input.to_owned(), problem: problem.into() }
+}
+
+/// That the constraints of a descriptor are not, where it has any.
+fn not_applied(name: &str, descriptor: &Resource) -> Option<String> {
+    let fields = descriptor.schema.iter().flat_map(|schema| &schema.fields);
+    let constrained = fields.filter(|field| field.constraints != Constraints::default());
+    let names: Vec<String> = constrained.map(|field| format!("{:?}", field.name)).collect();
+    let advice = "intake rejects what does not meet them, a job reads it; a step `filter` leaves it out";
+    let columns = names.join(", ");
+    (!names.is_empty()).then(|| format!("input {name:?}: the constraints of {columns} are not applied: {advice}"))
 }
 
 /// How CSV is read as a descriptor says, its columns being of these types.

@@ -135,6 +135,6 @@ impl JobPlanner {
         let output = Output { bucket: self.config.work_bucket.clone(), prefix: engine_prefix(attempt) };
         let task =
             Task { version: Task::VERSION, job: attempt.clone(), plan: planned.plan, inputs: inputs.pinned, output };
-        Ok((task, planned.warnings))
+        Ok((task, [inputs.warnings, planned.warnings].concat()))
     }
 }

@@ -40,17 +40,24 @@ pub fn reference() -> String {
         text.push_str(&entry(kind, &mut generator));
     }
     text.push_str("\n## Values of parameters\n");
-    let definitions: Vec<(String, Json)> =
-        generator.definitions().iter().map(|(name, one)| (name.clone(), one.clone())).collect();
-    for (name, schema) in definitions {
-        text.push_str(&definition(&name, &schema));
+    text.push_str(&definitions(&generator));
+    text
+}
+
+/// The reference of one operation, and of the values that its parameters have.
+pub fn operation(kind: &OperationKind) -> String {
+    let mut generator = SchemaGenerator::default();
+    let mut text = entry(kind, &mut generator);
+    let values = definitions(&generator);
+    if !values.is_empty() {
+        text.push_str("\n## Values of its parameters\n");
+        text.push_str(&values);
     }
     text
 }
 
-/// The reference of one operation.
-pub fn operation(kind: &OperationKind) -> String {
-    entry(kind, &mut SchemaGenerator::default())
+fn definitions(generator: &SchemaGenerator) -> String {
+    generator.definitions().iter().map(|(name, schema)| definition(name, schema)).collect()
 }
 
 fn line(text: &mut String, what: std::fmt::Arguments<'_>) {

@@ -389,6 +389,9 @@ impl ColumnTest {
                 let (None, None, Some(values)) = (&self.value, &self.to, &self.values) else {
                     return Err(step.fail_on(&self.column, "expected `values`, a list"));
                 };
+                if values.is_empty() {
+                    return Err(step.fail_on(&self.column, "`values` is an empty list: no row would meet it"));
+                }
                 let equals = |value: &Literal| {
                     let value = self.constant(step, value, column.kind())?;
                     let (one, two) = self.alike(step, column.clone(), value)?;

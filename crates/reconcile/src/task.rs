@@ -114,7 +114,7 @@ pub struct TaskObject {
     /// Its key.
     pub key: String,
     /// The version that is read, where the bucket keeps versions. Without one, an object whose `etag` has changed is an
-    /// error.
+    /// error. An engine that cannot ask for versions ends with the same error where another one stands now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// The store's tag of the content.

@@ -71,6 +71,9 @@ async fn a_prefix_is_its_objects_in_the_order_of_their_keys() {
     for key in ["acme/bank/2.csv", "acme/bank/10.csv", "acme/bank/", "other/bank/3.csv", "acme/banks.csv"] {
         world.put(key, ORDERS).await;
     }
+    for key in ["acme/bank/_SUCCESS", "acme/bank/.2.csv.crc"] {
+        world.put(key, "beside the data").await;
+    }
     let mut job = document();
     job["inputs"]["orders"]["objects"] = json!([]);
     job["inputs"]["orders"]["prefix"] = json!("bank/");
@@ -113,6 +116,9 @@ async fn a_feed_says_how_its_files_are_read() {
         ],
     });
     assert_eq!(csv, expected);
+    let warnings = world.record("close").await.warnings;
+    let told = r#"input "orders": the constraints of "region" are not applied"#;
+    assert!(warnings.iter().any(|warning| warning.starts_with(told)), "{warnings:?}");
 }
 
 #[tokio::test]
@@ -155,6 +161,37 @@ async fn what_is_wrong_is_said_before_data_is_read() {
     job["inputs"]["orders"]["prefix"] = json!("bank/");
     let error = planned(&world, &job).await.unwrap_err().to_string();
     assert!(error.contains(r#"no object's key begins with "bank/""#), "{error}");
+}
+
+#[tokio::test]
+async fn keys_that_are_no_data_or_are_written_in_another_way_are_told() {
+    let problem = async |key: &str, value: Json| {
+        let world = World::new();
+        for key in ["acme/bank/1.csv", "acme/bank/report.html", "acme/bank/2.CSV.gz"] {
+            world.put(key, ORDERS).await;
+        }
+        let mut job = document();
+        job["inputs"]["orders"]["objects"] = json!([]);
+        job["inputs"]["orders"][key] = value;
+        planned(&world, &job).await.map_or_else(|error| error_class::chain(&error), |_| "planned".to_owned())
+    };
+    let meant = r#"is "bank/1.csv" meant?"#;
+    for (given, words) in [
+        (json!(["acme/bank/1.csv"]), meant),
+        (json!(["/bank/1.csv"]), meant),
+        (json!(["s3://data/acme/bank/1.csv"]), meant),
+        (json!(["bank/2.csv"]), "s3://data/acme/bank/2.csv does not exist"),
+        (json!(["bank/2.CSV.gz"]), "acme/bank/2.CSV.gz is packed, by its name: unpack it first"),
+        (json!(["bank/1.csv"]), "planned"),
+    ] {
+        let told = problem("objects", given).await;
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    assert!(!problem("objects", json!(["bank/2.csv"])).await.contains("meant?"));
+    let told = problem("prefix", json!("acme/bank/1")).await;
+    assert!(told.contains(r#"is "bank/1" meant?"#), "{told}");
+    let told = problem("prefix", json!("bank/")).await;
+    assert!(told.contains("acme/bank/report.html lies under \"bank/\""), "{told}");
 }
 
 #[tokio::test]

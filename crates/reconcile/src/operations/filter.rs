@@ -100,6 +100,10 @@ impl Documented for Filter {
                 .input("a", "id: integer | day: date", &[])
                 .step(r#"{"from": "a", "where": {"column": "id", "is": "<", "to": "day"}}"#)
                 .refused(r#"column "id": integer is not compared with date"#),
+            Case::new("a list without values")
+                .input("a", "id: integer", &[])
+                .step(r#"{"from": "a", "where": {"column": "id", "is": "in", "values": []}}"#)
+                .refused("`values` is an empty list: no row would meet it"),
             Case::new("a condition without an end")
                 .input("a", "id: integer", &[])
                 .step(r#"{"from": "a", "where": {"column": "id", "is": "<"}}"#)
