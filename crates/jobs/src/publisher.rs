@@ -1,6 +1,6 @@
 //! job-publisher: parts that tie out → outputs, published whole.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use environment::{ConfigError, text};
@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use reconcile::{
     Format,
     plan::PlanOutput,
-    report::{InputFigures, OutputFigures},
+    report::OutputFigures,
     task::{Task, TaskJob},
 };
 use records::{LineEnd, Writer};
@@ -278,16 +278,11 @@ pub(crate) fn published(publication: &Publication, manifest: &str, resources: Re
         });
     }
     let steps: Vec<_> = figures.steps.iter().take(STEPS_TOLD).collect();
-    // There may be ten thousand objects.
-    let inputs = figures.inputs.iter().map(|(name, InputFigures { rows, bytes, .. })| {
-        (name, InputFigures { rows: *rows, bytes: *bytes, objects: Vec::new() })
-    });
-    let inputs: BTreeMap<_, _> = inputs.collect();
     let attributes = [
         ("status", json!(JobStatus::Published)),
         ("ended_at", json!(publication.published_at)),
         ("engine", json!(publication.engine)),
-        ("inputs", json!(inputs)),
+        ("inputs", json!(figures.inputs)),
         ("steps", json!(steps)),
         ("outputs", json!(outputs)),
         ("milliseconds", figures.milliseconds.into()),
@@ -306,7 +301,7 @@ mod tests {
     use reconcile::report::{Engine, Figures, StepFigures};
 
     use super::*;
-    use crate::book::OutputRecord;
+    use crate::{book::OutputRecord, prices::Architecture};
 
     /// A job with as much to tell as there may be: its row stays well below the 400 KB that an item has at most.
     #[test]
@@ -342,7 +337,7 @@ mod tests {
         let published_at = "2026-01-31T08:00:00Z".parse().unwrap();
         let publication = Publication { job, engine: Engine::Embedded, outputs, figures, published_at };
         let resources = Resources {
-            architecture: prices::Architecture::Arm64,
+            architecture: Architecture::Arm64,
             transform_memory_mib: 10_240,
             spark_workers: 3,
             spark_worker_vcpus: 4,

@@ -7,7 +7,6 @@ mod builders;
 mod csv;
 mod json_lines;
 mod parquet;
-mod taken;
 
 use std::{
     fmt,
@@ -40,8 +39,6 @@ use crate::{
     operator::{Operator, Work},
 };
 
-pub(crate) use taken::{Readings, Taken};
-
 /// How many blocks of an object are read at once.
 pub(crate) const BLOCKS_AT_ONCE: usize = 4;
 
@@ -56,8 +53,6 @@ pub(crate) struct Source {
     /// The most rows of a batch that is read.
     pub(crate) batch_rows: usize,
     pub(crate) threads: usize,
-    /// What has been read.
-    pub(crate) taken: Arc<Readings>,
 }
 
 impl fmt::Debug for Source {
@@ -74,7 +69,6 @@ struct Reading {
     input: TaskInput,
     /// The columns that are read, without those of the place.
     columns: Vec<PlanColumn>,
-    taken: Arc<Taken>,
 }
 
 /// The rows of one object that a partition takes at a time.
@@ -89,8 +83,7 @@ type Chunks = mpsc::Receiver<Result<Chunk>>;
 /// The rows of an input.
 pub(crate) fn scan(relation: &Relation, name: &str, input: &TaskInput, source: &Source) -> Arc<dyn ExecutionPlan> {
     let read = relation.columns.iter().filter(|column| !is_place(column)).cloned().collect();
-    let taken = source.taken.begin(name, input);
-    let reading = Reading { source: source.clone(), name: name.to_owned(), input: input.clone(), columns: read, taken };
+    let reading = Reading { source: source.clone(), name: name.to_owned(), input: input.clone(), columns: read };
     let schema = columns::schema_of(&relation.columns);
     let scan = Scan {
         reading: Arc::new(reading),
@@ -147,14 +140,11 @@ impl Work for Scan {
             let (reading, columns, schema) = (Arc::clone(&reading), columns.clone(), Arc::clone(&schema));
             async move {
                 loop {
-                    if let Some(chunk) = &mut current {
-                        if let Some(read) = chunk.next(&reading).await? {
-                            reading.taken.add_rows(read.object, read.rows);
-                            let batch = read.batch(&columns, &schema)?;
-                            return Ok(Some((batch, (shared, current))));
-                        }
-                        let (object, bytes) = chunk.size();
-                        reading.taken.add_bytes(object, bytes);
+                    if let Some(chunk) = &mut current
+                        && let Some(read) = chunk.next(&reading).await?
+                    {
+                        let batch = read.batch(&columns, &schema)?;
+                        return Ok(Some((batch, (shared, current))));
                     }
                     current = shared.chunks.lock().await.recv().await.transpose()?;
                     if current.is_none() {
@@ -173,15 +163,6 @@ impl Chunk {
             Self::Csv(rows) => rows.next(reading),
             Self::JsonLines(rows) => rows.next(reading),
             Self::Parquet(rows) => rows.next(reading).await,
-        }
-    }
-
-    /// Its object, and how many bytes of it have become rows.
-    fn size(&self) -> (usize, usize) {
-        match self {
-            Self::Csv(rows) => rows.size(),
-            Self::JsonLines(rows) => rows.size(),
-            Self::Parquet(rows) => rows.size(),
         }
     }
 }
