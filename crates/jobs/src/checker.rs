@@ -25,6 +25,7 @@ use crate::{
     messages::{Caught, CheckAction, CheckBegun, CheckReply, CheckRequest, CheckedFigures, Piece},
     parts::{self, Tally},
     pieces::{Said, mismatch},
+    sources::read_whole,
 };
 
 /// What output-checker is configured by.
@@ -154,7 +155,10 @@ impl OutputChecker {
             return Err(JobError::Malformed { what: report_at.to_string(), reason });
         }
         match outcome {
-            Outcome::Done(figures) => Ok((task, Checked { engine, figures })),
+            Outcome::Done(figures) => {
+                read_whole(&task, &figures.inputs)?;
+                Ok((task, Checked { engine, figures }))
+            }
             Outcome::Failed { failure } => Err(JobError::Engine { class: failure.class, message: failure.message }),
         }
     }

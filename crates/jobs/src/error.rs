@@ -66,6 +66,16 @@ pub enum JobError {
         /// In what.
         difference: String,
     },
+    /// An engine has not read an input whole, or not as it was planned.
+    #[error("input {input:?}{}: {difference}", place(object.as_deref()))]
+    NotReadWhole {
+        /// Which input.
+        input: String,
+        /// Which object of it, by its key.
+        object: Option<String>,
+        /// In what.
+        difference: String,
+    },
     /// An engine has written a part that no single call can read again.
     #[error(
         "output {output:?}, {part}: it has {} MiB, and at most {} MiB of one part are read again: \
@@ -198,7 +208,7 @@ impl Classified for JobError {
             Self::Plan(_) | Self::Input { .. } | Self::TooLarge { .. } | Self::Refused(_) => ErrorClass::InvalidInput,
             Self::Engine { class, .. } | Self::Unchecked { class, .. } => *class,
             Self::PartTooLarge { .. } => ErrorClass::TooLarge,
-            Self::ControlTotalMismatch { .. } => ErrorClass::ControlTotalMismatch,
+            Self::ControlTotalMismatch { .. } | Self::NotReadWhole { .. } => ErrorClass::ControlTotalMismatch,
             Self::Over { .. } => ErrorClass::Conflict,
             // A claim lapses in a minute; another function has another disk.
             Self::MailClaimed | Self::Disk(_) => ErrorClass::Unavailable,

@@ -22,6 +22,7 @@ pub mod planner;
 pub mod prices;
 pub mod publisher;
 pub mod slots;
+mod sources;
 pub mod starter;
 pub mod transform;
 

@@ -19,7 +19,7 @@ use futures::TryStreamExt;
 use reconcile::{
     plan::{Body, RelationId},
     report::{Engine, Failure, Figures, InputFigures, Outcome, OutputFigures, Report, StepFigures},
-    task::Task,
+    task::{Task, TaskFormat},
 };
 use storage::objects::{Location, Objects, Put, PutOptions, read_all};
 use tokio::task::JoinSet;
@@ -183,6 +183,7 @@ async fn attempt(
         chunk_bytes: block_bytes.min(1 << 20),
         batch_rows: limits.batch_rows(),
         threads,
+        taken: Arc::default(),
     };
     let held_bytes_max = match joins {
         // What is held takes about as much memory as it takes bytes as text, and half of that for its table.
@@ -281,10 +282,14 @@ impl Attempt<'_> {
         for (relation, counter) in self.task.plan.relations.iter().zip(&self.relations.counters) {
             let Body::Read { input: name } = &relation.body else { continue };
             let Some(input) = self.task.inputs.get(name) else { continue };
-            let bytes = input.objects.iter().map(|object| object.bytes).sum();
+            let objects = self.relations.source.taken.objects(name, input);
+            let bytes = match input.format {
+                TaskFormat::Parquet => input.objects.iter().map(|object| object.bytes).sum(),
+                TaskFormat::Csv | TaskFormat::JsonLines => objects.iter().map(|object| object.bytes).sum(),
+            };
             let figure: &mut InputFigures = figures.entry(name.clone()).or_default();
             // An input that is read by several relations has its rows once.
-            *figure = InputFigures { rows: figure.rows.max(counter.rows()), bytes };
+            *figure = InputFigures { rows: figure.rows.max(counter.rows()), bytes, objects };
         }
         figures
     }

@@ -111,12 +111,27 @@ pub struct Figures {
 }
 
 /// What was read of an input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct InputFigures {
     /// Its rows.
     pub rows: u64,
     /// Its bytes.
+    pub bytes: u64,
+    /// What was read of each object, in their order; of Parquet, of which no more is read than is needed, nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectFigures>,
+}
+
+/// What was read of an object of CSV or JSON lines, counted where bytes have become rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ObjectFigures {
+    /// Its key.
+    pub key: String,
+    /// Its rows, a header not counted.
+    pub rows: u64,
+    /// Its bytes: those that are no row's, such as a header, are counted too.
     pub bytes: u64,
 }
 
@@ -267,7 +282,10 @@ mod tests {
         for written in [
             json!({
                 "version": 1, "engine": "spark",
-                "inputs": {"orders": {"rows": 2, "bytes": 40}},
+                "inputs": {
+                    "orders": {"rows": 2, "bytes": 40, "objects": [{"key": "acme/orders.csv", "rows": 2, "bytes": 40}]},
+                    "sums": {"rows": 1, "bytes": 900},
+                },
                 "steps": [
                     {"step": "dear", "operation": "filter", "rows": 1},
                     {"step": "sum", "operation": "groupBy", "rows": 1, "bytes": 16, "milliseconds": 1},

@@ -28,8 +28,10 @@ use reconcile::{
     Format, Type, Value,
     plan::{Body, Plan, PlanColumn},
     reference::{Arrival, InputRows, OutputRows, run},
-    report::{Engine, Failure, Figures, InputFigures, Outcome, OutputFigures, Part, Report, StepFigures, Sum},
-    task::{Task, TaskFormat, TaskInput, TaskJob},
+    report::{
+        Engine, Failure, Figures, InputFigures, ObjectFigures, Outcome, OutputFigures, Part, Report, StepFigures, Sum,
+    },
+    task::{Task, TaskFormat, TaskInput, TaskJob, TaskObject},
 };
 use records::{LineEnd, Writer};
 use serde_json::{Value as Json, json};
@@ -302,9 +304,15 @@ impl World {
         let mut figures = BTreeMap::new();
         for (name, input) in &task.inputs {
             let rows = self.rows(input, &task, name).await;
-            let count = rows.objects.iter().map(Vec::len).sum::<usize>() as u64;
-            let bytes = input.objects.iter().map(|object| object.bytes).sum();
-            figures.insert(name.clone(), InputFigures { rows: count, bytes });
+            let object = |(rows, object): (&Vec<_>, &TaskObject)| ObjectFigures {
+                key: object.key.clone(),
+                rows: rows.len() as u64,
+                bytes: object.bytes,
+            };
+            let objects: Vec<_> = rows.objects.iter().zip(&input.objects).map(object).collect();
+            let bytes = objects.iter().map(|object| object.bytes).sum();
+            let count = objects.iter().map(|object| object.rows).sum();
+            figures.insert(name.clone(), InputFigures { rows: count, bytes, objects });
             inputs.insert(name.clone(), rows);
         }
         let outcome = match run(&task.plan, &inputs, Arrival::Scattered) {

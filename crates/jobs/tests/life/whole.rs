@@ -60,6 +60,8 @@ async fn publishes(world: World) {
     let record = world.record("close").await;
     assert_eq!((record.status, record.milliseconds, record.outputs.len()), (JobStatus::Published, Some(7), 2));
     assert_eq!(record.inputs["orders"].rows, 5);
+    assert!(record.inputs["orders"].objects.is_empty(), "a row has not the room for them");
+    assert_eq!(publication.figures.inputs["orders"].objects[0].rows, 5);
     assert_eq!(record.manifest.as_deref(), Some("acme/jobs/close/attempt=1/manifest.json"));
     assert!(record.ended_at.is_some());
     // What the event and the metrics say, and says again whoever publishes it again.
@@ -189,7 +191,7 @@ async fn what_does_not_tie_out_is_not_published() {
         }
     }
     let part = "acme/jobs/close/attempt=1/output/dear/part-00000.csv";
-    let spoils: [(Spoil, &str); 9] = [
+    let spoils: [(Spoil, &str); 15] = [
         (|report, _| figures(report).outputs[0].rows += 1, "the engine made 4 rows, 3 are read"),
         (|report, _| figures(report).outputs[0].parts[0].rows = 1, "the engine wrote 1 rows, 2 are read"),
         (|report, _| drop(figures(report).outputs[0].parts.pop()), "the engine made 3 rows, 2 are read"),
@@ -206,6 +208,33 @@ async fn what_does_not_tie_out_is_not_published() {
             "names it twice",
         ),
         (|report, _| figures(report).outputs[0].parts[0].key = "acme/orders.csv".into(), "not of this attempt"),
+        (
+            |report, _| figures(report).inputs.get_mut("orders").unwrap().objects[0].bytes -= 1,
+            r#"input "orders", acme/orders.csv: it has 84 bytes, the engine has read 83"#,
+        ),
+        (
+            |report, _| {
+                let read = figures(report).inputs.get_mut("orders").unwrap();
+                (read.objects, read.bytes) = (Vec::new(), 83);
+            },
+            r#"input "orders": it has 84 bytes, the engine has read 83"#,
+        ),
+        (
+            |report, _| figures(report).inputs.get_mut("orders").unwrap().objects[0].key = "acme/other.csv".into(),
+            "acme/orders.csv: the engine does not say what it has read of it",
+        ),
+        (|report, _| figures(report).inputs.clear(), r#"input "orders": the engine does not say"#),
+        (
+            |report, _| {
+                let objects = &mut figures(report).inputs.get_mut("orders").unwrap().objects;
+                objects.push(objects[0].clone());
+            },
+            "the engine has read it, and the task does not name it",
+        ),
+        (
+            |report, _| figures(report).inputs.get_mut("orders").unwrap().objects[0].rows -= 1,
+            "its objects have 4 rows, and 5 went on",
+        ),
         // As many bytes, another cent.
         (|_, parts| parts.values_mut().for_each(|text| *text = text.replace("10.00", "10.01")), "18.27 is read"),
         (|_, parts| parts.values_mut().for_each(|text| *text = text.replace("1,\"nor", "1x\"nor")), "row 1"),

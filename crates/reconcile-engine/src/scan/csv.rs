@@ -114,6 +114,7 @@ impl Cutter<'_> {
             // A header without rows must be the right one, too.
             self.layout(split.header)?;
         }
+        self.reading.taken.add_bytes(self.index, self.held.len());
         Ok(rows)
     }
 
@@ -121,7 +122,8 @@ impl Cutter<'_> {
         let (mut rows, object) = (Vec::with_capacity(ranges.len()), self.index);
         for range in ranges {
             let layout = self.layout(header)?;
-            let _before = self.take(range.start);
+            let before = self.take(range.start);
+            self.reading.taken.add_bytes(object, before.len());
             let bytes = self.take(range.end);
             rows.push(Rows { object, layout, bytes, range, taken: false });
         }
@@ -181,6 +183,10 @@ impl Layout {
 }
 
 impl Rows {
+    pub(super) const fn size(&self) -> (usize, usize) {
+        (self.object, self.bytes.len())
+    }
+
     /// The rows, once.
     pub(super) fn next(&mut self, reading: &Reading) -> Result<Option<Read>> {
         if std::mem::replace(&mut self.taken, true) {

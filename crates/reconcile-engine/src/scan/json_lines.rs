@@ -50,7 +50,8 @@ pub(super) async fn send(
         if !begun && (held.len() >= 3 || end) {
             begun = true;
             if held.starts_with(b"\xef\xbb\xbf") {
-                let _mark = held.split_to(3);
+                let mark = held.split_to(3);
+                reading.taken.add_bytes(index, mark.len());
             }
         }
         while let Some(length) = cut(&held, reading.source.chunk_bytes, end) {
@@ -130,6 +131,10 @@ impl<'de> Visitor<'de> for Wanted<'_, 'de> {
 struct Key<'k>(#[serde(borrow)] Cow<'k, str>);
 
 impl Rows {
+    pub(super) const fn size(&self) -> (usize, usize) {
+        (self.object, self.bytes.len())
+    }
+
     /// The rows, once.
     pub(super) fn next(&mut self, reading: &Reading) -> Result<Option<Read>> {
         if std::mem::replace(&mut self.taken, true) {

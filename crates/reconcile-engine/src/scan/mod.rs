@@ -7,6 +7,7 @@ mod builders;
 mod csv;
 mod json_lines;
 mod parquet;
+mod taken;
 
 use std::{
     fmt,
@@ -39,6 +40,8 @@ use crate::{
     operator::{Operator, Work},
 };
 
+pub(crate) use taken::{Readings, Taken};
+
 /// How many blocks of an object are read at once.
 pub(crate) const BLOCKS_AT_ONCE: usize = 4;
 
@@ -53,6 +56,8 @@ pub(crate) struct Source {
     /// The most rows of a batch that is read.
     pub(crate) batch_rows: usize,
     pub(crate) threads: usize,
+    /// What has been read.
+    pub(crate) taken: Arc<Readings>,
 }
 
 impl fmt::Debug for Source {
@@ -69,6 +74,7 @@ struct Reading {
     input: TaskInput,
     /// The columns that are read, without those of the place.
     columns: Vec<PlanColumn>,
+    taken: Arc<Taken>,
 }
 
 /// The rows of one object that a partition takes at a time.
@@ -83,7 +89,8 @@ type Chunks = mpsc::Receiver<Result<Chunk>>;
 /// The rows of an input.
 pub(crate) fn scan(relation: &Relation, name: &str, input: &TaskInput, source: &Source) -> Arc<dyn ExecutionPlan> {
     let read = relation.columns.iter().filter(|column| !is_place(column)).cloned().collect();
-    let reading = Reading { source: source.clone(), name: name.to_owned(), input: input.clone(), columns: read };
+    let taken = source.taken.begin(name, input);
+    let reading = Reading { source: source.clone(), name: name.to_owned(), input: input.clone(), columns: read, taken };
     let schema = columns::schema_of(&relation.columns);
     let scan = Scan {
         reading: Arc::new(reading),
@@ -140,11 +147,14 @@ impl Work for Scan {
             let (reading, columns, schema) = (Arc::clone(&reading), columns.clone(), Arc::clone(&schema));
             async move {
                 loop {
-                    if let Some(chunk) = &mut current
-                        && let Some(read) = chunk.next(&reading).await?
-                    {
-                        let batch = read.batch(&columns, &schema)?;
-                        return Ok(Some((batch, (shared, current))));
+                    if let Some(chunk) = &mut current {
+                        if let Some(read) = chunk.next(&reading).await? {
+                            reading.taken.add_rows(read.object, read.rows);
+                            let batch = read.batch(&columns, &schema)?;
+                            return Ok(Some((batch, (shared, current))));
+                        }
+                        let (object, bytes) = chunk.size();
+                        reading.taken.add_bytes(object, bytes);
                     }
                     current = shared.chunks.lock().await.recv().await.transpose()?;
                     if current.is_none() {
@@ -163,6 +173,15 @@ impl Chunk {
             Self::Csv(rows) => rows.next(reading),
             Self::JsonLines(rows) => rows.next(reading),
             Self::Parquet(rows) => rows.next(reading).await,
+        }
+    }
+
+    /// Its object, and how many bytes of it have become rows.
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Csv(rows) => rows.size(),
+            Self::JsonLines(rows) => rows.size(),
+            Self::Parquet(rows) => rows.size(),
         }
     }
 }

@@ -81,6 +81,11 @@ pub(super) async fn send(
 }
 
 impl Rows {
+    /// Only the columns that are needed are read.
+    pub(super) const fn size(&self) -> (usize, usize) {
+        (self.object, 0)
+    }
+
     /// The next rows of the group.
     pub(super) async fn next(&mut self, reading: &Reading) -> Result<Option<Read>> {
         let Some(object) = reading.input.objects.get(self.object) else { return Ok(None) };

@@ -99,7 +99,27 @@ impl World {
     }
 
     pub(crate) async fn run(&self, plan: &Plan, limits: &Limits) -> Result<Report, EngineError> {
-        run(&self.task(plan, 1), Arc::clone(&self.objects), limits).await
+        let report = run(&self.task(plan, 1), Arc::clone(&self.objects), limits).await?;
+        if let Outcome::Done(figures) = &report.outcome {
+            self.read_whole(figures);
+        }
+        Ok(report)
+    }
+
+    /// Whatever a plan does, every byte of its inputs has become rows, or was passed over and counted.
+    fn read_whole(&self, figures: &Figures) {
+        for (name, read) in &figures.inputs {
+            let input = &self.inputs[name];
+            let of: Vec<(&str, u64)> = read.objects.iter().map(|one| (one.key.as_str(), one.bytes)).collect();
+            let there: Vec<(&str, u64)> = input.objects.iter().map(|one| (one.key.as_str(), one.bytes)).collect();
+            assert_eq!(read.bytes, there.iter().map(|(_, bytes)| bytes).sum::<u64>(), "{name}");
+            if input.format == TaskFormat::Parquet {
+                assert_eq!(of, [], "of {name} no more is read than is needed");
+                continue;
+            }
+            assert_eq!(of, there, "{name}");
+            assert_eq!(read.objects.iter().map(|one| one.rows).sum::<u64>(), read.rows, "{name}");
+        }
     }
 
     /// All parts of an output, put together.
