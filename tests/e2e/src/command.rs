@@ -79,6 +79,14 @@ pub fn invoke(function: &str, event: Option<&Path>) -> Ran {
     Ran::of(command.current_dir(root()).output().expect("python3 made the stack, so it is here"))
 }
 
+/// Runs Python in the stack's environment, with boto3.
+pub fn boto(script: &str) -> Ran {
+    let python = root().join(".local/venvs/tools/bin/python");
+    let mut command = Command::new("python3");
+    command.args(["-m", "local", "with-stack"]).arg(python).args(["-c", script]).current_dir(root());
+    Ran::of(command.output().expect("python3 made the stack, so it is here"))
+}
+
 /// Runs a line of Python in the project's folder: what `make` does with the stack's services.
 pub fn python(line: &str) -> Ran {
     let output = Command::new("python3").args(["-c", line]).current_dir(root()).output();

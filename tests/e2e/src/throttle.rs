@@ -1,11 +1,8 @@
 //! DynamoDB as it is when it is asked too much: a door before the emulator's that turns some requests away.
 
-use std::{
-    process::Command,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::{
@@ -14,7 +11,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::{Stack, command::root};
+use crate::{Stack, command::boto};
 
 /// The door. Functions go through it until it is dropped.
 #[derive(Debug)]
@@ -70,11 +67,7 @@ fn configure(functions: &[&str], change: &str) {
              {change}\n    \
              client.update_function_configuration(FunctionName=name, Environment={{'Variables': variables}})\n"
     );
-    let python = root().join(".local/venvs/tools/bin/python");
-    let mut command = Command::new("python3");
-    command.args(["-m", "local", "with-stack"]).arg(python).args(["-c", &script]).current_dir(root());
-    let output = command.output().expect("python3 made the stack, so it is here");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    boto(&script).well();
 }
 
 /// Serves one connection: requests go on to the emulator, and some do not.

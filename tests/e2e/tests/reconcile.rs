@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, fs, time::Duration};
 
 use aws_sdk_sqs::types::MessageAttributeValue;
-use e2e::{DATA, Stack, command::tieout};
+use e2e::{DATA, Stack, WORK, command::tieout};
 use serde_json::{Value, json};
 use storage::{Queues, queues::Message};
 use tokio::time::sleep;
@@ -57,6 +57,13 @@ fn unique(name: &str) -> String {
     format!("{name}-{}", uuid::Uuid::new_v4().simple().to_string().get(..12).unwrap())
 }
 
+/// The keys under which a job's check has left what goes from call to call.
+async fn checks(stack: &Stack, job: &str) -> Vec<String> {
+    let prefix = format!("default/jobs/{job}/attempt=1/check/");
+    let listed = storage::Objects::list(&stack.session.objects(), WORK, &prefix, None).await.unwrap();
+    listed.into_iter().map(|listed| listed.key).collect()
+}
+
 #[tokio::test]
 async fn the_example_is_published_to_the_cent() {
     let stack = Stack::connect().await;
@@ -84,6 +91,8 @@ async fn the_example_is_published_to_the_cent() {
     let manifest = job["manifest"].as_str().unwrap();
     let at = storage::Location::new(DATA, manifest);
     storage::Objects::head(&stack.session.objects(), &at, None).await.unwrap();
+    // The orders are longer than what one call reads on this stack: both outputs are pieces of their own.
+    assert!(checks(&stack, id).await.len() >= 3, "pieces.json, and what was found in each");
 }
 
 #[tokio::test]
