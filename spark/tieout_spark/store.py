@@ -93,10 +93,14 @@ class Store:
         return Look(int(status.getLen()), None, None, int(status.getModificationTime()))
 
     def _service(self) -> Any:
-        """The client of S3, where there is one."""
+        """The client of S3; none where a file system stands for it."""
+        if "ViewFileSystem" in self.configuration.get("fs.s3.impl", ""):
+            return None
         with self.lock:
-            client = self.jvm.software.amazon.awssdk.services.s3.S3Client
-            if self.service is None and isinstance(client, JavaClass):
+            if self.service is None:
+                client = self.jvm.software.amazon.awssdk.services.s3.S3Client
+                if not isinstance(client, JavaClass):
+                    raise RuntimeError("the AWS SDK for Java 2 is not on Spark's class path: S3 tells no versions")
                 self.service = client.create()
             return self.service
 

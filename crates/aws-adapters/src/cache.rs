@@ -163,6 +163,10 @@ impl Cache for ValkeyCache {
         Ok(values)
     }
 
+    fn requests(&self, keys: usize) -> u64 {
+        keys.div_ceil(BATCH) as u64
+    }
+
     async fn put_many(&self, entries: Vec<(String, Bytes)>, lifetime: Duration) -> Result<(), StorageError> {
         let milliseconds = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX);
         if milliseconds == 0 {

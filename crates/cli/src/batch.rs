@@ -65,6 +65,8 @@ async fn listed(
         .map(|(record, fault)| BatchView::of(ledger, record, fault.and_then(|index| faults.get(index)), &view))
         .collect();
     faults.retain(|fault| records.iter().all(|record| record.batch != fault.batch));
+    faults.sort_by_key(|fault| Reverse(fault.at));
+    faults.truncate(limit);
     for fault in faults {
         // Its name can have an older batch, too.
         let record = book.batch(ledger, &fault.batch).await?;

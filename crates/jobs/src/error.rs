@@ -181,9 +181,11 @@ fn place(part: Option<&str>) -> String {
 }
 
 impl From<Reason> for JobError {
-    /// What a call that has failed says, told by another. A class that is none is Step Functions' own word.
+    /// What a call that has failed for good says, told by another. A class that is none is Step Functions' own word. One that
+    /// passes has been tried again for as long as it may be: whoever tells it is not to be called again.
     fn from(Reason { class, message }: Reason) -> Self {
-        let known = ErrorClass::ALL.into_iter().find(|known| known.as_str() == class);
+        let passes = [ErrorClass::Throttled, ErrorClass::Unavailable, ErrorClass::WorkerLost];
+        let known = ErrorClass::ALL.into_iter().find(|known| known.as_str() == class && !passes.contains(known));
         match known {
             Some(class) => Self::Unchecked { class, message },
             None => Self::Unchecked { class: ErrorClass::Bug, message: format!("{class}: {message}") },

@@ -239,21 +239,27 @@ impl Finder<'_> {
     }
 }
 
-/// Whether an object under a prefix is none of its data: a folder that was made by hand is an object without bytes, and what
-/// programs put beside their data (`_SUCCESS`, `.part.crc`) has a name that begins so.
+/// Whether an object under a prefix is none of its data: a folder that was made by hand, and what programs are known to put
+/// beside what they write. Whatever else has such a name could be somebody's data.
 fn is_passed_over(key: &str) -> bool {
-    key.rsplit('/').next().is_none_or(|file| file.is_empty() || file.starts_with(['_', '.']))
+    let file = key.rsplit('/').next().unwrap_or_default();
+    let is_mark = ["_SUCCESS", "_committed_", "_started_", "_temporary", "_metadata", "_common_metadata"]
+        .iter()
+        .any(|begin| file.starts_with(begin));
+    file.is_empty() || is_mark || (file.starts_with('.') && file.ends_with(".crc"))
 }
 
 /// Whether a key's name says that there is something else than data of that format.
 fn is_other(key: &str, format: InputFormat) -> bool {
-    let end = key.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map(|(_, end)| end.to_lowercase());
+    let file = key.rsplit('/').next().unwrap_or_default();
+    let end = file.rsplit_once('.').map(|(_, end)| end.to_lowercase());
     let others: &[&str] = match format {
         InputFormat::Csv => &["html", "htm", "pdf", "xls", "xlsx", "json", "jsonl", "parquet"],
         InputFormat::Parquet => &["html", "htm", "pdf", "xls", "xlsx", "json", "jsonl", "csv"],
         InputFormat::JsonLines | InputFormat::Ledger => &["html", "htm", "pdf", "xls", "xlsx", "csv", "parquet"],
     };
-    end.is_some_and(|end| others.contains(&end.as_str()))
+    // Spark reads nothing of a name that begins so.
+    file.starts_with(['_', '.']) || end.is_some_and(|end| others.contains(&end.as_str()))
 }
 
 /// Packed files are told by their names: their bytes would be taken for bad rows.
@@ -274,11 +280,16 @@ pub(crate) fn wrong(input: &str, problem: impl Into<String>) -> JobError {
     JobError::Input { input: input.to_owned(), problem: problem.into() }
 }
 
+/// The most columns of which a note tells: it stands in the job's row.
+const NAMES_TOLD: usize = 20;
+
 /// That the constraints of a descriptor are not, where it has any.
 fn not_applied(name: &str, descriptor: &Resource) -> Option<String> {
     let fields = descriptor.schema.iter().flat_map(|schema| &schema.fields);
     let constrained = fields.filter(|field| field.constraints != Constraints::default());
-    let names: Vec<String> = constrained.map(|field| format!("{:?}", field.name)).collect();
+    let (told, more): (Vec<_>, Vec<_>) = constrained.enumerate().partition(|(at, _)| *at < NAMES_TOLD);
+    let mut names: Vec<String> = told.into_iter().map(|(_, field)| format!("{:?}", field.name)).collect();
+    names.extend((!more.is_empty()).then(|| format!("{} more", more.len())));
     let advice = "intake rejects what does not meet them, a job reads it; a step `filter` leaves it out";
     let columns = names.join(", ");
     (!names.is_empty()).then(|| format!("input {name:?}: the constraints of {columns} are not applied: {advice}"))

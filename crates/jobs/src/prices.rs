@@ -17,8 +17,8 @@ const EMR_FREE_DISK_GB: u128 = 20;
 const DRIVER_VCPUS: u128 = 4;
 const GB_PER_VCPU: u128 = 4;
 
-/// The nine state transitions of a job that goes well, at 0.025 dollars a thousand, in millionths.
-const TRANSITIONS: u128 = 9 * 25;
+/// The ten state transitions of a job that goes well, at 0.025 dollars a thousand, in millionths.
+const TRANSITIONS: u128 = 10 * 25;
 
 /// What a function runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,13 +116,13 @@ mod tests {
     #[test]
     fn prices_are_those_of_the_list() {
         // 10 GB for 100 s: 1,000 GB-seconds.
-        assert_eq!(cost(Engine::Embedded, 100_000, RESOURCES), 225 + 13_333);
+        assert_eq!(cost(Engine::Embedded, 100_000, RESOURCES), 250 + 13_333);
         let x86 = Resources { architecture: "x86_64".parse().unwrap(), ..RESOURCES };
-        assert_eq!(cost(Engine::Embedded, 100_000, x86), 225 + 16_666);
+        assert_eq!(cost(Engine::Embedded, 100_000, x86), 250 + 16_666);
         // An hour: 16 × 0.052624 + 64 × 0.0057785 + 540 × 0.000111.
-        assert_eq!(cost(Engine::Spark, 3_600_000, RESOURCES), 225 + 841_984 + 369_824 + 59_940);
+        assert_eq!(cost(Engine::Spark, 3_600_000, RESOURCES), 250 + 841_984 + 369_824 + 59_940);
         let free = Resources { spark_worker_disk_gb: 20, ..RESOURCES };
-        assert_eq!(cost(Engine::Spark, 3_600_000, free), 225 + 841_984 + 369_824);
+        assert_eq!(cost(Engine::Spark, 3_600_000, free), 250 + 841_984 + 369_824);
     }
 
     #[test]

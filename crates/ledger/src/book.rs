@@ -6,7 +6,7 @@
 //! | `<tenant>#<ledger>` | `batch#<batch>` | [`BatchRecord`]: a batch by its name | registration, skip, refusal, pass |
 //! | `<tenant>#<ledger>` | `number#<number>` | [`NumberedBatch`]: a batch by its number | registration; grouping adds `job` |
 //! | `<tenant>#<ledger>` | `refused#<seconds>#<batch>` | [`RefusedBatch`]: that a batch was refused before it got a number | registration |
-//! | `<tenant>#<ledger>` | `content#<sha256>#<batch>#<digest>` | [`Content`]: that a manifest of that name and digest has an object of this content | registration |
+//! | `<tenant>#<ledger>#<sha256>` | `content#<batch>#<digest>` | [`Content`]: that a manifest of that name and digest has an object of this content | registration |
 //! | `<tenant>#<ledger>` | `job#<number>` | [`Job`]: status, attempt, turns | grouping, then every transition of the job |
 //! | `<tenant>#<ledger>` | `source#<source>` | [`SourceRecord`]: intervals claimed and void | registration, skip, refusal |
 //! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, how many were signed off | index commits, operators |
@@ -27,7 +27,8 @@
 //!
 //! **Heat.** One ledger is one partition, and its head is the hottest item: a registration writes it once, a job some ten
 //! times. A transaction costs twice the units, so a partition's 1,000 a second are reached at several tens of jobs a
-//! second, where a job takes seconds. Artifacts' index entries, of which there are millions, are not in this table.
+//! second, where a job takes seconds. What a batch's content is stands apart, an object to a partition: a batch may have a
+//! thousand of them. Artifacts' index entries, of which there are millions, are not in this table.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -239,8 +240,8 @@ impl Book {
         self.all(ledger, &batch_row(prefix)).await
     }
 
-    /// The batches that got a number last, and those that were refused without one, `limit` of each at most, the newest
-    /// first. Older ones are not read.
+    /// The batches that got a number last, then those that were refused without one, `limit` of each at most and the
+    /// newest of each first. Older ones are not read.
     pub async fn newest_batches(&self, ledger: &LedgerId, limit: usize) -> Result<Vec<BatchRecord>, StorageError> {
         // A batch that was let in again has several numbers.
         let mut names = self.newest(ledger, "number#", limit, |batch: NumberedBatch| batch.batch).await?;
@@ -279,7 +280,8 @@ impl Book {
 
     /// The manifests that have an object of this content, taken or not, as far as they give its hash.
     pub(crate) async fn contents(&self, ledger: &LedgerId, sha256: &str) -> Result<Vec<Content>, StorageError> {
-        self.all(ledger, &content_rows(sha256)).await
+        let partition = content_partition(ledger, sha256);
+        self.gathered(Query { partition, ..self.rows(ledger, CONTENT_ROWS) }).await
     }
 
     /// Notes that a manifest has an object of this content. Doing so twice is once.
@@ -289,8 +291,8 @@ impl Book {
         sha256: &str,
         content: &Content,
     ) -> Result<(), StorageError> {
-        let row = format!("{}{}#{}", content_rows(sha256), content.batch, content.digest);
-        let item = self.item(ledger, &row, content)?;
+        let row = format!("{CONTENT_ROWS}{}#{}", content.batch, content.digest);
+        let item = item(&Key::sorted(content_partition(ledger, sha256), row), content)?;
         self.tables.put(&self.table, item, Condition::Always).await.map(drop)
     }
 
@@ -439,7 +441,10 @@ impl Book {
         ledger: &LedgerId,
         prefix: &str,
     ) -> Result<Vec<T>, StorageError> {
-        let mut query = self.rows(ledger, prefix);
+        self.gathered(self.rows(ledger, prefix)).await
+    }
+
+    async fn gathered<T: DeserializeOwned>(&self, mut query: Query) -> Result<Vec<T>, StorageError> {
         let mut rows = Vec::new();
         loop {
             let page = self.tables.query(&query).await?;
@@ -528,14 +533,18 @@ impl Book {
     }
 
     fn item<T: Serialize>(&self, ledger: &LedgerId, row: &str, record: &T) -> Result<Item, StorageError> {
-        let mut item = key(ledger, row).attributes();
-        match serde_json::to_value(record) {
-            Ok(Value::Object(attributes)) => item.extend(attributes),
-            Ok(other) => return Err(unreadable(format!("{other} is no item"))),
-            Err(error) => return Err(unreadable(error.to_string())),
-        }
-        Ok(item)
+        item(&key(ledger, row), record)
     }
+}
+
+fn item<T: Serialize>(key: &Key, record: &T) -> Result<Item, StorageError> {
+    let mut item = key.attributes();
+    match serde_json::to_value(record) {
+        Ok(Value::Object(attributes)) => item.extend(attributes),
+        Ok(other) => return Err(unreadable(format!("{other} is no item"))),
+        Err(error) => return Err(unreadable(error.to_string())),
+    }
+    Ok(item)
 }
 
 fn partition(ledger: &LedgerId) -> String {
@@ -570,8 +579,10 @@ pub(crate) fn refused_row(batch: &BatchRecord) -> String {
     format!("refused#{:012}#{}", batch.registered_at.as_second(), batch.batch)
 }
 
-fn content_rows(sha256: &str) -> String {
-    format!("content#{sha256}#")
+const CONTENT_ROWS: &str = "content#";
+
+fn content_partition(ledger: &LedgerId, sha256: &str) -> String {
+    format!("{}#{sha256}", partition(ledger))
 }
 
 pub(crate) fn job_row(job: JobNumber) -> String {

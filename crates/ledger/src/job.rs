@@ -390,8 +390,8 @@ impl Job {
         Ok(Claim::Held)
     }
 
-    /// A step of the stateless half is done, and the next one has begun. Whether that is new. Failures are counted on: the commit
-    /// is the half's.
+    /// A step of the stateless half is done, and the next one has begun. Whether that is new. Failures are counted on: the
+    /// commit is the half's, which combine ends with.
     pub fn prepared(
         &mut self,
         attempt: u32,
@@ -399,11 +399,12 @@ impl Job {
         now: Timestamp,
         policy: &Policy,
     ) -> Result<bool, JobRefusal> {
-        if self.stateless.is_some() || self.preparation > step {
+        let Some(next) = step.next() else { return Ok(false) };
+        if self.stateless.is_some() || self.preparation != step {
             return Ok(false);
         }
         self.check_attempt(attempt)?;
-        self.preparation = step.next();
+        self.preparation = next;
         self.step_attempt = 1;
         self.sign_of_life(now, policy);
         Ok(true)

@@ -109,6 +109,9 @@ impl Registrar {
             pinned: String::new(),
             bytes: 0,
         };
+        if manifest.again.is_some() && !entrant.counts_twice {
+            return Err(RegisterError::CountsOnce { batch: key.batch });
+        }
         match manifest.check(&key) {
             Err(fault) if fault.is_of_totals() => return self.refuse(&entrant, fault.to_string()).await,
             checked => checked.map_err(wrong)?,

@@ -80,6 +80,15 @@ pub enum RegisterError {
         /// Its object's key.
         earlier_object: String,
     },
+    /// The manifest wants events to count once more where they never do.
+    #[error(
+        "batch {batch} says `again`, and in this ledger an event counts once, however often it is sent: \
+         `duplicates.scope` is `artifact`"
+    )]
+    CountsOnce {
+        /// The batch.
+        batch: String,
+    },
     /// The ledger has no such source.
     #[error("ledger {ledger} has no source {source_name:?}")]
     UnknownSource {

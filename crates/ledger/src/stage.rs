@@ -52,20 +52,10 @@ impl fmt::Display for Stage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Half {
-    /// Reduce and combine: of many jobs at once.
+    /// Split, reduce and combine: of many jobs at once.
     Stateless,
     /// Prefetch, apply and index, each in its turn.
     Stateful,
-}
-
-impl Half {
-    /// Its name.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Stateless => "stateless",
-            Self::Stateful => "stateful",
-        }
-    }
 }
 
 /// A step of the stateless half. Many jobs are at it at once, and none waits for another.
@@ -82,14 +72,12 @@ pub enum Preparation {
 }
 
 impl Preparation {
-    /// All, in order.
-    pub const ALL: [Self; 3] = [Self::Split, Self::Reduce, Self::Combine];
-
     /// The step behind it; combine is the last.
-    pub const fn next(self) -> Self {
+    pub const fn next(self) -> Option<Self> {
         match self {
-            Self::Split => Self::Reduce,
-            Self::Reduce | Self::Combine => Self::Combine,
+            Self::Split => Some(Self::Reduce),
+            Self::Reduce => Some(Self::Combine),
+            Self::Combine => None,
         }
     }
 

@@ -26,7 +26,10 @@ pub enum EngineError {
         source: Box<DataFusionError>,
     },
     /// The task needs more time than a run may take: it is for more processors.
-    #[error("the job did not end in {seconds} seconds")]
+    #[error(
+        "the job did not end in {seconds} seconds: deploy with the parameter SparkEngine, give the function transform-runner \
+         more memory, which brings processors, or cut the inputs"
+    )]
     TooSlow {
         /// The time that there was.
         seconds: u64,

@@ -46,12 +46,14 @@ pub enum HeaderError {
         second: usize,
     },
     /// Columns that the schema has and the file has not, and the other way round.
-    #[error("the header does not match the schema: {}", mismatch(missing, unexpected))]
+    #[error("the header does not match the schema: {}", mismatch(missing, unexpected, found))]
     Mismatch {
         /// Names that are in the schema only.
         missing: Vec<String>,
-        /// Names that are in the file only.
+        /// Names that are in the file only, where the file may have no others.
         unexpected: Vec<String>,
+        /// The names that the file has.
+        found: Vec<String>,
     },
     /// All columns are there, but not in the schema's order.
     #[error("column {position} of the header is {found:?}: expected {expected:?}")]
@@ -65,15 +67,22 @@ pub enum HeaderError {
     },
 }
 
-fn mismatch(missing: &[String], unexpected: &[String]) -> String {
+/// The most names of a file that are told.
+const NAMES_TOLD: usize = 50;
+
+fn mismatch(missing: &[String], unexpected: &[String], found: &[String]) -> String {
     let list = |what: &str, names: &[String]| {
         let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
         format!("{what} {}", names.join(", "))
     };
+    // Which of its columns is meant by a name that is missing is seen in the file's own.
+    let told = found.get(..NAMES_TOLD).unwrap_or(found);
+    let more = if told.len() < found.len() { ", …" } else { "" };
+    let has = list("the file has", told) + more;
     match (missing, unexpected) {
-        (missing, []) => list("missing", missing),
+        (missing, []) => format!("{}; {has}", list("missing", missing)),
         ([], unexpected) => list("unexpected", unexpected),
-        (missing, unexpected) => format!("{}; {}", list("missing", missing), list("unexpected", unexpected)),
+        (missing, unexpected) => format!("{}; {}; {has}", list("missing", missing), list("unexpected", unexpected)),
     }
 }
 
@@ -144,7 +153,8 @@ impl Header {
                 .collect(),
         };
         if !missing.is_empty() || !unexpected.is_empty() {
-            return Err(HeaderError::Mismatch { missing, unexpected });
+            let found = self.names().map(str::to_owned).collect();
+            return Err(HeaderError::Mismatch { missing, unexpected, found });
         }
         let positions: Vec<usize> = positions.into_iter().flatten().collect();
         if fields_match == FieldsMatch::Exact
@@ -225,13 +235,23 @@ mod tests {
             ("exact", "a,b,c", Ok(vec![0, 1, 2])),
             ("exact", "A,b,C", Ok(vec![0, 1, 2])),
             ("exact", "a,c,b", Err("column 2 of the header is \"c\": expected \"b\"")),
-            ("exact", "a,b", Err("the header does not match the schema: missing \"c\"")),
+            ("exact", "a,b", Err("the header does not match the schema: missing \"c\"; the file has \"a\", \"b\"")),
             ("exact", "a,b,c,d", Err("the header does not match the schema: unexpected \"d\"")),
-            ("exact", "a,b, c", Err("the header does not match the schema: missing \"c\"; unexpected \" c\"")),
+            (
+                "exact",
+                "a,b, c",
+                Err(
+                    "the header does not match the schema: missing \"c\"; unexpected \" c\"; the file has \"a\", \"b\", \" c\"",
+                ),
+            ),
             ("equal", "c,a,b", Ok(vec![1, 2, 0])),
             ("equal", "c,a,b,d", Err("the header does not match the schema: unexpected \"d\"")),
             ("subset", "c,x,a,b", Ok(vec![2, 3, 0])),
-            ("subset", "c,x,a", Err("the header does not match the schema: missing \"b\"")),
+            (
+                "subset",
+                "c,x,a",
+                Err("the header does not match the schema: missing \"b\"; the file has \"c\", \"x\", \"a\""),
+            ),
         ] {
             let matched = header(line).unwrap().match_to(&schema(&["a", "b", "c"], fields_match));
             let matched = matched.map_err(|error| error.to_string());

@@ -13,7 +13,7 @@ pub trait Cache: Send + Sync {
     /// The values of the keys, in the order of the keys.
     async fn get_many(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>, StorageError>;
 
-    /// How many requests [`get_many`](Self::get_many) makes for so many keys: all of them go at once.
+    /// How many requests [`get_many`](Self::get_many) makes for so many keys; one, where all of them go at once.
     fn requests(&self, keys: usize) -> u64 {
         u64::from(keys > 0)
     }

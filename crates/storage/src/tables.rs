@@ -43,7 +43,7 @@ impl Key {
     }
 }
 
-/// The most keys that one call of [`Tables::get_many`]'s adapters asks for.
+/// The most keys that one call of DynamoDB's `BatchGetItem` asks for. Adapters without such a call count as if they had it.
 pub const KEYS_A_CALL_MAX: usize = 100;
 
 /// What must hold of the item that stands at the key for a write to happen.

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Subcommand)]
 pub(crate) enum BatchCommand {
     Submit(BatchSubmit),
-    /// List a ledger's batches, those that were registered last first
+    /// List the batches of a ledger that came last, the last one first
     List {
         /// The ledger's name
         #[arg(value_parser = name)]
@@ -53,7 +53,8 @@ pub(crate) enum BatchCommand {
     /// Take a batch out of its ledger for ever, while it is not applied
     ///
     /// Its interval stays open until a batch that replaces it is indexed: `tieout batch submit … --replaces <batch>`. A
-    /// correction has none of its own; what replaces it is a correction, too. The other batches of its job go on under new numbers. One that was not taken is forgotten.
+    /// correction has none of its own; what replaces it is a correction, too. The other batches of its job go on under new
+    /// numbers. One that was not taken is forgotten.
     Skip {
         /// The ledger's name
         #[arg(value_parser = name)]

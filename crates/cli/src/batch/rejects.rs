@@ -43,7 +43,8 @@ impl Rejected {
         }
         let by_rule: Vec<_> =
             self.by_rule.iter().map(|(rule, records)| format!("{rule} {}", text::count(*records))).collect();
-        let told = format!("{} of the job, by rule: {}", text::records(self.records), by_rule.join(", "));
+        let told =
+            format!("{} records and events of the job, by rule: {}", text::count(self.records), by_rule.join(", "));
         let files = self.files.iter().map(|file| ("rejects", Some(text::visible(file, 2_000))));
         std::iter::once(("rejected", Some(told))).chain(files).collect()
     }

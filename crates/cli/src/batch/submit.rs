@@ -67,7 +67,11 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
     let batch = command.batch.map_or_else(|| default_name(&manifest), Ok)?;
     let key = ManifestKey::new(id, batch);
     manifest.check(&key).map_err(Failure::misuse)?;
-    if ledger.definition().duplicates.scope == DuplicateScope::Batch && manifest.again.is_none() {
+    let counts_twice = ledger.definition().duplicates.scope == DuplicateScope::Batch;
+    if manifest.again.is_some() && !counts_twice {
+        return Err(Failure::misuse(RegisterError::CountsOnce { batch: key.batch }));
+    }
+    if counts_twice && manifest.again.is_none() {
         at.book().check_contents(&key, &manifest).await.map_err(same_content)?;
     }
     let uploaded = send(&key, &manifest, &files, at).await?;

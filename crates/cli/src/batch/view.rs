@@ -248,6 +248,7 @@ pub(crate) struct BatchShown {
     batch: BatchView,
     why_corrected: Option<String>,
     replaces: Option<String>,
+    again: Option<String>,
     objects: Option<Vec<Object>>,
     totals: Option<ControlTotals>,
     /// The job that it is in, with the other batches of it.
@@ -285,18 +286,19 @@ impl BatchShown {
             };
             objects.into_iter().map(object).collect()
         });
-        let (why_corrected, replaces, totals) = match manifest {
-            Some(manifest) => (manifest.correction, manifest.replaces, Some(manifest.totals)),
-            None => (None, None, None),
+        let (why_corrected, replaces, again, totals) = match manifest {
+            Some(manifest) => (manifest.correction, manifest.replaces, manifest.again, Some(manifest.totals)),
+            None => (None, None, None, None),
         };
         let of_job = job.map(|job| JobView::of(job, Vec::new()));
-        Self { batch, why_corrected, replaces, objects, totals, of_job, rejected, steps }
+        Self { batch, why_corrected, replaces, again, objects, totals, of_job, rejected, steps }
     }
 
     pub(crate) fn text(&self) -> String {
         let mut facts = self.batch.facts();
         facts.push(("correction", self.why_corrected.as_ref().map(|why| text::visible(why, REASON_CHARS_MAX))));
         facts.push(("replaces", self.replaces.clone()));
+        facts.push(("again", self.again.as_ref().map(|why| text::visible(why, REASON_CHARS_MAX))));
         for object in self.objects.iter().flatten() {
             let name = text::visible(&object.key, 500);
             let (events, bytes) = (text::records(object.records), text::bytes(object.bytes));
@@ -474,7 +476,7 @@ mod tests {
         let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(9, vec![]));
         let ended = BatchEnded { batch, rejected: rejected() };
         let text = ended.text();
-        for said in ["indexed", "2 records of the job, by rule: type 2\n", "s3://data/r.csv\n"] {
+        for said in ["indexed", "2 records and events of the job, by rule: type 2\n", "s3://data/r.csv\n"] {
             assert!(text.contains(said), "{said:?} in:\n{text}");
         }
         let json = serde_json::to_value(&ended).unwrap();
@@ -512,7 +514,7 @@ mod tests {
                 "apply 2 failed WorkerLost: gone",
             ]
         );
-        assert!(lines.contains(&"rejected 2 records of the job, by rule: type 2".to_owned()), "{text}");
+        assert!(lines.contains(&"rejected 2 records and events of the job, by rule: type 2".to_owned()), "{text}");
         assert!(lines.contains(&"job 3, of batches 2 to 3: split, starting".to_owned()), "{text}");
     }
 }

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use jobs::book::{JobRecord, JobStatus};
-use reconcile::report::StepFigures;
 use report::text;
 
 use crate::output::columns;
@@ -60,7 +59,7 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
     for output in &job.outputs {
         let size = format!("{}, {}", text::records(output.rows), text::bytes(output.bytes));
         fact(&format!("output {}", output.name), Some(size));
-        for (column, sum) in output.totals.iter().filter(|(column, sum)| is_told(job, &output.name, column, sum)) {
+        for (column, sum) in &output.totals {
             fact(&format!("  sum of {}", text::visible(column, 80)), Some(sum.clone()));
         }
     }
@@ -73,20 +72,14 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
     shown
 }
 
-/// Whether a sum says anything to people: that of integers is mostly one of numbers that name something, that of
-/// percentages is none, and control totals are sums already. Programs get them all.
-fn is_told(job: &JobRecord, output: &str, column: &str, sum: &str) -> bool {
-    let is_control = |step: &StepFigures| step.step == output && step.operation == "controlTotals";
-    sum.contains('.') && !column.contains('%') && !job.steps.iter().any(is_control)
-}
-
 fn steps(job: &JobRecord) -> String {
-    let header = ["step", "operation", "rows", "ms"].map(str::to_owned).to_vec();
+    let header = ["step", "operation", "rows", "size", "ms"].map(str::to_owned).to_vec();
     let rows = job.steps.iter().map(|step| {
         let time = step.milliseconds.map_or_else(|| "–".to_owned(), text::count);
-        vec![step.step.clone(), step.operation.clone(), text::count(step.rows), time]
+        let size = step.bytes.map_or_else(|| "–".to_owned(), text::bytes);
+        vec![step.step.clone(), step.operation.clone(), text::count(step.rows), size, time]
     });
-    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[2, 3])
+    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[2, 3, 4])
 }
 
 fn status(job: &JobRecord) -> String {
@@ -133,22 +126,9 @@ mod tests {
         let mut again = record();
         again.redriven_at = Some("2026-01-31T08:00:01Z".parse().unwrap());
         let shown = show(&again, Timestamp::UNIX_EPOCH);
-        assert!(shown.contains("handed in      2026-01-31 08:00:00"), "{shown}");
-        assert!(shown.contains("and again      2026-01-31 08:00:01"), "{shown}");
+        assert!(shown.contains("handed in        31 January 2026, 08:00:00"), "{shown}");
+        assert!(shown.contains("and again        31 January 2026, 08:00:01"), "{shown}");
         assert!(list(&[again.clone()], Timestamp::UNIX_EPOCH).contains("  1.0  "), "{again:?}");
-    }
-
-    #[test]
-    fn sums_that_say_nothing_are_not_shown() {
-        let mut job = record();
-        job.outputs[0].totals.extend([("id".to_owned(), "15".to_owned()), ("Off %".to_owned(), "3.50".to_owned())]);
-        let shown = show(&job, Timestamp::UNIX_EPOCH);
-        assert!(
-            shown.contains("sum of net") && !shown.contains("sum of id") && !shown.contains("sum of Off"),
-            "{shown}"
-        );
-        job.steps[0].operation = "controlTotals".to_owned();
-        assert!(!show(&job, Timestamp::UNIX_EPOCH).contains("sum of"));
     }
 
     #[test]

@@ -143,8 +143,9 @@ impl Cutter<'_> {
         }
         let layout = match header.filter(|_| self.format.has_header()) {
             Some(range) => {
-                let _before = self.take(range.start);
+                let before = self.take(range.start);
                 let bytes = self.take(range.end);
+                self.reading.taken.add_bytes(self.index, before.len() + bytes.len());
                 Layout::with_header(self.reading, self.csv, self.format, &bytes)
             }
             None => Layout::without_header(self.reading, self.csv, self.format),

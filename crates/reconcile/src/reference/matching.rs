@@ -208,7 +208,8 @@ mod tests {
         let constant = |units: i128| Constant::parse(Type::Decimal(1), &decimal::format(units, 1)).unwrap();
         prop_oneof![
             (0..30_i128).prop_map(move |most| Tolerance::Absolute { most: constant(most) }),
-            (0..2_500_i128, base).prop_map(move |(percent, base)| Tolerance::Percent { percent: constant(percent), base }),
+            (0..2_500_i128, base)
+                .prop_map(move |(percent, base)| Tolerance::Percent { percent: constant(percent), base }),
         ]
     }
 
