@@ -60,6 +60,7 @@ const SITUATIONS: [&str; 28] = [
     "an interval was signed off",
     "event lines were in side files",
     "an attempt was taken for dead",
+    "content was sent again",
     "an execution failed",
     "an execution was stopped",
     "an invocation came twice",
@@ -224,7 +225,7 @@ fn broken_rules_are_noticed() {
         (Sabotage::NoConditions, "the cursors are out of order"),
         (Sabotage::NoConditions, "void is for ever"),
         (Sabotage::LateSnapshots, "an update would have been lost"),
-        (Sabotage::UnmadePuts, "the versions of artifact"),
+        (Sabotage::UnmadePuts, "the index has the keys that were sent"),
         (Sabotage::CacheByArtifact, "artifact ORD-"),
     ] {
         let (failed, _) = run(&seeds, Some(sabotage), |said| said.contains(check));

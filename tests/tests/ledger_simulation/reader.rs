@@ -72,6 +72,12 @@ impl Reader {
         self.row(&format!("batch#{batch}")).is_some()
     }
 
+    /// Whether a manifest of that name was not taken for a reason that says this.
+    pub(crate) fn was_told(&self, batch: &str, words: &str) -> bool {
+        let fault = self.row(&format!("fault#{batch}"));
+        fault.is_some_and(|fault| Value::Object(fault).to_string().contains(words))
+    }
+
     pub(crate) fn head(&self) -> Head {
         self.row("head").map(|item| read(Value::Object(item))).unwrap_or_default()
     }

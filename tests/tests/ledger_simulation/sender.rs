@@ -146,8 +146,8 @@ impl Installation {
             .zip(&parcel.batch.files)
             .map(|(number, rows)| (self.shape.file_name(number), self.bytes(rows, parcel.poison)))
             .collect();
-        let manifest = parcel.manifest(&files, self.scene.once_in(2)).to_string();
-        for (name, body) in files.iter().cloned().chain([("manifest.json".to_owned(), manifest.into())]) {
+        let mut manifest = parcel.manifest(&files, self.scene.once_in(2));
+        for (name, body) in files.iter().cloned().chain([("manifest.json".to_owned(), manifest.to_string().into())]) {
             self.objects.put(&at(&name), body, PutOptions::default()).await.unwrap();
         }
         let event = event(&at("manifest.json"));
@@ -159,6 +159,14 @@ impl Installation {
             let _ = self.cloud.deliver("BatchRegistrar", event.clone()).await;
             if self.book().knows(&parcel.batch.name) {
                 break;
+            }
+            if self.book().was_told(&parcel.batch.name, "would count twice") {
+                self.scene.saw("content was sent again");
+                manifest["again"] = "it is meant".into();
+                self.objects
+                    .put(&at("manifest.json"), manifest.to_string().into(), PutOptions::default())
+                    .await
+                    .unwrap();
             }
             // A correction of what is not closed yet, or a replacement of what is not out yet, is too early.
             self.scene.sleep(Duration::from_secs(30 + self.scene.below(300))).await;
