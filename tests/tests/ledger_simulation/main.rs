@@ -44,7 +44,7 @@ const SEEDS: u64 = 2_000;
 const STEPS_MAX: u64 = 1_000_000;
 
 /// What a simulation that is worth anything runs into.
-const SITUATIONS: [&str; 28] = [
+const SITUATIONS: [&str; 29] = [
     "a base came from a job in flight",
     "a batch was out and replaced",
     "a job had many attempts",
