@@ -85,22 +85,18 @@ pub fn estimate(plan: &Plan, inputs: &BTreeMap<String, TaskInput>) -> Estimate {
 /// What is sorted for an output, if anything is: rows before columns are added to them, and none that come in their order.
 fn sorted(plan: &Plan, output: &PlanOutput) -> Option<RelationId> {
     let mut id = output.from;
+    if output.order.is_empty() {
+        return None;
+    }
     loop {
         let relation = plan.relations.get(id.0 as usize)?;
-        let is_there = |key: &OrderKey| relation.columns.iter().any(|column| column.id == key.column);
+        let is_read_so = |key: &OrderKey| {
+            !key.descending && relation.columns.iter().any(|column| column.id == key.column && is_place(column))
+        };
         match &relation.body {
-            _ if output.order.is_empty() => return None,
-            Body::Read { .. }
-                if relation
-                    .columns
-                    .iter()
-                    .filter(|column| is_place(column))
-                    .all(|place| output.order.iter().any(|key| key.column == place.id && !key.descending)) =>
-            {
-                return None;
-            }
+            Body::Read { .. } if output.order.iter().all(is_read_so) => return None,
             Body::Project { from, keep, .. } if output.order.iter().all(|key| keep.contains(&key.column)) => id = *from,
-            _ => return output.order.iter().all(is_there).then_some(id).or(Some(output.from)),
+            _ => return Some(id),
         }
     }
 }
