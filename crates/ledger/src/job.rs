@@ -605,15 +605,17 @@ mod tests {
         assert_eq!((job.step(), job.step_attempt, job.step_attempts()), ("split", 2, 1), "the second is to come");
         job.start(at(1), &policy());
         assert_eq!(job.step_attempts(), 2);
+        let old = JobRefusal::OldAttempt { job: job.number(), attempt: 1, current: 2 };
+        assert_eq!(job.prepared(1, Preparation::Split, at(1), &policy()), Err(old));
+        assert_eq!(job.prepared(2, Preparation::Reduce, at(1), &policy()), Ok(false), "split comes first");
         for step in [Preparation::Split, Preparation::Reduce] {
             assert_eq!(job.step(), step.as_str());
             assert_eq!(job.prepared(2, step, at(1), &policy()), Ok(true));
             assert_eq!(job.prepared(2, step, at(1), &policy()), Ok(false), "once");
         }
         assert_eq!((job.step(), job.step_attempt, job.failures), ("combine", 1, 1));
+        assert_eq!(job.prepared(2, Preparation::Combine, at(2), &policy()), Ok(false), "its end is the half's commit");
         job.fail(2, lost(), at(2), &policy()).unwrap();
-        let old = JobRefusal::OldAttempt { job: job.number(), attempt: 2, current: 3 };
-        assert_eq!(job.prepared(2, Preparation::Combine, at(2), &policy()), Err(old));
         job.commit_stateless(3, "combined", at(3), &policy()).unwrap();
         assert_eq!((job.step(), job.attempt, job.step_attempts()), ("prefetch", 4, 1));
         assert_eq!(job.prepared(1, Preparation::Reduce, at(4), &policy()), Ok(false), "it was, long ago");
