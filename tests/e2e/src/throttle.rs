@@ -18,6 +18,8 @@ use crate::{Stack, command::boto};
 pub struct Throttle {
     functions: &'static [&'static str],
     turned_away: Arc<AtomicU64>,
+    /// One request in so many is turned away; none where it is 0.
+    one_in: Arc<AtomicU64>,
     door: JoinHandle<()>,
 }
 
@@ -31,16 +33,23 @@ impl Throttle {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let turned_away = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&turned_away);
+        let one_in = Arc::new(AtomicU64::new(one_in));
+        let (count, share) = (Arc::clone(&turned_away), Arc::clone(&one_in));
         let door = tokio::spawn(async move {
             for connection in 0.. {
                 let (client, _) = listener.accept().await.unwrap();
-                tokio::spawn(serve(client, emulator.clone(), Arc::clone(&count), (connection, one_in)));
+                tokio::spawn(serve(client, emulator.clone(), Arc::clone(&count), (connection, Arc::clone(&share))));
             }
         });
-        let throttle = Self { functions, turned_away, door };
+        let throttle = Self { functions, turned_away, one_in, door };
         configure(functions, &format!("variables[{ENDPOINT:?}] = {address:?}"));
         throttle
+    }
+
+    /// Turns nobody away any more. Dropped while functions run, it would end them: the emulator does so with a change of their
+    /// environment.
+    pub fn open(&self) {
+        self.one_in.store(0, Ordering::Relaxed);
     }
 
     /// How many requests were turned away so far.
@@ -71,13 +80,19 @@ fn configure(functions: &[&str], change: &str) {
 }
 
 /// Serves one connection: requests go on to the emulator, and some do not.
-async fn serve(mut client: TcpStream, emulator: String, turned_away: Arc<AtomicU64>, (connection, one_in): (u64, u64)) {
+async fn serve(
+    mut client: TcpStream,
+    emulator: String,
+    turned_away: Arc<AtomicU64>,
+    (connection, one_in): (u64, Arc<AtomicU64>),
+) {
     let Ok(mut server) = TcpStream::connect(&emulator).await else { return };
     for number in 0_u64.. {
         let Some(request) = message(&mut client).await else { return };
         // Some multiplier that spreads: which ones are turned away is the same every time, and has no pattern.
         let chance = (connection << 20 | number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let answer = if chance.is_multiple_of(one_in) {
+        let one_in = one_in.load(Ordering::Relaxed);
+        let answer = if one_in > 0 && chance.is_multiple_of(one_in) {
             turned_away.fetch_add(1, Ordering::Relaxed);
             refusal()
         } else {
