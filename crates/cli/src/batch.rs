@@ -125,7 +125,7 @@ async fn show(ledger: &str, batch: &str, at: &Installation, output: Output) -> R
     };
     let rejects = match &job {
         Some(job) => rejects::of_job(&objects, names, &ledger, job).await?,
-        None => rejects::Rejected::default(),
+        None => Some(rejects::Rejected::default()),
     };
     let shown = BatchShown::new(batch, pinned, job.as_ref(), rejects, steps);
     output.tell(&shown, BatchShown::text)

@@ -17,7 +17,7 @@ use storage::{Location, Objects, documents};
 
 use crate::{error::Failure, installation::Names};
 
-/// What a job rejected, as far as it has come. Documents of the work bucket are kept for some days.
+/// What a job rejected, as far as it has come.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Rejected {
     /// How many records and events.
@@ -36,8 +36,14 @@ impl Rejected {
         }
     }
 
+    /// What is told of one that may be no longer known.
+    pub(crate) fn told(rejected: Option<&Self>) -> Vec<(&'static str, Option<String>)> {
+        let gone = "no longer known by rule; the steps below have the counts".to_owned();
+        rejected.map_or_else(|| vec![("rejected", Some(gone))], Self::facts)
+    }
+
     /// How many, by rule and where, a line each.
-    pub(crate) fn facts(&self) -> Vec<(&'static str, Option<String>)> {
+    fn facts(&self) -> Vec<(&'static str, Option<String>)> {
         if self.records == 0 {
             return Vec::new();
         }
@@ -55,22 +61,28 @@ pub(crate) async fn pinned(objects: &dyn Objects, bucket: &str, key: &str) -> Re
     read(objects, bucket, key).await
 }
 
+/// What a job rejected; `None` where it is no longer known, because the work bucket keeps documents for some days.
 pub(crate) async fn of_job(
     objects: &dyn Objects,
     names: &Names,
     ledger: &LedgerId,
     job: &Job,
-) -> Result<Rejected, Failure> {
+) -> Result<Option<Rejected>, Failure> {
     let (work, data) = (&names.work_bucket, &names.data_bucket);
     let mut rejected = Rejected::default();
     let mut files: Vec<Written> = Vec::new();
-    if let Some(reduced) = read::<ReducedJob>(objects, work, &reduced_key(ledger, job.number())).await? {
-        rejected.by_rule = reduced.rejected_by_rule;
-        files.extend(reduced.rejects);
+    match read::<ReducedJob>(objects, work, &reduced_key(ledger, job.number())).await? {
+        Some(reduced) => {
+            rejected.by_rule = reduced.rejected_by_rule;
+            files.extend(reduced.rejects);
+        }
+        None if job.stateless.is_some() => return Ok(None),
+        None => {}
     }
-    if let Some(commit) = &job.stateless
-        && let Some(combined) = read::<StatelessManifest>(objects, work, &commit.manifest).await?
-    {
+    if let Some(commit) = &job.stateless {
+        let Some(combined) = read::<StatelessManifest>(objects, work, &commit.manifest).await? else {
+            return Ok(None);
+        };
         rejected.conflicts(combined.partitions.iter().map(|partition| &partition.conflicts));
         files.extend(combined.partitions.into_iter().filter_map(|partition| partition.rejects));
     }
@@ -82,7 +94,7 @@ pub(crate) async fn of_job(
     }
     rejected.records = rejected.by_rule.values().sum();
     rejected.files = files.into_iter().map(|file| Location::new(data, file.key).to_string()).collect();
-    Ok(rejected)
+    Ok(Some(rejected))
 }
 
 async fn read<T: DeserializeOwned>(objects: &dyn Objects, bucket: &str, key: &str) -> Result<Option<T>, Failure> {

@@ -96,7 +96,7 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
     };
     let rejected = match &job {
         Some(job) => rejects::of_job(&at.objects(), &at.names, &key.ledger, job).await?,
-        None => Rejected::default(),
+        None => Some(Rejected::default()),
     };
     let ended = BatchEnded { batch, rejected };
     output.tell(&ended, BatchEnded::text)?;

@@ -230,13 +230,14 @@ pub(crate) fn list(batches: &[BatchView], ledger: &LedgerId) -> String {
 pub(crate) struct BatchEnded {
     #[serde(flatten)]
     pub(crate) batch: BatchView,
-    pub(crate) rejected: Rejected,
+    /// `None` where it is no longer known.
+    pub(crate) rejected: Option<Rejected>,
 }
 
 impl BatchEnded {
     pub(crate) fn text(&self) -> String {
         let mut facts = self.batch.facts();
-        facts.extend(self.rejected.facts());
+        facts.extend(Rejected::told(self.rejected.as_ref()));
         table(facts) + &self.batch.what_next()
     }
 }
@@ -253,8 +254,8 @@ pub(crate) struct BatchShown {
     totals: Option<ControlTotals>,
     /// The job that it is in, with the other batches of it.
     of_job: Option<JobView>,
-    /// What the whole job rejected.
-    rejected: Rejected,
+    /// What the whole job rejected; `None` where it is no longer known.
+    rejected: Option<Rejected>,
     steps: Vec<StepRecord>,
 }
 
@@ -272,7 +273,7 @@ impl BatchShown {
         batch: BatchView,
         pinned: Option<PinnedBatch>,
         job: Option<&Job>,
-        rejected: Rejected,
+        rejected: Option<Rejected>,
         mut steps: Vec<StepRecord>,
     ) -> Self {
         in_order(&mut steps);
@@ -310,7 +311,7 @@ impl BatchShown {
             facts.push(("total", Some(format!("{}: {sum}{currency}", text::visible(&entry.column, 100)))));
         }
         facts.push(("job", self.of_job.as_ref().map(JobView::line)));
-        facts.extend(self.rejected.facts());
+        facts.extend(Rejected::told(self.rejected.as_ref()));
         let steps = if self.steps.is_empty() { String::new() } else { format!("\n{}", steps(&self.steps)) };
         table(facts) + &steps + &self.batch.what_next()
     }
@@ -455,7 +456,7 @@ mod tests {
 
     #[test]
     fn what_was_not_taken_is_told_with_its_reason() {
-        let text = |batch: &BatchView| BatchEnded { batch: batch.clone(), rejected: Rejected::default() }.text();
+        let text = |batch: &BatchView| BatchEnded { batch: batch.clone(), rejected: Some(Rejected::default()) }.text();
         let lost = BatchView::not_taken(&ledger(), &fault());
         assert!(lost.is_final() && text(&lost).contains("status  not taken\nreason  it cannot␇\n"), "{}", text(&lost));
         let standing = BatchView::of(&ledger(), &record(json!({})), Some(&fault()), &view(3, vec![]));
@@ -474,14 +475,14 @@ mod tests {
     #[test]
     fn who_followed_a_batch_is_told_what_was_rejected() {
         let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(9, vec![]));
-        let ended = BatchEnded { batch, rejected: rejected() };
+        let ended = BatchEnded { batch, rejected: Some(rejected()) };
         let text = ended.text();
         for said in ["indexed", "2 records and events of the job, by rule: type 2\n", "s3://data/r.csv\n"] {
             assert!(text.contains(said), "{said:?} in:\n{text}");
         }
         let json = serde_json::to_value(&ended).unwrap();
         assert_eq!((&json["status"], &json["rejected"]["records"]), (&json!("indexed"), &json!(2)));
-        let none = BatchEnded { rejected: Rejected::default(), ..ended }.text();
+        let none = BatchEnded { rejected: Some(Rejected::default()), ..ended }.text();
         assert!(!none.contains("reject"), "{none}");
     }
 
@@ -501,8 +502,10 @@ mod tests {
             step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "split", "status": "done"})),
         ];
         let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(1, vec![of_two()]));
-        let rejected = rejected();
-        let text = BatchShown::new(batch, None, Some(&of_two()), rejected, all).text();
+        let gone = BatchShown::new(batch.clone(), None, Some(&of_two()), None, Vec::new());
+        assert_eq!(serde_json::to_value(&gone).unwrap()["rejected"], json!(null), "not none at all");
+        assert!(gone.text().contains("no longer known"), "{}", gone.text());
+        let text = BatchShown::new(batch, None, Some(&of_two()), Some(rejected()), all).text();
         let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(
             lines[lines.len() - 5..],
