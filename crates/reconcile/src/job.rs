@@ -140,6 +140,10 @@ pub struct Output {
     pub from: TableName,
     /// How it is written.
     pub format: Format,
+    /// Of CSV: whether texts that a spreadsheet would run as formulas (they begin with `=`, `+`, `-`, `@`, a tab or a
+    /// carriage return, and are no number) get an apostrophe before them.
+    #[serde(default)]
+    pub formula_guard: bool,
 }
 
 /// What holds for the whole job.
@@ -277,6 +281,10 @@ impl Job {
             }
             if let Some(other) = seen.insert(&output.name, path.clone()) {
                 return Err(PlanError::document(path, format!("{:?} is the name of {other} already", output.name)));
+            }
+            if output.formula_guard && output.format != Format::Csv {
+                let path = format!("outputs[{index}].formulaGuard");
+                return Err(PlanError::document(path, "goes with format `csv`: no spreadsheet runs the others' texts"));
             }
         }
         Ok(())

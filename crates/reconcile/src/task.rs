@@ -8,7 +8,7 @@
 //! * For each output of the plan its rows, in their order, over the parts: `<prefix>/<output>/part-00000.csv`, or `.jsonl` or
 //!   `.parquet`. An output without rows has one part without rows, or, of CSV and JSON lines, none.
 //! * CSV is UTF-8 as RFC 4180 has it: commas, quotes only where needed, CRLF behind every row, and no header. The cells are
-//!   those of [`crate::Type::format`].
+//!   those of [`crate::Type::format`]; where the output has a `formulaGuard`, those of text as [`records::guard`] has them.
 //! * A line of JSON is an object with all the columns, in their order, behind it LF. Decimals, dates and timestamps are texts as
 //!   in CSV, integers are numbers, booleans are booleans, blanks are null.
 //! * At last [`crate::report::Report`], as `<prefix>/report.json`: what it does not name does not count.

@@ -106,6 +106,10 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
         (with("/stepps", json!([])), "unknown field `stepps`"),
         (with("/outputs", json!([])), "outputs: nothing would come out"),
         (with("/outputs/0/format", json!("xlsx")), "outputs[0].format: unknown variant `xlsx`"),
+        (
+            with("/outputs/0", json!({"name": "out", "from": "a", "format": "parquet", "formulaGuard": true})),
+            "outputs[0].formulaGuard: goes with format `csv`",
+        ),
         (with("/outputs/0/name", json!("a b")), "outputs[0].name: \"a b\" is no name"),
         (with("/outputs/0/from", json!("c")), "outputs[0].from: there is no input or step \"c\""),
         (with("/inputs/a/columns/0/type", json!("money")), "inputs.a.columns[0].type: \"money\" is no type"),

@@ -52,16 +52,19 @@ fn expected(example: &Example) -> Json {
         }
         Outcome::Outputs(outputs) => {
             let ordered = |name: &str| example.plan.outputs.iter().any(|one| one.name == name && !one.order.is_empty());
-            let written = outputs.iter().map(|(name, rows)| (name.clone(), table(rows, ordered(name))));
+            let guards = |name: &str| example.plan.outputs.iter().any(|one| one.name == name && one.formula_guard);
+            let written = outputs.iter().map(|(name, rows)| (name.clone(), table(rows, ordered(name), guards(name))));
             json!({"outputs": written.collect::<Map<_, _>>()})
         }
     }
 }
 
-fn table(output: &OutputRows, ordered: bool) -> Json {
+fn table(output: &OutputRows, ordered: bool, guards: bool) -> Json {
     let columns: Vec<Json> = output.columns.iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect();
-    let cell = |((_, kind), value): (&(String, Type), &Value)| {
-        if value.is_blank() { Json::Null } else { json!(kind.format(value)) }
+    let cell = |((_, kind), value): (&(String, Type), &Value)| match kind.format(value) {
+        _ if value.is_blank() => Json::Null,
+        text if guards && *kind == Type::Text => json!(records::guard(&text)),
+        text => json!(text),
     };
     let rows: Vec<Vec<Json>> =
         output.rows.iter().map(|row| output.columns.iter().zip(row).map(cell).collect()).collect();
