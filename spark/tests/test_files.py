@@ -106,6 +106,55 @@ class Files(FolderTest):
         self.assertEqual((failure["row"], failure["column"]), (2, "paid"))
         self.assertIn("expected one entry of 2", failure["message"])
 
+    def test_a_column_of_json_lines_that_no_row_has_is_named(self) -> None:
+        """A name that is misspelt would make a blank column."""
+        columns = [("key", "text"), ("net", "integer")]
+        for number, (text, more, is_absent) in enumerate(
+            [
+                ('{"key": "a", "Net": 1}\n{"key": "b"}\n', {}, True),
+                ('{"key": "a", "Net": 1}\n', {"optional": ["net"]}, False),
+                ('{"key": "a", "Net": 1}\n{"net": null}\n', {}, False),
+                ("\n", {}, False),
+            ]
+        ):
+            (self.folder / "data" / "a").write_text(text)
+            task = self.task(columns, "jsonLines", ["csv"], **more)
+            task["output"]["prefix"] = f"run{number}"
+            failure = engine.run(self.spark, self.store, task).get("failure")
+            self.assertEqual(failure is not None, is_absent, text)
+            if failure:
+                self.assertEqual((failure["step"], failure["column"]), ("a", "net"))
+                self.assertIn("no row has this member", failure["message"])
+
+    def test_formulas_are_guarded_where_an_output_says_so(self) -> None:
+        """The same texts as in the embedded engine's tests: the engines write the same cells."""
+        pairs = [
+            ("=1+1", "'=1+1"),
+            ("@SUM(A1),2", '"\'@SUM(A1),2"'),
+            ("\ttab", "'\ttab"),
+            ("\rcr", '"\'\rcr"'),
+            ("+49 30 1234", "'+49 30 1234"),
+            ("'=1", "''=1"),
+            ("-", "'-"),
+            ("-12.50", "-12.50"),
+            ("'-12.50", "'-12.50"),
+            ("+.5", "+.5"),
+            ("-5.\n", '"\'-5.\n"'),
+            ("a=1", "a=1"),
+            ("-170141183460469231731687303715884105728", "-170141183460469231731687303715884105728"),
+            ("-170141183460469231731687303715884105729", "'-170141183460469231731687303715884105729"),
+            ("+170141183460469231731687303715884105728", "'+170141183460469231731687303715884105728"),
+            ("-0.00000000000000000000001", "'-0.00000000000000000000001"),
+        ]
+        lines = (json.dumps({"text": text, "net": "-0.05"}) + "\n" for text, _ in pairs)
+        (self.folder / "data" / "a").write_text("".join(lines))
+        task = self.task([("text", "text"), ("net", "decimal(2)")], "jsonLines", ["csv"])
+        plain = task["plan"]["outputs"][0]
+        task["plan"]["outputs"] = [{**plain, "name": "guarded", "formulaGuard": True}, plain]
+        report = engine.run(self.spark, self.store, task)
+        self.assertEqual(self.text(report, 0), "".join(f"{cell},-0.05\r\n" for _, cell in pairs))
+        self.assertTrue(self.text(report, 1).startswith("=1+1,-0.05\r\n"))
+
     def test_of_two_runs_at_once_the_first_report_stands(self) -> None:
         (self.folder / "data" / "a").write_text('{"key": "a"}\n')
         task = self.task([("key", "text")], "jsonLines", ["csv"])

@@ -86,7 +86,8 @@ def lines(data: DataFrame, output: Json) -> DataFrame:
     if output["format"] == "parquet":
         return data.select(*(f.col(f"c{column['id']}").alias(column["name"]) for column in columns))
     if output["format"] == "csv":
-        cells = [csv_cell(f"c{column['id']}", column["type"]) for column in columns]
+        guards = output.get("formulaGuard", False)
+        cells = [csv_cell(f"c{column['id']}", column["type"], guards) for column in columns]
         if len(cells) == 1:
             # A line without a character would be no row.
             return data.selectExpr(f"coalesce(nullif({cells[0]}, ''), '\"\"') as value")
@@ -95,13 +96,29 @@ def lines(data: DataFrame, output: Json) -> DataFrame:
     return data.selectExpr(f"to_json(struct({fields}), map('ignoreNullFields', 'false')) as value")
 
 
-def csv_cell(cell: str, kind: str) -> str:
+def csv_cell(cell: str, kind: str, guards: bool) -> str:
     """A cell as RFC 4180 has it, with quotes only where it needs them."""
     if kind != "text":
         return f"coalesce({as_text(cell, kind)}, '')"
+    if guards:
+        cell = f"if({is_formula(cell)}, concat({literal(chr(39))}, {cell}), {cell})"
     special = literal('[,"\r\n]')
     quoted_cell = f"concat('\"', replace({cell}, '\"', '\"\"'), '\"')"
     return f"coalesce(case when {cell} rlike {special} then {quoted_cell} else {cell} end, '')"
+
+
+# The least and the largest of 128 bits: numbers have no more digits.
+LEAST, LARGEST = "170141183460469231731687303715884105728", "170141183460469231731687303715884105727"
+
+
+def is_formula(cell: str) -> str:
+    """Whether a spreadsheet could take a text for a formula, be it behind apostrophes: as `records` in Rust has it."""
+    bare = f"ltrim({literal(chr(39))}, {cell})"
+    number = literal(r"^[+-](?:[0-9]+(?:\.[0-9]{0,22})?|\.[0-9]{1,22})\z")
+    digits = f"ltrim('0', replace(substring({bare}, 2), '.', ''))"
+    most = f"if(startswith({bare}, '-'), '{LEAST}', '{LARGEST}')"
+    fits = f"length({digits}) <= {len(LARGEST)} and lpad({digits}, {len(LARGEST)}, '0') <= {most}"
+    return f"{bare} rlike {literal('^[=+@' + chr(9) + chr(13) + '-]')} and not ({bare} rlike {number} and {fits})"
 
 
 def json_cell(column: Json) -> str:

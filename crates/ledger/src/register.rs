@@ -1,5 +1,7 @@
 //! Registration: a manifest → the next number of its ledger, once.
 
+mod same_content;
+
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -11,14 +13,12 @@ use tracing::{info, warn};
 use crate::{
     BatchSequence, DuplicateScope,
     book::{
-        BatchRecord, BatchStatus, Book, Content, INTERVALS_MAX, NumberedBatch, RefusedBatch, SourceRecord, batch_row,
+        BatchRecord, BatchStatus, Book, INTERVALS_MAX, NumberedBatch, RefusedBatch, SourceRecord, batch_row,
         number_row, refused_row, source_row,
     },
     head::{Field, Head},
     layout::pinned_key,
-    manifest::{
-        BATCH_BYTES_MAX, BatchManifest, BatchObject, MANIFEST_BYTES_MAX, ManifestKey, PinnedBatch, PinnedObject,
-    },
+    manifest::{BATCH_BYTES_MAX, BatchManifest, MANIFEST_BYTES_MAX, ManifestKey, PinnedBatch, PinnedObject},
     policy::Terms,
     turns::TRIES,
 };
@@ -166,17 +166,6 @@ impl Registrar {
         Ok((key, bytes))
     }
 
-    /// Notes what content the batch is to have, before it gets its number: whoever is numbered later finds it.
-    async fn note_contents(&self, entrant: &Entrant<'_>) -> Result<(), StorageError> {
-        let Entrant { at, manifest, digest, .. } = entrant;
-        let notes = hashed(manifest).map(|(object, sha256)| async move {
-            let (batch, object) = (at.batch.clone(), object.key.clone());
-            let content = Content { batch, digest: digest.clone(), object };
-            self.book.put_content(&at.ledger, sha256, &content).await
-        });
-        stream::iter(notes.collect::<Vec<_>>()).buffer_unordered(LOOKS).try_collect().await
-    }
-
     /// What a batch that is known already is answered, unless its objects are others by now: its number would tell the
     /// sender that they are in the ledger.
     async fn repeated(&self, entrant: &Entrant<'_>, known: BatchRecord) -> Result<Registered, RegisterError> {
@@ -208,8 +197,11 @@ impl Registrar {
         Ok(registered)
     }
 
+    /// Gives the batch its number. What is looked at before a try holds for its write alone, but for the content: of
+    /// that, each try looks only at what was taken since the one before.
     async fn number(&self, entrant: &Entrant<'_>) -> Result<Registered, RegisterError> {
         let Entrant { at, .. } = entrant;
+        let mut compared = None;
         for _ in 0..TRIES {
             // The head first: what is read after it is at least as new, and the transaction holds only while `next` is
             // what was read here, so no registration comes between these checks and the write.
@@ -217,9 +209,8 @@ impl Registrar {
             if let Some(known) = self.book.batch(&at.ledger, &at.batch).await? {
                 return self.repeated(entrant, known).await;
             }
-            let writes = match self.writes(entrant, &head).await {
-                // What stands in the way may have been registered meanwhile, and may be this very batch.
-                Err(error) if self.book.head(&at.ledger).await?.next == head.next => return Err(error),
+            let writes = match self.writes(entrant, &head, compared).await {
+                Err(error) if self.stands(&error, at, &head).await? => return Err(error),
                 Err(_) => continue,
                 Ok(writes) => writes,
             };
@@ -227,11 +218,26 @@ impl Registrar {
                 info!(ledger = %at.ledger, batch = at.batch, number = %head.next, "batch registered");
                 return Ok(Registered::Numbered { number: head.next, repeated: false });
             }
+            compared = Some(head.next);
         }
         Err(RegisterError::Contended { ledger: at.ledger.clone() })
     }
 
-    async fn writes(&self, entrant: &Entrant<'_>, head: &Head) -> Result<Vec<Write>, RegisterError> {
+    /// Whether another try would come to the same. What stands in the way may have been registered meanwhile, and may be
+    /// this very batch; as for content, it must be this very batch, since what is taken does not go by itself.
+    async fn stands(&self, error: &RegisterError, at: &ManifestKey, head: &Head) -> Result<bool, StorageError> {
+        match error {
+            RegisterError::SameContent { .. } => Ok(self.book.batch(&at.ledger, &at.batch).await?.is_none()),
+            _ => Ok(self.book.head(&at.ledger).await?.next == head.next),
+        }
+    }
+
+    async fn writes(
+        &self,
+        entrant: &Entrant<'_>,
+        head: &Head,
+        compared: Option<BatchSequence>,
+    ) -> Result<Vec<Write>, RegisterError> {
         let Entrant { at, manifest, .. } = entrant;
         let (ledger, number) = (&at.ledger, head.next);
         let source = self.book.source(ledger, &manifest.source).await?;
@@ -241,7 +247,7 @@ impl Registrar {
         };
         let claimed = entrant.claim(&source, replaced.as_ref())?;
         if entrant.counts_twice && manifest.again.is_none() {
-            self.book.check_contents(at, manifest).await?;
+            self.check_contents(entrant, compared, number).await?;
         }
         let record = entrant.record(BatchStatus::Registered, Some(number), self.clock.now());
         let numbered = NumberedBatch {
@@ -291,34 +297,6 @@ impl Registrar {
             None => Err(RegisterError::Contended { ledger: at.ledger.clone() }),
         }
     }
-}
-
-impl Book {
-    /// Whether no object has the content of one of another batch that was taken, as far as both manifests give hashes.
-    pub async fn check_contents(&self, at: &ManifestKey, manifest: &BatchManifest) -> Result<(), RegisterError> {
-        let looks = hashed(manifest).map(|(object, sha256)| async move {
-            for content in self.contents(&at.ledger, sha256).await? {
-                let taken =
-                    |record: BatchRecord| record.status == BatchStatus::Registered && record.digest == content.digest;
-                if content.batch != at.batch && self.batch(&at.ledger, &content.batch).await?.is_some_and(taken) {
-                    return Err(RegisterError::SameContent {
-                        batch: at.batch.clone(),
-                        object: object.key.clone(),
-                        earlier: content.batch,
-                        earlier_object: content.object,
-                    });
-                }
-            }
-            Ok(())
-        });
-        stream::iter(looks.collect::<Vec<_>>()).buffered(LOOKS).try_collect().await
-    }
-}
-
-/// The objects that hold something, and whose hash the manifest gives.
-fn hashed(manifest: &BatchManifest) -> impl Iterator<Item = (&BatchObject, &str)> {
-    let filled = manifest.objects.iter().filter(|object| object.records > 0);
-    filled.filter_map(|object| Some((object, object.sha256.as_deref()?)))
 }
 
 impl Entrant<'_> {
@@ -392,7 +370,7 @@ impl Entrant<'_> {
         Ok(after)
     }
 
-    fn record(&self, status: BatchStatus, number: Option<BatchSequence>, registered_at: Timestamp) -> BatchRecord {
+    fn record(&self, status: BatchStatus, number: Option<BatchSequence>, now: Timestamp) -> BatchRecord {
         BatchRecord {
             batch: self.at.batch.clone(),
             digest: self.digest.clone(),
@@ -402,7 +380,8 @@ impl Entrant<'_> {
             interval: self.manifest.interval,
             correction: self.manifest.correction.is_some(),
             replaced_by: None,
-            registered_at,
+            registered_at: now,
+            let_in_at: now,
             version: 0,
         }
     }

@@ -341,6 +341,9 @@ pub struct PlanOutput {
     pub name: String,
     /// How it is written.
     pub format: Format,
+    /// Of CSV: whether cells of text are written as [`records::guard`] has them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub formula_guard: bool,
     /// Of what.
     pub from: RelationId,
     /// Its columns, in order, under these names.

@@ -62,7 +62,8 @@ impl Job {
                 .ok_or_else(|| PlanError::document(format!("outputs[{index}].from"), self.unknown(&output.from)))?;
             let order = if self.options.row_order == RowOrder::Any { Vec::new() } else { table.order.clone() };
             let (name, columns) = (output.name.clone(), table.columns.clone());
-            Ok(PlanOutput { name, format: output.format, from: table.relation, columns, order })
+            let (format, formula_guard, from) = (output.format, output.formula_guard, table.relation);
+            Ok(PlanOutput { name, format, formula_guard, from, columns, order })
         };
         self.outputs.iter().enumerate().map(output).collect()
     }

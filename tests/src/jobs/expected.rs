@@ -45,7 +45,8 @@ fn only(plan: &Plan, last: usize, column: usize) -> Plan {
     let from = RelationId(u32::try_from(last).unwrap_or(u32::MAX));
     let format = reconcile::Format::Csv;
     let order: Vec<OrderKey> = Vec::new();
-    let output = PlanOutput { name: "output".to_owned(), format, from, columns: Vec::new(), order };
+    let name = "output".to_owned();
+    let output = PlanOutput { name, format, formula_guard: false, from, columns: Vec::new(), order };
     Plan { version: plan.version, relations, outputs: vec![output] }
 }
 

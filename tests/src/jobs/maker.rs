@@ -102,11 +102,11 @@ impl Maker {
                 from.push(table);
             }
         }
-        let format = |index: usize| if index % 3 == 2 { "jsonLines" } else { "csv" };
-        from.iter()
-            .enumerate()
-            .map(|(index, from)| json!({"name": format!("out{index}"), "from": from, "format": format(index)}))
-            .collect()
+        let mut output = |(index, from): (usize, &String)| match (format!("out{index}"), index % 3) {
+            (name, 2) => json!({"name": name, "from": from, "format": "jsonLines"}),
+            (name, _) => json!({"name": name, "from": from, "format": "csv", "formulaGuard": self.chance(40)}),
+        };
+        from.iter().enumerate().map(&mut output).collect()
     }
 
     /// Tries a step.

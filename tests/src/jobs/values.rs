@@ -11,7 +11,7 @@ const TEXTS: [&str; 20] = [
 ];
 
 /// Texts that show how text is treated.
-const STRANGE: [&str; 46] = [
+const STRANGE: [&str; 53] = [
     "  a  b ",
     " lead",
     "trail ",
@@ -54,6 +54,13 @@ const STRANGE: [&str; 46] = [
     "Thu, 29-Feb-24",
     "31.12.9999",
     "=1+1",
+    "'=1+1",
+    "''-7",
+    "@SUM(A1)",
+    "+49 30 1234",
+    "-.",
+    "\ttab",
+    "+170141183460469231731687303715884105728",
     "null",
     "true",
     "\\",

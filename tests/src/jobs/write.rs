@@ -52,16 +52,19 @@ fn expected(example: &Example) -> Json {
         }
         Outcome::Outputs(outputs) => {
             let ordered = |name: &str| example.plan.outputs.iter().any(|one| one.name == name && !one.order.is_empty());
-            let written = outputs.iter().map(|(name, rows)| (name.clone(), table(rows, ordered(name))));
+            let guards = |name: &str| example.plan.outputs.iter().any(|one| one.name == name && one.formula_guard);
+            let written = outputs.iter().map(|(name, rows)| (name.clone(), table(rows, ordered(name), guards(name))));
             json!({"outputs": written.collect::<Map<_, _>>()})
         }
     }
 }
 
-fn table(output: &OutputRows, ordered: bool) -> Json {
+fn table(output: &OutputRows, ordered: bool, guards: bool) -> Json {
     let columns: Vec<Json> = output.columns.iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect();
-    let cell = |((_, kind), value): (&(String, Type), &Value)| {
-        if value.is_blank() { Json::Null } else { json!(kind.format(value)) }
+    let cell = |((_, kind), value): (&(String, Type), &Value)| match kind.format(value) {
+        _ if value.is_blank() => Json::Null,
+        text if guards && *kind == Type::Text => json!(records::guard(&text)),
+        text => json!(text),
     };
     let rows: Vec<Vec<Json>> =
         output.rows.iter().map(|row| output.columns.iter().zip(row).map(cell).collect()).collect();
@@ -87,14 +90,14 @@ fn input(dice: &mut Dice, data: &Data, prefix: &str, bucket: &Path) -> io::Resul
     })
 }
 
-/// JSON lines: blanks as null or not at all, numbers as numbers or texts.
+/// JSON lines: blanks as null or, behind the first row, not at all, numbers as numbers or texts.
 fn lines(dice: &mut Dice, data: &Data, rows: &[Vec<Value>]) -> Vec<u8> {
     let mut text = String::new();
-    for row in rows {
+    for (at, row) in rows.iter().enumerate() {
         let mut cells: Vec<String> = Vec::new();
         for ((name, kind), value) in data.columns.iter().zip(row) {
             let cell = match (kind, value) {
-                (_, Value::Blank) if dice.below(2) == 0 => continue,
+                (_, Value::Blank) if at > 0 && dice.below(2) == 0 => continue,
                 (_, Value::Blank) => dice.pick(&["null", "\"\""]).to_owned(),
                 (Type::Integer | Type::Decimal(_) | Type::Boolean, _) if dice.below(2) == 0 => kind.format(value),
                 _ => json!(kind.format(value)).to_string(),

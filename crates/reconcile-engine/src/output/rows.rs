@@ -1,5 +1,7 @@
 //! Rows as CSV and as JSON lines.
 
+use std::borrow::Cow;
+
 use arrow::{array::RecordBatch, error::ArrowError};
 use reconcile::{
     Format, Type,
@@ -11,6 +13,8 @@ use crate::{columns, text::Formatter};
 /// How the rows of an output are written.
 pub(super) struct Rows {
     columns: Vec<PlanColumn>,
+    /// Of CSV: whether texts are kept from being run as formulas.
+    guards: bool,
     /// Of JSON lines: what stands before each value.
     keys: Option<Vec<String>>,
 }
@@ -22,7 +26,7 @@ impl Rows {
             format!("{before}{}:", serde_json::Value::from(column.name.as_str()))
         };
         let keys = (output.format == Format::JsonLines).then(|| output.columns.iter().enumerate().map(key).collect());
-        Self { columns: output.columns.clone(), keys }
+        Self { columns: output.columns.clone(), guards: output.formula_guard, keys }
     }
 
     /// The rows of a batch.
@@ -32,7 +36,7 @@ impl Rows {
         let mut out = Vec::with_capacity(batch.num_rows() * (self.columns.len() * 8 + 2));
         for row in 0..batch.num_rows() {
             match &self.keys {
-                None => write_csv(&formatters, row, &mut out),
+                None => write_csv(&formatters, self.guards, row, &mut out),
                 Some(keys) => self.write_json(keys, &formatters, row, &mut out)?,
             }
         }
@@ -69,14 +73,17 @@ impl Rows {
     }
 }
 
-fn write_csv(formatters: &[Formatter<'_>], row: usize, out: &mut Vec<u8>) {
+fn write_csv(formatters: &[Formatter<'_>], guards: bool, row: usize, out: &mut Vec<u8>) {
     let begin = out.len();
     for (at, formatter) in formatters.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }
         match formatter.text(row) {
-            Some(text) => write_text(text.as_bytes(), out),
+            Some(text) => {
+                let text = if guards { records::guard(text) } else { Cow::Borrowed(text) };
+                write_text(text.as_bytes(), out);
+            }
             None => formatter.write(row, out),
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test ends there")]
 
 mod bad_input;
+mod formulas;
 mod kit;
 mod ledgers;
 mod operations;

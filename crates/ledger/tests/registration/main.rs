@@ -1,6 +1,8 @@
 //! Registration: numbers without gaps or doubles, intervals without overlaps, whoever comes when.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking, their helpers too")]
 
+mod content;
+
 use std::{
     collections::BTreeSet,
     sync::{
@@ -56,7 +58,11 @@ impl World {
 
     fn on(tables: Arc<dyn Tables>) -> Self {
         let clock = Arc::new(ManualClock::default());
-        let objects = Arc::new(MemoryObjects::new(clock.clone()));
+        Self::of(Arc::new(MemoryObjects::new(clock)), tables)
+    }
+
+    fn of(objects: Arc<MemoryObjects>, tables: Arc<dyn Tables>) -> Self {
+        let clock = Arc::new(ManualClock::default());
         let registrar = Registrar::new(objects.clone(), tables.clone(), clock, "ledgers", "data");
         let terms = Terms {
             ledger: LedgerId::new("acme", "orders").unwrap(),
@@ -361,87 +367,6 @@ async fn the_newest_batches_are_found_without_the_others() {
         world.tables.put("ledgers", row.as_object().unwrap().clone(), Condition::Always).await.unwrap();
     }
     assert_eq!(newest(3).await, ["b8", "b6", "b5", "untrue"]);
-}
-
-fn of_content(mut manifest: Value, content: &str) -> Value {
-    let mut hash = ledger::manifest::ContentHash::default();
-    hash.update(content.as_bytes());
-    manifest["objects"][0]["sha256"] = hash.finish().into();
-    manifest
-}
-
-#[tokio::test]
-async fn the_same_content_counts_once_unless_it_is_meant() {
-    let world = World::new();
-    let late = |content: &str| with(of_content(manifest(0, 1), content), "correction", "late");
-    assert_eq!(world.send("b1", &of_content(manifest(0, 1), "x")).await.unwrap(), numbered(1));
-    assert_eq!(world.send("b1", &of_content(manifest(0, 1), "x")).await.unwrap(), again(1), "it is the same batch");
-    let told = world.refused("late", &late("x")).await;
-    assert!(told.starts_with("events.csv of batch late has the content of events.csv of batch b1, whose"), "{told}");
-    assert!(told.ends_with("the manifest says why in `again`"), "{told}");
-    let empty = world.refused("late", &with(late("x"), "again", " ")).await;
-    assert!(empty.contains("must say why it is to count once more"), "{empty}");
-    // What was not taken is nobody's: neither its name nor its content.
-    assert_eq!(world.send("late", &late("y")).await.unwrap(), numbered(2));
-    assert_eq!(world.send("meant", &with(late("x"), "again", "a second fee")).await.unwrap(), numbered(3));
-    // A file without events is like every other.
-    let mut quiet = with(of_content(manifest(1, 2), "header"), "totals", json!({ "records": 0 }));
-    quiet["objects"][0]["records"] = 0.into();
-    assert_eq!(world.send("quiet", &quiet).await.unwrap(), numbered(4));
-    quiet["interval"] = json!({ "from": hour(2), "to": hour(3) });
-    assert_eq!(world.send("quiet-2", &quiet).await.unwrap(), numbered(5));
-    // Nothing of a batch that was taken out is in the ledger.
-    let (manager, terms) = (world.manager(), &world.terms);
-    manager.tick(terms).await.unwrap();
-    manager.skip(terms, "late", "wrong").await.unwrap();
-    let next = world.book().head(&terms.ledger).await.unwrap().next;
-    assert_eq!(world.send("late-2", &late("y")).await.unwrap(), numbered(next.get()));
-}
-
-#[tokio::test]
-async fn where_the_artifact_keeps_its_ids_the_same_content_does_no_harm() {
-    let mut world = World::new();
-    world.terms.duplicates = DuplicateScope::Artifact;
-    world.send("b1", &of_content(manifest(0, 1), "x")).await.unwrap();
-    let late = with(of_content(manifest(0, 1), "x"), "correction", "late");
-    assert_eq!(world.send("late", &late).await.unwrap(), numbered(2));
-}
-
-/// Eight registrars at once, each with another batch of the same content, and calls that fail: one of them is taken.
-#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
-async fn of_the_same_content_registered_at_once_one_is_taken() {
-    for round in 0..20 {
-        let calls = AtomicU64::new(round);
-        let plan = move |call: &Operation| {
-            let error = || StorageError::Unavailable { what: call.what.clone(), source: "the test".into() };
-            match calls.fetch_add(1, Ordering::Relaxed) % 34 {
-                3 => Some(Fault::Refused(error())),
-                20 => Some(Fault::ReplyLost(error())),
-                _ => None,
-            }
-        };
-        let world = Arc::new(World::on(Arc::new(Faulty::new(Arc::new(MemoryTables::default()), plan))));
-        let register = |batch: i64| {
-            let world = world.clone();
-            async move {
-                let manifest = of_content(manifest(batch, batch + 1), "x");
-                loop {
-                    match world.send(&format!("b{batch}"), &manifest).await {
-                        Ok(Registered::Numbered { .. }) => break true,
-                        Err(RegisterError::SameContent { .. }) => break false,
-                        Err(error) if error.class() != ErrorClass::InvalidInput => tokio::task::yield_now().await,
-                        other => panic!("{other:?}"),
-                    }
-                }
-            }
-        };
-        let threads: Vec<_> = (0..8).map(|batch| tokio::spawn(register(batch))).collect();
-        let mut taken = 0;
-        for thread in threads {
-            taken += u32::from(thread.await.unwrap());
-        }
-        assert_eq!(taken, 1, "round {round}");
-    }
 }
 
 /// As many as there may be, each as long as it may be, of a source that has as many gaps as it may have.
