@@ -13,7 +13,7 @@ use crate::{
     codec::Corrupt,
     combine::{EventConflict, Stateless},
     compiled::Ledger,
-    definition::KeepLines,
+    definition::{KeepLines, MeasureKind},
     lines::{LINES_BYTES_MAX, NewLines},
     measure::{Currencies, take_attributes},
     overlay::{Overlay, OverlayReader},
@@ -24,6 +24,7 @@ use crate::{
     run::{Event, Events, Group, RunReader},
     sequence::{JobBatches, JobNumber},
     side_lines::{SIDE_BYTES_MAX, SideLines},
+    sums::SumsReader,
 };
 
 /// What an attempt to apply one partition of a job is told.
@@ -72,6 +73,7 @@ pub struct Apply<'a> {
     applied: Applied,
     tallies: Tallies,
     currencies: Currencies,
+    sums_reader: SumsReader,
     cells: Vec<&'a str>,
     new_lines: NewLines<'a>,
     /// The artifact at hand, where not all of its events are taken.
@@ -128,6 +130,7 @@ impl<'a> Apply<'a> {
             applied: Applied::default(),
             tallies: Tallies::new(ledger),
             currencies: Currencies::default(),
+            sums_reader: SumsReader::default(),
             cells: Vec::new(),
             new_lines: NewLines::default(),
             current: None,
@@ -280,8 +283,11 @@ impl<'a> Apply<'a> {
             self.tallies.applied.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
         }
         artifact.events += 1;
-        for (measure, state) in ledger.measures.iter().zip(&mut artifact.measures) {
-            state.add(measure, event, &self.cells, &mut self.currencies).map_err(amounts)?;
+        for (index, (measure, state)) in ledger.measures.iter().zip(&mut artifact.measures).enumerate() {
+            let added = state.add(measure, event, &self.cells, &mut self.currencies).map_err(amounts)?;
+            if let (Some((currency, amount)), MeasureKind::Sum) = (added, measure.kind) {
+                self.applied.sums.add((index, currency, amount)).map_err(amounts)?;
+            }
         }
         take_attributes(ledger, &mut artifact.attributes, event, &self.cells);
         if ledger.keep_lines() != KeepLines::None && current.read > current.skip {
@@ -364,6 +370,10 @@ impl<'a> Apply<'a> {
             .judge()
             .map_err(|source| ApplyError::Amounts { key: key.to_owned(), source })?;
         if let Some(base) = base {
+            for amount in self.sums_reader.read(ledger, base.line, key, base.sequence)? {
+                let amounts = |source| ApplyError::Amounts { key: key.to_owned(), source };
+                self.applied.sums.add(*amount).map_err(amounts)?;
+            }
             let events = artifact::events_of(base.line, key, base.sequence);
             let events = events.and_then(|events| self.applied.events_before.checked_add(events));
             self.applied.events_before = events.ok_or(Corrupt::new("artifact", "its events cannot be counted"))?;

@@ -78,7 +78,7 @@ impl State {
         }
     }
 
-    /// Adds an event whose cells are `cells`.
+    /// Adds an event whose cells are `cells`; the amount that it brings, where it brings one.
     #[inline]
     pub(crate) fn add(
         &mut self,
@@ -86,23 +86,27 @@ impl State {
         event: &Event<'_>,
         cells: &[&str],
         currencies: &mut Currencies,
-    ) -> Result<(), AmountError> {
+    ) -> Result<Option<(Option<Currency>, Amount)>, AmountError> {
         let cell = |column: usize| cells.get(column).copied().unwrap_or_default();
         if measure.filter.iter().any(|(column, wanted)| !wanted.is(cell(*column))) {
-            return Ok(());
+            return Ok(None);
         }
         if let Self::Count(count) = self {
             *count += 1;
-            return Ok(());
+            return Ok(None);
         }
         let value = measure.column.map_or("", cell);
         if value.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let currency = currencies.of(measure.currency, cells);
         match self {
             Self::Count(_) => {}
-            Self::Amounts(amounts) => add_amount(amounts, measure.kind, currency, Amount::parse(value.as_bytes())?)?,
+            Self::Amounts(amounts) => {
+                let amount = Amount::parse(value.as_bytes())?;
+                add_amount(amounts, measure.kind, currency, amount)?;
+                return Ok(Some((currency, amount)));
+            }
             Self::Dated(values) => match values.binary_search_by_key(&currency, |value| value.currency) {
                 Err(at) => values.insert(at, Dated::new(currency, value, event)),
                 Ok(at) => {
@@ -115,7 +119,7 @@ impl State {
                 }
             },
         }
-        Ok(())
+        Ok(None)
     }
 }
 
