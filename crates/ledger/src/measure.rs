@@ -58,6 +58,42 @@ impl Currencies {
     }
 }
 
+/// The amounts of an event, by amount column; none where the cell is empty. They are read once for all that add them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EventAmounts(Vec<Option<(Option<Currency>, Amount)>>);
+
+impl EventAmounts {
+    /// Reads those of an event whose cells are `cells`.
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        ledger: &Ledger,
+        cells: &[&str],
+        currencies: &mut Currencies,
+    ) -> Result<(), AmountError> {
+        self.0.clear();
+        for amount in &ledger.amounts {
+            let cell = cells.get(amount.column).copied().unwrap_or_default();
+            self.0.push(match cell.is_empty() {
+                true => None,
+                false => Some((currencies.of(amount.currency, cells), Amount::parse(cell.as_bytes())?)),
+            });
+        }
+        Ok(())
+    }
+
+    /// Those that there are, each with the index of its column.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Option<Currency>, Amount)> {
+        let amounts = self.0.iter().enumerate();
+        amounts.filter_map(|(index, amount)| amount.map(|(currency, amount)| (index, currency, amount)))
+    }
+
+    fn of(&self, measure: &CompiledMeasure) -> Option<(Option<Currency>, Amount)> {
+        measure.amount.and_then(|index| self.0.get(index).copied().flatten())
+    }
+}
+
 impl Dated {
     fn new(currency: Option<Currency>, value: &str, event: &Event<'_>) -> Self {
         Self { currency, value: value.to_owned(), event_time: event.time, event_id: event.id.to_owned() }
@@ -78,14 +114,14 @@ impl State {
         }
     }
 
-    /// Adds an event whose cells are `cells`; the amount that it brings, where it brings one.
+    /// Adds an event whose cells are `cells` and whose amounts are `amounts`; the amount that it brings, where it brings one.
     #[inline]
     pub(crate) fn add(
         &mut self,
         measure: &CompiledMeasure,
         event: &Event<'_>,
         cells: &[&str],
-        currencies: &mut Currencies,
+        amounts: &EventAmounts,
     ) -> Result<Option<(Option<Currency>, Amount)>, AmountError> {
         let cell = |column: usize| cells.get(column).copied().unwrap_or_default();
         if measure.filter.iter().any(|(column, wanted)| !wanted.is(cell(*column))) {
@@ -99,11 +135,12 @@ impl State {
         if value.is_empty() {
             return Ok(None);
         }
-        let currency = currencies.of(measure.currency, cells);
+        let known = amounts.of(measure);
+        let currency = known.and_then(|(currency, _)| currency);
         match self {
             Self::Count(_) => {}
             Self::Amounts(amounts) => {
-                let amount = Amount::parse(value.as_bytes())?;
+                let amount = known.map_or_else(|| Amount::parse(value.as_bytes()), |(_, amount)| Ok(amount))?;
                 add_amount(amounts, measure.kind, currency, amount)?;
                 return Ok(Some((currency, amount)));
             }

@@ -5,12 +5,11 @@
 //! their `sum` measures come to.
 
 use crate::{
-    artifact,
     codec::Corrupt,
     compiled::Ledger,
     part_file::{PartBytes, Sidecar, version},
     sequence::BatchSequence,
-    sums::{Sums, SumsReader},
+    sums::{FiguresReader, Sums},
 };
 
 /// What the part-files of a partition hold, one behind the other.
@@ -23,7 +22,7 @@ pub(crate) struct ReadBack<'l> {
     pub(crate) events: u64,
     /// Their `sum` measures.
     pub(crate) sums: Sums,
-    reader: SumsReader,
+    reader: FiguresReader,
     last: Option<String>,
 }
 
@@ -49,13 +48,14 @@ impl<'l> ReadBack<'l> {
             }
             before = Some(entry.key);
             let line = version(&sidecar, &entry, part.lines)?.line;
-            let events = artifact::events_of(line, entry.key, sequence);
-            let events = events.ok_or_else(|| corrupt("a line is not of the artifact and version of its entry"))?;
-            self.events = self.events.checked_add(events).ok_or_else(|| corrupt("its events cannot be counted"))?;
-            self.artifacts += 1;
-            for amount in self.reader.read(self.ledger, line, entry.key, sequence)? {
+            let figures = self.reader.read(self.ledger, line, entry.key, sequence)?;
+            let figures = figures.ok_or_else(|| corrupt("a line is not of the artifact and version of its entry"))?;
+            let events = self.events.checked_add(figures.events);
+            self.events = events.ok_or_else(|| corrupt("its events cannot be counted"))?;
+            for amount in figures.sums {
                 self.sums.add(*amount).map_err(|_| corrupt("its amounts cannot be summed"))?;
             }
+            self.artifacts += 1;
             end = entry.offset.saturating_add(entry.length).saturating_add(1);
             if usize::try_from(end - 1).ok().and_then(|at| part.lines.get(at)) != Some(&b'\n') {
                 return Err(corrupt("a line does not end where its sidecar says"));

@@ -2,13 +2,13 @@
 //!
 //! Lines are read by a reader of its own: a slip of the one that versions are computed with, or of who writes them, shows.
 
-use std::{collections::BTreeSet, sync::LazyLock};
+use std::collections::BTreeSet;
 
-use memchr::{memchr, memmem::Finder};
+use memchr::memchr;
 use money::{Amount, AmountError, Currency};
 
 use crate::{
-    artifact_read,
+    artifact, artifact_read,
     codec::Corrupt,
     compiled::Ledger,
     definition::MeasureKind,
@@ -58,42 +58,50 @@ impl Sums {
     }
 }
 
-/// Reads the `sum` measures of lines, and nothing else of them.
+/// Reads what of lines has to tie out, and nothing else of them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct SumsReader {
+pub(crate) struct FiguresReader {
     currencies: Currencies,
-    found: Vec<MeasureAmount>,
+    sums: Vec<MeasureAmount>,
 }
 
-impl SumsReader {
-    /// What the line of a version says, which is of that key and sequence.
+/// What of the line of a version has to tie out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LineFigures<'a> {
+    /// How many events it was made of.
+    pub(crate) events: u64,
+    /// Its `sum` measures.
+    pub(crate) sums: &'a [MeasureAmount],
+}
+
+impl FiguresReader {
+    /// Reads the line of a version; `None` where it is not the version of that sequence of the artifact of that key.
     pub(crate) fn read(
         &mut self,
         ledger: &Ledger,
         line: &[u8],
         key: &str,
         sequence: BatchSequence,
-    ) -> Result<&[MeasureAmount], Corrupt> {
-        self.found.clear();
-        if ledger.measures.iter().all(|measure| measure.kind != MeasureKind::Sum) {
-            return Ok(&[]);
-        }
-        if self.scan(ledger, line).is_none() {
-            // It is not written as lines are now.
-            self.found.clear();
+    ) -> Result<Option<LineFigures<'_>>, Corrupt> {
+        let Some((events, measures)) = artifact::take_events(line, key, sequence) else { return Ok(None) };
+        self.sums.clear();
+        let has_sums = ledger.measures.iter().any(|measure| measure.kind == MeasureKind::Sum);
+        if has_sums && self.scan(ledger, measures).is_none() {
+            // Its measures are not written as they are now.
+            self.sums.clear();
             let artifact = artifact_read::read(ledger, line, key, sequence)?;
             for (index, (measure, state)) in ledger.measures.iter().zip(artifact.measures).enumerate() {
                 if let (MeasureKind::Sum, State::Amounts(amounts)) = (measure.kind, state) {
-                    self.found.extend(amounts.into_iter().map(|(currency, amount)| (index, currency, amount)));
+                    self.sums.extend(amounts.into_iter().map(|(currency, amount)| (index, currency, amount)));
                 }
             }
         }
-        Ok(&self.found)
+        Ok(Some(LineFigures { events, sums: &self.sums }))
     }
 
-    /// Goes through a line's measures; `None` where it is written in another way.
-    fn scan(&mut self, ledger: &Ledger, line: &[u8]) -> Option<()> {
-        let mut rest = line.get(MEASURES.find(line)? + MEASURES.needle().len()..)?;
+    /// Goes through a line's measures; `None` where they are written in another way.
+    fn scan(&mut self, ledger: &Ledger, measures: &[u8]) -> Option<()> {
+        let mut rest = measures.strip_prefix(b"{")?;
         if rest.starts_with(b"}") {
             return Some(());
         }
@@ -129,16 +137,13 @@ impl SumsReader {
                 }
             };
             let (amount, behind) = quoted(behind.strip_prefix(b",\"amount\":")?)?;
-            self.found.push((measure, currency, Amount::parse(amount).ok()?));
+            self.sums.push((measure, currency, Amount::parse(amount).ok()?));
             rest = behind.strip_prefix(b"}")?;
             rest = rest.strip_prefix(b",").unwrap_or(rest);
         }
         rest.strip_prefix(b"]")
     }
 }
-
-/// The name of the measures, as it stands in a line: inside a text its quotes would be escaped.
-static MEASURES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(",\"measures\":{"));
 
 /// A text with nothing to escape, and what stands behind it.
 fn quoted(text: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -193,18 +198,19 @@ pub(crate) mod tests {
         Ledger::from_json(&definition.to_string()).unwrap()
     }
 
+    const KEY: &str = "k\",\"events\":7,\"measures\":{";
+
     fn line(measures: &str) -> String {
         format!(
-            r#"{{"key":"k\",\"measures\":{{","applied_through":9,"events":2,"measures":{measures},"attributes":{{}}}}"#
+            r#"{{"key":"k\",\"events\":7,\"measures\":{{","applied_through":9,"difference":[],"events":2,"measures":{measures},"attributes":{{}}}}"#
         )
     }
 
     fn sums(line: &str) -> Sums {
-        let (mut reader, mut sums) = (SumsReader::default(), Sums::default());
-        let key = "k\",\"measures\":{";
-        for found in reader.read(&ledger(), line.as_bytes(), key, SEQUENCE).unwrap() {
-            sums.add(*found).unwrap();
-        }
+        let (mut reader, mut sums) = (FiguresReader::default(), Sums::default());
+        let figures = reader.read(&ledger(), line.as_bytes(), KEY, SEQUENCE).unwrap().unwrap();
+        figures.sums.iter().for_each(|amount| sums.add(*amount).unwrap());
+        assert_eq!(figures.events, 2);
         sums
     }
 
@@ -221,12 +227,13 @@ pub(crate) mod tests {
         let amount = |text: &str| text.parse::<Amount>().unwrap();
         assert_eq!(expected.0[0], [(None, amount("-1.50")), (eur, amount("12"))]);
         assert_eq!(expected.0[3], [(eur, amount("5"))]);
-        let mut reader = SumsReader::default();
-        assert!(reader.scan(&ledger(), line(WRITTEN).as_bytes()).is_some());
+        let mut reader = FiguresReader::default();
+        assert!(reader.scan(&ledger(), WRITTEN.as_bytes()).is_some());
         // Written otherwise, in another order, with a measure that is no longer defined, and without one that is.
         let other = r#"{"seen": 2, "gone": [{"amount":"1"}], "paid":[ {"amount":"5.00", "currency":"EUR"}],
             "due":[{"currency":"EUR","amount":"12"},{"currency":null,"amount":"-1.50"}]}"#;
-        assert!(reader.scan(&ledger(), line(other).as_bytes()).is_none());
+        assert!(reader.scan(&ledger(), other.as_bytes()).is_none());
+        assert!(reader.read(&ledger(), line(WRITTEN).as_bytes(), "other", SEQUENCE).unwrap().is_none());
         assert_eq!(expected.differences(&ledger(), &sums(&line(other))), [""; 0]);
         assert_eq!(sums(&line(r#"{"gone":[{"currency":null,"amount":"1"}],"seen":1}"#)), Sums::default());
         assert_eq!(sums(&line("{}")), Sums::default());
@@ -251,11 +258,9 @@ pub(crate) mod tests {
 
     #[test]
     fn a_line_that_is_cut_off_is_refused() {
-        let line = line(WRITTEN);
-        let behind_measures = line.find(",\"attributes\"").unwrap();
-        for end in 0..behind_measures {
-            let mut reader = SumsReader::default();
-            assert!(reader.scan(&ledger(), &line.as_bytes()[..end]).is_none(), "{end}");
+        for end in 0..WRITTEN.len() {
+            let mut reader = FiguresReader::default();
+            assert!(reader.scan(&ledger(), &WRITTEN.as_bytes()[..end]).is_none(), "{end}");
         }
     }
 }
