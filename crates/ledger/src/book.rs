@@ -7,7 +7,7 @@
 //! | `<tenant>#<ledger>` | `number#<number>` | [`NumberedBatch`]: a batch by its number | registration; grouping adds `job` |
 //! | `<tenant>#<ledger>` | `refused#<seconds>#<batch>` | [`RefusedBatch`]: that a batch was refused before it got a number | registration |
 //! | `<tenant>#<ledger>#<sha256>` | `content#<batch>#<digest>` | [`Content`]: that a manifest of that name and digest has an object of this content | registration |
-//! | `<tenant>#<ledger>` | `job#<number>` | [`Job`]: status, attempt, turns | grouping, then every transition of the job |
+//! | `<tenant>#<ledger>` | `job#<number>` | [`Job`](crate::job::Job): status, attempt, turns | grouping, then every transition of the job |
 //! | `<tenant>#<ledger>` | `source#<source>` | [`SourceRecord`]: intervals claimed and void | registration, skip, refusal |
 //! | `<tenant>#<ledger>` | `coverage#<source>` | [`CoverageRecord`]: intervals indexed, how many were signed off | index commits, operators |
 //! | `<tenant>#<ledger>` | `signed#<source>#<digest>` | [`Exception`]: an interval that an operator signed off; the digest is of all that it says but for the time | operators |
