@@ -261,20 +261,13 @@ pub fn choose(
     match (choice, beyond) {
         (EngineChoice::Embedded, _) => Ok((Engine::Embedded, "the job asks for it".to_owned())),
         (EngineChoice::Spark, _) if spark => Ok((Engine::Spark, "the job asks for it".to_owned())),
-        (EngineChoice::Spark, _) => Err(JobError::TooLarge {
-            why: "the job asks for `spark`".to_owned(),
-            advice: "leave `options.engine` out, or deploy with the parameter SparkEngine",
-        }),
+        (EngineChoice::Spark, _) => Err(JobError::NoSpark),
         (EngineChoice::Auto, None) => {
             let Estimate { disk_bytes, seconds, .. } = estimate;
             Ok((Engine::Embedded, format!("about {} MiB on disk and {seconds} seconds", mebibytes(disk_bytes))))
         }
         (EngineChoice::Auto, Some(why)) if spark => Ok((Engine::Spark, why)),
-        (EngineChoice::Auto, Some(why)) => Err(JobError::TooLarge {
-            why,
-            advice: "deploy with the parameter SparkEngine, give the function transform-runner more, or cut the inputs; \
-                     `options.engine` \"embedded\" tries it all the same",
-        }),
+        (EngineChoice::Auto, Some(why)) => Err(JobError::TooLarge { why }),
     }
 }
 
@@ -324,14 +317,16 @@ mod tests {
             assert_eq!(chosen, engine, "{bytes}: {why}");
             assert_eq!(choose(EngineChoice::Embedded, estimate, bounds, false).unwrap().0, Engine::Embedded);
             assert_eq!(choose(EngineChoice::Spark, estimate, bounds, true).unwrap().0, Engine::Spark);
-            choose(EngineChoice::Spark, estimate, bounds, false).unwrap_err();
+            let error = choose(EngineChoice::Spark, estimate, bounds, false).unwrap_err().to_string();
+            assert!(error.contains("asks for the engine `spark`") && error.contains("SparkEngine=on"), "{error}");
+            assert!(!error.contains("too large"), "{error}");
         }
     }
 
     #[test]
     fn what_fits_nowhere_is_told_what_to_do() {
         let error = choose(EngineChoice::Auto, sized(80 << 30), FUNCTION, false).unwrap_err().to_string();
-        assert!(error.contains("MiB on disk, of 10240") && error.contains("SparkEngine"), "{error}");
+        assert!(error.contains("MiB on disk, of 10240") && error.contains("SparkEngine=on"), "{error}");
     }
 
     /// A guess that goes by the lengths of the inputs alone takes a job of a hundred new columns for one of none.

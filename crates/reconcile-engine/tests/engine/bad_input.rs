@@ -299,6 +299,8 @@ async fn what_no_room_holds_is_too_large() {
     let limits = reconcile_engine::Limits { threads: 2, ..reconcile_engine::Limits::new(24 << 20, 1 << 20) };
     let error = world.run(&plan, &limits).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::TooLarge, "{}", error_class::chain(&error));
+    let told = "more than this worker's 24 MiB of memory and 1 MiB of disk: deploy with the parameter SparkEngine=on";
+    assert!(error.to_string().contains(told), "{error}");
     assert!(world.objects.list("work", "acme/", None).await.unwrap().is_empty());
 }
 
