@@ -97,7 +97,7 @@ pub struct OutputRecord {
     pub rows: u64,
     /// Its bytes, all objects together.
     pub bytes: u64,
-    /// The exact sums of its columns of numbers.
+    /// The exact sums of its columns of amounts.
     pub totals: BTreeMap<String, String>,
 }
 

@@ -144,6 +144,7 @@ impl JobPublisher {
                 format: planned.format,
                 rows: checked.rows,
                 totals: checked.totals.clone(),
+                amounts: task.plan.amounts(planned).into_iter().map(|column| column.name.clone()).collect(),
                 objects,
             });
         }
@@ -320,6 +321,7 @@ mod tests {
                 format: Format::Csv,
                 rows: 1,
                 totals: sums(output).collect(),
+                amounts: sums(output).map(|(column, _)| column).collect(),
                 objects: Vec::new(),
             })
             .collect();
