@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     expression::{ColumnId, Expression, Operator},
+    operations::{ControlTotals, Documented},
     plan::{Aggregation, Body, Plan, PlanColumn, PlanOutput, Relation, WindowFunction},
     types::Type,
 };
@@ -15,7 +16,7 @@ enum Nature {
     Number,
     /// They add up.
     Amount,
-    /// They are made of amounts, and do not add up: ratios, averages, running totals.
+    /// They are made of amounts, and do not add up: ratios, averages, running totals, and totals of several columns.
     Figure,
 }
 
@@ -49,8 +50,11 @@ impl Natures {
                 }
             }
             Body::Aggregate { measures, .. } => {
+                // There, counts and sums of several columns stand below one another.
+                let is_mixed = relation.operation == ControlTotals::NAME;
                 for one in measures {
-                    self.0.insert(one.column, measured(one.function, self.of(one.of)));
+                    let nature = measured(one.function, self.of(one.of));
+                    self.0.insert(one.column, if is_mixed { Nature::Figure } else { nature });
                 }
             }
             Body::Window { function, column, .. } => {
@@ -169,6 +173,8 @@ mod tests {
         let group = json!({"name": "sums", "operation": "groupBy", "from": "in", "by": ["who"], "measures": measures});
         let lookup = json!({"name": "found", "operation": "vlookup", "from": "in", "in": "sums",
             "on": [{"left": "who", "right": "who"}], "columns": [{"column": "paid"}, {"column": "mean"}]});
+        let totals = json!({"name": "totals", "operation": "controlTotals", "from": "in", "columns": ["net", "due"]});
+        assert_eq!(amounts(&json!([totals])), [""; 0]);
         assert_eq!(amounts(&json!([group])), ["paid", "pieces"]);
         assert_eq!(amounts(&json!([group, lookup])), ["net", "due", "paid"]);
     }
