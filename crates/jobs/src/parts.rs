@@ -417,7 +417,7 @@ mod tests {
             let tail: [u8; 8] = *bytes.last_chunk().unwrap();
             let length = usize::try_from(crate::footer::length(&tail).unwrap()).unwrap();
             let end = bytes.len() - 8;
-            crate::footer::columns(&bytes[end - length..end]).unwrap()
+            crate::footer::read(&bytes[end - length..end]).unwrap().columns
         };
         let found = footer(&bytes);
         let read: Vec<(&str, Type)> = found.read.iter().map(|column| (column.name.as_str(), column.kind)).collect();

@@ -349,6 +349,7 @@ mod tests {
             spark_workers: 3,
             spark_worker_vcpus: 4,
             spark_worker_disk_gb: 200,
+            spark_vcpus: 16,
         };
         let row = published(&publication, "manifest.json", resources);
         let outputs: Vec<OutputRecord> = serde_json::from_value(row["outputs"].clone()).unwrap();
