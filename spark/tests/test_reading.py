@@ -59,6 +59,25 @@ class Paths(unittest.TestCase):
         source = sources.Source("a", [("paid", "text")], None, [{}], [], False, {}, [steps])
         self.assertEqual(reading.cell_of(found(*steps[1:]), str, "text", source), (None, "expected one entry of 2"))
 
+    def test_halves_of_characters_are_no_text(self) -> None:
+        """The embedded engine refuses them; Spark would write U+FFFD in their place."""
+        for line, expected in (
+            (b'{"t": "\\ud83d\\ude00"}', ("\U0001f600", None)),
+            (b'{"t": "x", "u": "cut \\ud83d"}', ("x", None)),
+            (b'{"t": "cut \\ud83d"}', (None, '"cut \\ud83d" is no text')),
+            (b'{"t": "x", "\\ud83d": 1}', "names of whole characters"),
+            (b'{"t": "\xed\xa0\x80"}', "expected text in utf-8"),
+            (b"\xff\xfe{\0}\0", "expected text in utf-8"),
+            (b'\xef\xbb\xbf{"t": "x"}', "expected an object of JSON"),
+            (b'{"t": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "expected an object of JSON"),
+        ):
+            found = records.json_cells(line, [[{"member": "t"}]])
+            if isinstance(found, Unreadable):
+                self.assertIn(expected, found.message)
+            else:
+                source = sources.Source("a", [("t", "text")], None, [{}], [], False, {})
+                self.assertEqual(reading.cell_of(found[0], str, "text", source), expected)
+
 
 class Records(unittest.TestCase):
     def test_line_ends_and_quotes(self) -> None:
