@@ -120,6 +120,9 @@ class Records(unittest.TestCase):
             ("date", {"format": "%a %d %b %Y"}, "thu 29 February 2024", "2024-02-29"),
             ("date", {"format": "%a %d %b %Y"}, "Fri 29 Feb 2024", None),
             ("timestamp", {}, "2024-05-01T12:00:00.5+02:00", "2024-05-01 10:00:00.500000"),
+            ("timestamp", {}, "2024-05-01T10:00:00+25:59", "2024-04-30 08:01:00"),
+            ("timestamp", {}, "2024-05-01T10:00:00+26:00", None),
+            ("timestamp", {}, "2024-05-01T10:00:00-05:60", None),
             ("timestamp", {"format": "%m/%d/%Y %I:%M %p"}, "5/1/2024 12:30 am", "2024-05-01 00:30:00"),
             ("boolean", {"trueValues": ["ja"], "falseValues": ["nein"]}, "ja", "true"),
         ):
