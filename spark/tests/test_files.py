@@ -106,6 +106,26 @@ class Files(FolderTest):
         self.assertEqual((failure["row"], failure["column"]), (2, "paid"))
         self.assertIn("expected one entry of 2", failure["message"])
 
+    def test_a_column_of_json_lines_that_no_row_has_is_named(self) -> None:
+        """A name that is misspelt would make a blank column."""
+        columns = [("key", "text"), ("net", "integer")]
+        for number, (text, more, is_absent) in enumerate(
+            [
+                ('{"key": "a", "Net": 1}\n{"key": "b"}\n', {}, True),
+                ('{"key": "a", "Net": 1}\n', {"optional": ["net"]}, False),
+                ('{"key": "a", "Net": 1}\n{"net": null}\n', {}, False),
+                ("\n", {}, False),
+            ]
+        ):
+            (self.folder / "data" / "a").write_text(text)
+            task = self.task(columns, "jsonLines", ["csv"], **more)
+            task["output"]["prefix"] = f"run{number}"
+            failure = engine.run(self.spark, self.store, task).get("failure")
+            self.assertEqual(failure is not None, is_absent, text)
+            if failure:
+                self.assertEqual((failure["step"], failure["column"]), ("a", "net"))
+                self.assertIn("no row has this member", failure["message"])
+
     def test_formulas_are_guarded_where_an_output_says_so(self) -> None:
         """The same texts as in the embedded engine's tests: the engines write the same cells."""
         pairs = [

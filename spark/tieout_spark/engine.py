@@ -131,6 +131,11 @@ def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> 
 def judge(frames: Frames) -> None:
     """Whether all went well."""
     fault = frames.watches.first_fault()
+    if fault is None or frames.relations[fault["relation"]]["body"]["kind"] != "read":
+        # A step may have failed because of it.
+        absent = frames.absent()
+        if absent is not None:
+            raise absent
     if fault is None:
         return
     if fault["message"] == NEEDS_EXACT:

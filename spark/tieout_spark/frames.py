@@ -10,14 +10,14 @@ import json
 from dataclasses import dataclass
 from typing import Any, List, Optional, Tuple
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from tieout_spark.expressions import Expressions
-from tieout_spark.faults import NEEDS_EXACT
+from tieout_spark.faults import NEEDS_EXACT, FaultError
 from tieout_spark.layers import Json, Layers, Sql, first, overflow
 from tieout_spark.numbers import scale_of
-from tieout_spark.reading import read
+from tieout_spark.reading import absent_member, read
 from tieout_spark.sql import literal, spark_type
 from tieout_spark.store import Store
 from tieout_spark.watching import Watch, Watches
@@ -71,9 +71,9 @@ class Frames:
         data, watch = self.watches.watch(frame.data, number, faulty=True)
         return Frame(data.drop("#fault"), False, frame.rows or watch)
 
-    def counted(self, number: int, data: DataFrame, faulty: bool = False) -> Frame:
-        """A frame whose rows are counted."""
-        data, watch = self.watches.watch(data, number, faulty)
+    def counted(self, number: int, data: DataFrame, faulty: bool = False, *others: Column) -> Frame:
+        """A frame whose rows are counted, and what else is found out about them."""
+        data, watch = self.watches.watch(data, number, faulty, *others)
         return Frame(data.drop("#fault") if faulty else data, False, watch)
 
     def source(self, number: int) -> Frame:
@@ -105,7 +105,32 @@ class Frames:
     def _read(self, number: int, relation: Json, body: Json) -> Frame:
         name = body["input"]
         data = read(self.session, self.store, name, self.task["inputs"][name], relation["columns"])
-        return self.counted(number, data.withColumn("#fault", f.expr(of_input(number))), faulty=True)
+        filled = [f.count(f"c{column['id']}").alias(f"filled{column['id']}") for column in self.required(number)]
+        return self.counted(number, data.withColumn("#fault", f.expr(of_input(number))), True, *filled)
+
+    def required(self, number: int) -> List[Json]:
+        """The columns of a relation that one row of its input at least must have."""
+        body = self.relations[number]["body"]
+        given = self.task["inputs"][body["input"]] if body["kind"] == "read" else {}
+        if given.get("format") != "jsonLines":
+            return []
+        excused = {*given.get("paths", {}), *given.get("optional", []), "#object", "#row"}
+        return [column for column in self.relations[number]["columns"] if column["name"] not in excused]
+
+    def absent(self) -> Optional[FaultError]:
+        """The column that one row of an input must have, and that none has. A row may have it without a value: an
+        input that has no value in all of a column is read again."""
+        for number in range(len(self.relations)):
+            columns, watch = self.required(number), self.made[number].rows
+            if not columns or watch is None or not watch.get()["rows"]:
+                continue
+            blank = [column["name"] for column in columns if not watch.get()[f"filled{column['id']}"]]
+            given = self.task["inputs"][self.relations[number]["body"]["input"]]
+            column = absent_member(self.session, self.store, given, blank) if blank else None
+            if column is not None:
+                advice = 'it may be misspelt; a column that all rows may lack says "optional": true'
+                return FaultError(f"no row has this member: {advice}", number, column)
+        return None
 
     def _project(self, number: int, relation: Json, body: Json) -> Frame:
         layers = Expressions(self.exact)

@@ -7,7 +7,7 @@ cell of the row: see `faults`.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import LongType, StringType, StructField, StructType
@@ -71,6 +71,25 @@ def read_others(
     faults = [StructField("#column", StringType()), StructField("#message", StringType())]
     texts = session.createDataFrame(parts, StructType(fields + places + faults), verifySchema=False)
     return typed(texts, columns)
+
+
+def absent_member(session: SparkSession, store: Store, given: Dict[str, Any], names: List[str]) -> Optional[str]:
+    """The first of those names that is no member of any line of an input."""
+    paths = [store.path(one["bucket"], one["key"]) for one in given["objects"]]
+    rows = pieces.lines(session, paths).rdd
+    seen = set(rows.mapPartitions(lambda rows: members(rows, set(names))).collect())
+    return next((name for name in names if name not in seen), None)
+
+
+def members(rows: Iterable[Row], wanted: Set[str]) -> Iterator[str]:
+    """Those names that are members of the lines of a partition."""
+    for _, found in pieces.pieces(rows):
+        for line in found:
+            seen = records.json_members(line) & wanted
+            wanted -= seen
+            yield from seen
+            if not wanted:
+                return
 
 
 def unread(file: str, form: str) -> Optional[str]:

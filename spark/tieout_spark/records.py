@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set, Tuple, Union
 
 from tieout_spark import dates, numbers
 
@@ -278,6 +278,15 @@ def json_cells(line: bytes, paths: List[Path]) -> Union[List[Any], Unreadable]:
     if not isinstance(found, dict) or not is_whole("".join(found)):
         return Unreadable("expected an object of JSON, whose members have names of whole characters")
     return [json_value(found, path) for path in paths]
+
+
+def json_members(line: bytes) -> Set[str]:
+    """The names of the members of a line's object; none where it is no object."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return set()
+    return set(found) if isinstance(found, dict) else set()
 
 
 def json_value(value: Any, path: Path) -> Any:

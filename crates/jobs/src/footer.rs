@@ -47,7 +47,7 @@ pub(crate) fn columns(metadata: &[u8]) -> Result<Columns, String> {
         let is_plain = column.path().parts().len() == 1 && column.max_rep_level() == 0;
         let name = column.path().parts().first().cloned().unwrap_or_default();
         match kind(column).filter(|_| is_plain) {
-            Some(kind) => found.read.push(InputColumn { name, kind }),
+            Some(kind) => found.read.push(InputColumn::new(name, kind)),
             // A nested column has several leaves.
             None if found.unread.last() == Some(&name) => {}
             None => found.unread.push(name),

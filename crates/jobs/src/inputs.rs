@@ -99,7 +99,8 @@ impl Finder<'_> {
             }
             TaskFormat::JsonLines | TaskFormat::Parquet => None,
         };
-        Ok(TaskInput::new(format, csv, objects))
+        let optional = input.columns.iter().filter(|column| column.optional).map(|column| column.name.clone());
+        Ok(TaskInput { optional: optional.collect(), ..TaskInput::new(format, csv, objects) })
     }
 
     /// A ledger's part-files, in the versions that there are of them: as JSON lines.
@@ -112,13 +113,15 @@ impl Finder<'_> {
         // What the document itself has wrong is said before anything is looked for.
         input.check(name)?;
         let LedgerInput { columns, paths, read, keys } = self.ledger(name, input).await?;
+        // What artifacts may lack is known: a ledger that asks for something else was refused above.
+        let optional = columns.iter().map(|column| column.name.clone()).collect();
         found.insert(name.to_owned(), columns);
         if keys.len() > OBJECTS_MAX {
             let problem = format!("ledger {:?} has {} part-files, more than {OBJECTS_MAX}", read.ledger, keys.len());
             return Err(wrong(name, problem));
         }
         let objects = self.pinned(name, keys).await?;
-        Ok(TaskInput { paths, ledger: Some(read), ..TaskInput::new(TaskFormat::JsonLines, None, objects) })
+        Ok(TaskInput { paths, optional, ledger: Some(read), ..TaskInput::new(TaskFormat::JsonLines, None, objects) })
     }
 
     /// A feed's descriptor: of the files that are sent to it.

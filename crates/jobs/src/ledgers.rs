@@ -65,9 +65,8 @@ type Columns = (Vec<InputColumn>, BTreeMap<String, JsonPath>);
 fn columns(definition: &Definition, asked: &[InputColumn]) -> Result<Columns, String> {
     let all = all(definition);
     let wanted: Vec<(InputColumn, JsonPath)> = if asked.is_empty() {
-        let column = |(name, one): &(String, LedgerColumn)| {
-            (InputColumn { name: name.clone(), kind: one.kind }, one.path.clone())
-        };
+        let column =
+            |(name, one): &(String, LedgerColumn)| (InputColumn::new(name.clone(), one.kind), one.path.clone());
         all.iter().map(column).collect()
     } else {
         let path = |name: &str| {

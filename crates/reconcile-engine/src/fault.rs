@@ -107,6 +107,11 @@ pub(crate) fn root(error: &DataFusionError, task: &Task) -> Root {
     find_where(error, &is_full).or_else(|| find_where(error, &is_exhausted)).unwrap_or(Root::Other)
 }
 
+/// Whether a step failed at its root.
+pub(crate) fn is_of_step(error: &DataFusionError) -> bool {
+    matches!(find::<DataFault>(error), Some(DataFault::Step(_)))
+}
+
 /// The error of that type in a chain of causes.
 fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {
     find_where(error, &|error| error.downcast_ref::<E>())

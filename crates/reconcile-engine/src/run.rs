@@ -25,12 +25,11 @@ use storage::objects::{Location, Objects, Put, PutOptions, read_all};
 use tokio::task::JoinSet;
 
 use crate::{
-    fault::{EngineError, Root, root},
+    fault::{EngineError, Root, is_of_step, root},
     figures::{self, Counter, Pool},
     output::Outputs,
     relations::{Relations, shared},
-    scan::{BLOCKS_AT_ONCE, Source},
-    sorting::Ordered,
+    scan::{BLOCKS_AT_ONCE, Source, scan},
     spool::Spool,
 };
 
@@ -200,7 +199,29 @@ async fn attempt(
     let run = uuid::Uuid::new_v4().simple().to_string();
     let outputs = Outputs { task, objects: Arc::clone(objects), run, threads, part_bytes: limits.part_bytes };
     let spooled = ExecutionPlanMetricsSet::new();
-    Attempt { task, relations, context, pool, plans: Vec::new(), spooled }.run(&outputs, begin).await
+    let attempt = Attempt { task, relations, context: Arc::clone(&context), pool, plans: Vec::new(), spooled };
+    let made = attempt.run(&outputs, begin).await;
+    match made {
+        // A step may have failed because of a column that no row has.
+        Err(error) if is_of_step(&error) => {
+            let read = read_on(task, &source, &context).await;
+            Err(read.ok().and_then(|()| source.taken.absent(task)).unwrap_or(error))
+        }
+        Err(error) => Err(error),
+        Ok(figures) => source.taken.absent(task).map_or(Ok(figures), Err),
+    }
+}
+
+/// Reads inputs to their end of which no row so far had a column that one at least must have.
+async fn read_on(task: &Task, source: &Source, context: &Arc<TaskContext>) -> Result<()> {
+    for relation in &task.plan.relations {
+        if let Body::Read { input: name } = &relation.body
+            && let Some(input) = task.inputs.get(name).filter(|input| source.taken.may_lack(name, input))
+        {
+            drain(&scan(relation, name, input, source), context).await?;
+        }
+    }
+    Ok(())
 }
 
 fn counters(task: &Task) -> Vec<Arc<Counter>> {
@@ -253,7 +274,7 @@ impl Attempt<'_> {
             let id = RelationId(u32::try_from(index).unwrap_or(u32::MAX));
             let before = std::mem::replace(&mut self.relations.counters, counters(self.task));
             let made = self.relations.make(id)?;
-            drain(&made, &self.context).await?;
+            drain(&made.plan, &self.context).await?;
             for (fresh, before) in self.relations.counters.iter_mut().zip(before) {
                 if fresh.rows() < before.rows() || !before.is_unfinished() {
                     *fresh = before;
@@ -321,10 +342,10 @@ impl Attempt<'_> {
 }
 
 /// Reads a plan to its end.
-async fn drain(made: &Ordered, context: &Arc<TaskContext>) -> Result<()> {
+async fn drain(plan: &Arc<dyn ExecutionPlan>, context: &Arc<TaskContext>) -> Result<()> {
     let mut tasks = JoinSet::new();
-    for partition in 0..made.plan.output_partitioning().partition_count() {
-        let mut rows = made.plan.execute(partition, Arc::clone(context))?;
+    for partition in 0..plan.output_partitioning().partition_count() {
+        let mut rows = plan.execute(partition, Arc::clone(context))?;
         tasks.spawn(async move {
             while rows.try_next().await?.is_some() {}
             Ok::<_, DataFusionError>(())

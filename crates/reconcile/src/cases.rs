@@ -116,7 +116,7 @@ pub fn cells(row: &str) -> Vec<&str> {
 pub fn header(header: &str) -> Option<Vec<InputColumn>> {
     let column = |text: &str| {
         let (name, kind) = text.rsplit_once(':')?;
-        Some(InputColumn { name: name.trim().to_owned(), kind: kind.trim().parse().ok()? })
+        Some(InputColumn::new(name.trim().to_owned(), kind.trim().parse().ok()?))
     };
     header.split('|').map(column).collect()
 }

@@ -102,6 +102,16 @@ pub struct InputColumn {
     /// The type of its cells. A cell that does not fit it is an error; nothing is rounded.
     #[serde(rename = "type")]
     pub kind: Type,
+    /// Of JSON lines: whether all rows may lack it. Otherwise a column that no row has is an error: it may be misspelt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
+}
+
+impl InputColumn {
+    /// A column of that name and type.
+    pub const fn new(name: String, kind: Type) -> Self {
+        Self { name, kind, optional: false }
+    }
 }
 
 /// How an input is written.
@@ -372,6 +382,8 @@ impl Input {
             "`feed` and `descriptor` go with format `csv`"
         } else if self.feed.is_some() && self.descriptor.is_some() {
             "expected either `feed` or `descriptor`"
+        } else if self.format != InputFormat::JsonLines && self.columns.iter().any(|column| column.optional) {
+            "`optional` goes with format `jsonLines`: other files name their columns once for all rows"
         } else {
             return Ok(());
         };
@@ -397,7 +409,7 @@ pub fn columns_of(input: &str, descriptor: &Resource) -> Result<Vec<InputColumn>
                 ));
             }
         };
-        Ok(InputColumn { name: field.name.clone(), kind })
+        Ok(InputColumn::new(field.name.clone(), kind))
     };
     fields.iter().map(column).collect()
 }

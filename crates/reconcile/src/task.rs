@@ -65,6 +65,10 @@ pub struct TaskInput {
     /// Of JSON lines: where the values of columns stand that are no members of the line's object. A way begins with a member.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub paths: BTreeMap<String, JsonPath>,
+    /// Of JSON lines: the columns that may be missing in every row. Any other one that has no path is a member of one row at
+    /// least, be it null; otherwise the task fails, unless there is no row.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub optional: Vec<String>,
     /// For people, of a ledger: how far it was read. Engines pass it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerRead>,
@@ -75,7 +79,13 @@ pub struct TaskInput {
 impl TaskInput {
     /// An input whose columns stand under their names.
     pub const fn new(format: TaskFormat, csv: Option<Csv>, objects: Vec<TaskObject>) -> Self {
-        Self { format, csv, paths: BTreeMap::new(), ledger: None, objects }
+        Self { format, csv, paths: BTreeMap::new(), optional: Vec::new(), ledger: None, objects }
+    }
+
+    /// Whether one row at least must have the column.
+    pub fn must_have(&self, column: &str) -> bool {
+        let is_excused = || self.paths.contains_key(column) || self.optional.iter().any(|name| name == column);
+        self.format == TaskFormat::JsonLines && !is_excused()
     }
 }
 

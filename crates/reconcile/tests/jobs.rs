@@ -118,6 +118,14 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
         (with("/inputs/a/objects", json!(["x", "y", "x"])), "`objects` has one twice"),
         (with("/inputs/a/prefix", json!("x/")), "input \"a\": expected either `objects` or `prefix`"),
         (with("/inputs/a/feed", json!("orders")), "input \"a\": `feed` and `descriptor` go with format `csv`"),
+        (
+            with(
+                "/inputs/a",
+                json!({"format": "parquet", "objects": ["a"],
+                "columns": [{"name": "k", "type": "text", "optional": true}]}),
+            ),
+            "input \"a\": `optional` goes with format `jsonLines`",
+        ),
         (with("/inputs/a/ledger", json!("orders")), "input \"a\": `ledger` goes with format `ledger`"),
         (with("/steps", json!([{"name": "s"}])), "steps[0].operation: is missing"),
         (with("/steps", json!([{"name": "s", "operation": "Group By"}])), "is \"groupBy\" meant?"),
@@ -252,7 +260,7 @@ fn columns_come_from_the_descriptor_the_feed_or_the_file() {
         "steps": [], "outputs": [{"name": "one", "from": "described", "format": "parquet"}, {"name": "two", "from": "fed", "format": "csv"}]});
     let read = Job::from_json(&job.to_string()).unwrap();
     assert!(read.plan(&BTreeMap::new()).unwrap_err().to_string().contains("input \"fed\": its columns are not known"));
-    let found = vec![InputColumn { name: "when".to_owned(), kind: Type::Timestamp }];
+    let found = vec![InputColumn::new("when".to_owned(), Type::Timestamp)];
     let plan = read.plan(&BTreeMap::from([("fed".to_owned(), found)])).unwrap().plan;
     let kinds: Vec<Vec<String>> = plan
         .outputs

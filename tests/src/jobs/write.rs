@@ -90,14 +90,14 @@ fn input(dice: &mut Dice, data: &Data, prefix: &str, bucket: &Path) -> io::Resul
     })
 }
 
-/// JSON lines: blanks as null or not at all, numbers as numbers or texts.
+/// JSON lines: blanks as null or, behind the first row, not at all, numbers as numbers or texts.
 fn lines(dice: &mut Dice, data: &Data, rows: &[Vec<Value>]) -> Vec<u8> {
     let mut text = String::new();
-    for row in rows {
+    for (at, row) in rows.iter().enumerate() {
         let mut cells: Vec<String> = Vec::new();
         for ((name, kind), value) in data.columns.iter().zip(row) {
             let cell = match (kind, value) {
-                (_, Value::Blank) if dice.below(2) == 0 => continue,
+                (_, Value::Blank) if at > 0 && dice.below(2) == 0 => continue,
                 (_, Value::Blank) => dice.pick(&["null", "\"\""]).to_owned(),
                 (Type::Integer | Type::Decimal(_) | Type::Boolean, _) if dice.below(2) == 0 => kind.format(value),
                 _ => json!(kind.format(value)).to_string(),

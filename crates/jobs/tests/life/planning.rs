@@ -83,6 +83,20 @@ async fn a_prefix_is_its_objects_in_the_order_of_their_keys() {
 }
 
 #[tokio::test]
+async fn what_all_rows_may_lack_is_the_tasks_to_know() {
+    let world = World::new();
+    world.put("acme/orders.csv", ORDERS).await;
+    let mut job = document();
+    let column = |name: &str, kind: &str| json!({"name": name, "type": kind});
+    let mut columns = vec![column("id", "integer"), column("region", "text"), column("net", "decimal(2)")];
+    columns[1]["optional"] = json!(true);
+    job["inputs"]["orders"] = json!({"format": "jsonLines", "objects": ["orders.csv"], "columns": columns});
+    let task = planned(&world, &job).await.unwrap();
+    let required = ["id", "region", "net"].map(|name| task.inputs["orders"].must_have(name));
+    assert_eq!(required, [true, false, true]);
+}
+
+#[tokio::test]
 async fn a_feed_says_how_its_files_are_read() {
     let world = World::new();
     world.put("acme/orders.csv", "id;net\n1;1.234,50\n").await;

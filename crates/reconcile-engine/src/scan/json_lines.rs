@@ -143,6 +143,7 @@ impl Rows {
         let (members, ways) = reading.ways();
         let mut builders: Vec<Builder> = reading.columns.iter().map(|column| Builder::new(column.kind, 1024)).collect();
         let mut numbers = Vec::new();
+        let mut seen = vec![false; reading.columns.len()];
         let object = reading.input.objects.get(self.object);
         let failure = |row: u64, problem: String| match object {
             Some(object) => reading.failure(object, Some(row), None, problem),
@@ -160,10 +161,14 @@ impl Rows {
                 .deserialize(&mut deserializer)
                 .and_then(|()| deserializer.end())
                 .map_err(|error| failure(number, format!("expected a JSON object: {error}")))?;
-            for (((at, steps), builder), column) in ways.iter().zip(&mut builders).zip(&reading.columns) {
+            let cells = ways.iter().zip(&mut builders).zip(&reading.columns).zip(&mut seen);
+            for ((((at, steps), builder), column), seen) in cells {
                 let misfit = |raw: &str, expected: &str| reading.misfit(self.object, number, column, raw, expected);
                 let value = match values.get(*at).copied().flatten() {
-                    Some(value) => JsonPath::walk(steps, value).map_err(|expected| misfit(value.get(), &expected))?,
+                    Some(value) => {
+                        *seen = true;
+                        JsonPath::walk(steps, value).map_err(|expected| misfit(value.get(), &expected))?
+                    }
                     None => None,
                 };
                 let raw = value.map_or("null", RawValue::get);
@@ -173,6 +178,7 @@ impl Rows {
             }
             numbers.push(i64::try_from(number).unwrap_or(i64::MAX));
         }
+        reading.taken.add_members(&seen);
         let columns = builders.into_iter().map(Builder::finish).collect();
         Ok(Some(Read { columns, rows: numbers.len(), object: self.object, numbers: Numbers::Each(numbers) }))
     }

@@ -88,8 +88,8 @@ type Chunks = mpsc::Receiver<Result<Chunk>>;
 
 /// The rows of an input.
 pub(crate) fn scan(relation: &Relation, name: &str, input: &TaskInput, source: &Source) -> Arc<dyn ExecutionPlan> {
-    let read = relation.columns.iter().filter(|column| !is_place(column)).cloned().collect();
-    let taken = source.taken.begin(name, input);
+    let read: Vec<PlanColumn> = relation.columns.iter().filter(|column| !is_place(column)).cloned().collect();
+    let taken = source.taken.begin(name, input, &read);
     let reading = Reading { source: source.clone(), name: name.to_owned(), input: input.clone(), columns: read, taken };
     let schema = columns::schema_of(&relation.columns);
     let scan = Scan {

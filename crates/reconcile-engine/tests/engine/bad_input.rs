@@ -166,6 +166,39 @@ async fn json_lines_are_read_exactly_or_not_at_all() {
     }
 }
 
+/// A name that is misspelt would make a blank column.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_of_json_lines_that_no_row_has_is_named() {
+    let failing = json!([{"name": "ratio", "operation": "divide", "from": "in", "left": "net", "right": {"value": 0}, "as": "r"}]);
+    for (bodies, absent) in [
+        (vec!["{\"id\":1,\"Name\":\"a\",\"net\":1}\n"], Some("name")),
+        (vec!["{\"id\":1,\"net\":null}\n", "{\"id\":2}\n{\"id\":3,\"name\":null}\n"], None),
+        (vec!["{\"id\":1}\n".repeat(300_000).leak(), "{\"net\":1}\n"], Some("name")),
+        (vec!["", "\n\n"], None),
+    ] {
+        let bodies: Vec<&[u8]> = bodies.into_iter().map(str::as_bytes).collect();
+        let outcome = run(&csv_plan(), TaskFormat::JsonLines, None, &bodies).await.1;
+        let Some(absent) = absent else {
+            assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+            continue;
+        };
+        let Outcome::Failed { failure } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(failure.class, ErrorClass::InvalidInput);
+        assert_eq!((failure.input.as_deref(), failure.column.as_deref()), (Some("in"), Some(absent)));
+        assert!(failure.message.starts_with("input \"in\", column \"name\": no row has this member"), "{failure:?}");
+    }
+    // It is told before what comes of it; and not where the column may be missing.
+    let body = b"{\"id\":1,\"Name\":\"a\",\"net\":1}\n";
+    let plan = plan("jsonLines", &failing, "ratio", &COLUMNS);
+    let found = failure(&plan, TaskFormat::JsonLines, None, &[body]).await;
+    assert_eq!(found.column.as_deref(), Some("name"), "{found:?}");
+    let mut world = World::new();
+    world.put("in", TaskFormat::JsonLines, None, &body[..]).await;
+    world.inputs.get_mut("in").unwrap().optional = vec!["name".to_owned()];
+    let report = world.run(&csv_plan(), &small()).await.unwrap();
+    assert!(matches!(report.outcome, Outcome::Done(_)), "{report:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_step_cannot_do_is_named_by_its_row() {
     let most = "9".repeat(36);
