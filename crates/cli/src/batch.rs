@@ -3,13 +3,12 @@
 pub(crate) mod args;
 mod count;
 mod follow;
+mod list;
 mod rejects;
 mod submit;
 mod view;
 
-use std::cmp::Reverse;
-
-use ledger::{book::Book, definitions::Definitions, manifest::LedgerId};
+use ledger::manifest::LedgerId;
 use report::text;
 use serde::Serialize;
 
@@ -26,58 +25,11 @@ use crate::{
 pub(crate) async fn perform(command: BatchCommand, at: &Installation, output: Output) -> Result<(), Failure> {
     match command {
         BatchCommand::Submit(command) => submit::perform(command, at, output).await,
-        BatchCommand::List { ledger, prefix, limit } => list(&ledger, &prefix, limit.into(), at, output).await,
+        BatchCommand::List { ledger, prefix, limit } => list::perform(&ledger, &prefix, limit.into(), at, output).await,
         BatchCommand::Show { ledger, batch } => show(&ledger, &batch, at, output).await,
         BatchCommand::Redrive { ledger, batch, afresh } => redrive(&ledger, &batch, afresh, at, output).await,
         BatchCommand::Skip { ledger, batch, reason } => skip(&ledger, &batch, &reason, at, output).await,
     }
-}
-
-async fn list(ledger: &str, prefix: &str, limit: usize, at: &Installation, output: Output) -> Result<(), Failure> {
-    let ledger = named(ledger, at);
-    let views = listed(&ledger, prefix, limit, &at.book(), &at.definitions()).await?;
-    output.tell(&views, |views| view::list(views, &ledger))
-}
-
-/// The last batches, the newest first, of a ledger that somebody has described or sent something to.
-async fn listed(
-    ledger: &LedgerId,
-    prefix: &str,
-    limit: usize,
-    book: &Book,
-    definitions: &Definitions,
-) -> Result<Vec<BatchView>, Failure> {
-    // Rows before the view: a batch that has moved on since is shown as far as it is now.
-    let records = match prefix {
-        "" => book.newest_batches(ledger, limit).await?,
-        prefix => book.batch_records(ledger, prefix).await?,
-    };
-    let mut faults = book.faults(ledger, prefix).await?;
-    if records.is_empty() && faults.is_empty() {
-        definitions.terms(ledger).await?;
-    }
-    let view = book.view(ledger).await?;
-    let fault_of = |batch: &str| faults.iter().position(|fault| fault.batch == batch);
-    let faulty: Vec<_> = records.iter().map(|record| fault_of(&record.batch)).collect();
-    let mut views: Vec<_> = records
-        .iter()
-        .zip(faulty)
-        .map(|(record, fault)| BatchView::of(ledger, record, fault.and_then(|index| faults.get(index)), &view))
-        .collect();
-    faults.retain(|fault| records.iter().all(|record| record.batch != fault.batch));
-    faults.sort_by_key(|fault| Reverse(fault.at));
-    faults.truncate(limit);
-    for fault in faults {
-        // Its name can have an older batch, too.
-        let record = book.batch(ledger, &fault.batch).await?;
-        views.push(match &record {
-            Some(record) => BatchView::of(ledger, record, Some(&fault), &view),
-            None => BatchView::not_taken(ledger, &fault),
-        });
-    }
-    views.sort_by_key(|view| Reverse(view.seen_at()));
-    views.truncate(limit);
-    Ok(views)
 }
 
 /// The ledger of that name, though nobody may have described it: what was sent to it all the same has its reasons in the
@@ -183,33 +135,22 @@ fn skipped(batch: &BatchView) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use ledger::{Rules, book::View, head::Head};
-    use serde_json::{Value, json};
-    use storage::{Condition, Tables, memory::MemoryTables};
+    use ledger::{book::View, head::Head};
+    use serde_json::json;
 
     use super::*;
-
-    fn orders() -> LedgerId {
-        LedgerId::new("acme", "orders").unwrap()
-    }
-
-    fn record(name: &str, more: &Value) -> Value {
-        let mut record = json!({
-            "batch": name, "digest": "d", "status": "registered", "source": "shop", "correction": false,
-            "interval": { "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" },
-            "registered_at": "2026-01-02T00:00:00Z", "version": 1,
-        });
-        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        record
-    }
 
     #[test]
     fn a_correction_that_is_skipped_leaves_no_interval_open() {
         let told = |correction: bool| {
-            let record = serde_json::from_value(record("b1", &json!({ "correction": correction }))).unwrap();
-            skipped(&BatchView::of(&orders(), &record, None, &View { head: Head::default(), jobs: Vec::new() }))
+            let record = serde_json::from_value(json!({
+                "batch": "b1", "digest": "d", "status": "registered", "source": "shop", "correction": correction,
+                "interval": { "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" },
+                "registered_at": "2026-01-02T00:00:00Z", "let_in_at": "2026-01-02T00:00:00Z", "version": 1,
+            }));
+            let ledger = LedgerId::new("acme", "orders").unwrap();
+            let view = View { head: Head::default(), jobs: Vec::new() };
+            skipped(&BatchView::of(&ledger, &record.unwrap(), None, &view))
         };
         let covers = told(false);
         assert!(
@@ -220,22 +161,5 @@ mod tests {
         let corrects = told(true);
         assert!(corrects.starts_with("batch b1 is out. Another in its place: "), "{corrects}");
         assert!(corrects.contains("--replaces b1") && corrects.contains("--correction <why>"), "{corrects}");
-    }
-
-    #[tokio::test]
-    async fn the_batches_of_an_unknown_ledger_are_its_faults_or_a_mistake() {
-        let tables = Arc::new(MemoryTables::default());
-        let (book, definitions) =
-            (Book::new(tables.clone(), "ledgers"), Definitions::new(tables.clone(), "ledgers", Rules::built_in()));
-        let list = async || listed(&orders(), "", 20, &book, &definitions).await;
-        let Err(Failure::Misuse(told)) = list().await else { panic!("there is no such ledger") };
-        assert!(told.contains("orders") && told.contains("tieout ledger put"), "{told}");
-        let fault = json!({
-            "pk": "acme#orders", "sk": "fault#b1", "batch": "b1", "reason": "unknown",
-            "uploaded_at": "2026-01-02T00:00:00Z", "at": "2026-01-02T00:00:00Z",
-        });
-        tables.put("ledgers", fault.as_object().unwrap().clone(), Condition::Always).await.unwrap();
-        let views = list().await.unwrap();
-        assert_eq!(views.iter().map(|view| (&*view.batch, view.status)).collect::<Vec<_>>(), [("b1", "not_taken")]);
     }
 }

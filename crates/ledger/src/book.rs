@@ -95,6 +95,8 @@ pub struct BatchRecord {
     pub replaced_by: Option<String>,
     /// When it was first registered.
     pub registered_at: jiff::Timestamp,
+    /// When it got its number, the last if it had several; without one, when it was refused.
+    pub let_in_at: jiff::Timestamp,
     /// Moves up with every change.
     pub version: u64,
 }
@@ -240,15 +242,24 @@ impl Book {
         self.all(ledger, &batch_row(prefix)).await
     }
 
+    /// The batches of these names, as far as there are such. All are read at once.
+    pub async fn named_batches(
+        &self,
+        ledger: &LedgerId,
+        names: impl IntoIterator<Item = &str>,
+    ) -> Result<Vec<BatchRecord>, StorageError> {
+        let rows: Vec<_> = names.into_iter().map(|batch| key(ledger, &batch_row(batch))).collect();
+        let items = self.tables.get_many(&self.table, &rows).await?;
+        items.into_iter().flatten().map(from_item).collect()
+    }
+
     /// The batches that got a number last, then those that were refused without one, `limit` of each at most and the
     /// newest of each first. Older ones are not read.
     pub async fn newest_batches(&self, ledger: &LedgerId, limit: usize) -> Result<Vec<BatchRecord>, StorageError> {
         // A batch that was let in again has several numbers.
         let mut names = self.newest(ledger, "number#", limit, |batch: NumberedBatch| batch.batch).await?;
         names.extend(self.newest(ledger, "refused#", limit, |batch: RefusedBatch| batch.batch).await?);
-        let rows: Vec<_> = names.iter().map(|batch| key(ledger, &batch_row(batch))).collect();
-        let items = self.tables.get_many(&self.table, &rows).await?;
-        items.into_iter().flatten().map(from_item).collect()
+        self.named_batches(ledger, names.iter().map(String::as_str)).await
     }
 
     /// The names that the last rows of this kind have, each once.

@@ -3,18 +3,19 @@
 //! A stateless artifact is a key and the events that a job brings it, each once, by event time and event id. They are
 //! not summed yet: with duplicate scope `artifact`, only apply knows which of them the artifact has taken before.
 
-use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
+use std::sync::Arc;
 
 use error_class::{Classified, ErrorClass};
 use money::{AmountError, ControlTotals, Overflow};
 
 use crate::{
+    by_key::ByKey,
     codec::{Corrupt, Cursor, put_bytes},
     compiled::Ledger,
     container::{self, Builder, Kind, Section},
     measure::Currencies,
     partition::{KeyHash, Partition, PartitionBits},
-    run::{Event, Group, Origin, RunReader, length_bytes, put_group},
+    run::{Event, Origin, length_bytes, put_group},
     tally::Tally,
 };
 
@@ -116,65 +117,22 @@ pub fn combine(
     sections: &[ReducedSection<'_>],
 ) -> Result<Combined, CombineError> {
     let capacity = sections.iter().map(|section| section.bytes.len()).sum();
-    let mut merge = Merge::new(sections)?;
+    let verified = sections.iter().map(|ReducedSection { section, bytes }| section.verify(bytes, Kind::Reduced));
+    let verified = verified.collect::<Result<Vec<_>, _>>()?;
+    let expected: u64 = sections.iter().map(|section| section.section.records).sum();
+    let mut sorted = ByKey::new(&verified, usize::try_from(expected).unwrap_or_default().min(capacity))?;
+    if sorted.records() as u64 != expected {
+        return Err(Corrupt::new(Kind::Reduced.name(), "it holds another number of events than it says").into());
+    }
     let mut combiner = Combiner::new(ledger, capacity);
-    while let Some(key) = merge.next_key(&mut combiner.groups)? {
+    while let Some(key) = sorted.next_key(&mut combiner.group) {
+        let key = str::from_utf8(key).map_err(|_| Corrupt::new(Kind::Reduced.name(), "a key is not UTF-8"))?;
         if bits.partition(KeyHash::of(key.as_bytes())) != partition {
             return Err(CombineError::Misplaced { key: key.to_owned(), partition });
         }
         combiner.take(key)?;
     }
-    let expected: u64 = sections.iter().map(|section| section.section.records).sum();
-    if combiner.read != expected {
-        return Err(Corrupt::new(Kind::Reduced.name(), "it holds another number of events than it says").into());
-    }
     combiner.finish()
-}
-
-/// The groups of many runs, key by key.
-struct Merge<'a> {
-    runs: Vec<RunReader<'a>>,
-    /// The next group of each run.
-    next: Vec<Option<Group<'a>>>,
-    heap: BinaryHeap<Reverse<(&'a str, usize)>>,
-}
-
-impl<'a> Merge<'a> {
-    fn new(sections: &[ReducedSection<'a>]) -> Result<Self, Corrupt> {
-        let mut merge = Self { runs: Vec::new(), next: Vec::new(), heap: BinaryHeap::new() };
-        for (index, ReducedSection { section, bytes }) in sections.iter().enumerate() {
-            merge.runs.push(RunReader::new(section.verify(bytes, Kind::Reduced)?));
-            merge.next.push(None);
-            let first = merge.advance(index)?;
-            merge.heap.extend(first);
-        }
-        Ok(merge)
-    }
-
-    fn advance(&mut self, index: usize) -> Result<Option<Reverse<(&'a str, usize)>>, Corrupt> {
-        let (Some(run), Some(next)) = (self.runs.get_mut(index), self.next.get_mut(index)) else { return Ok(None) };
-        *next = run.next_group()?;
-        Ok(next.map(|group| Reverse((group.key, index))))
-    }
-
-    /// The least key, and all its groups.
-    fn next_key(&mut self, groups: &mut Vec<Group<'a>>) -> Result<Option<&'a str>, Corrupt> {
-        groups.clear();
-        let Some(Reverse((key, _))) = self.heap.peek().copied() else { return Ok(None) };
-        while let Some(Reverse((_, index))) = self.heap.peek().copied().filter(|Reverse((next, _))| *next == key) {
-            groups.extend(self.next.get(index).copied().flatten());
-            let next = self.advance(index)?;
-            // Put in place of what was taken: half the work of taking out and putting in.
-            match (next, self.heap.peek_mut()) {
-                (Some(next), Some(mut top)) => *top = next,
-                (None, Some(top)) => {
-                    std::collections::binary_heap::PeekMut::pop(top);
-                }
-                (_, None) => {}
-            }
-        }
-        Ok(Some(key))
-    }
 }
 
 struct Combiner<'a, 'l> {
@@ -182,13 +140,13 @@ struct Combiner<'a, 'l> {
     file: Builder,
     keys: Vec<u8>,
     artifacts: u64,
-    read: u64,
     kept: Tally,
     duplicates: Tally,
     conflicts: Tally,
     rejected: Vec<EventConflict>,
     currencies: Currencies,
-    groups: Vec<Group<'a>>,
+    /// The events of the key at hand, as they were read.
+    group: Vec<&'a [u8]>,
     events: Vec<Event<'a>>,
     cells: Vec<&'a str>,
 }
@@ -200,13 +158,12 @@ impl<'l> Combiner<'_, 'l> {
             file: Builder::new(Kind::Stateless, capacity),
             keys: Vec::new(),
             artifacts: 0,
-            read: 0,
             kept: Tally::new(ledger),
             duplicates: Tally::new(ledger),
             conflicts: Tally::new(ledger),
             rejected: Vec::new(),
             currencies: Currencies::default(),
-            groups: Vec::new(),
+            group: Vec::new(),
             events: Vec::new(),
             cells: Vec::new(),
         }
@@ -214,18 +171,9 @@ impl<'l> Combiner<'_, 'l> {
 
     fn take(&mut self, key: &str) -> Result<(), CombineError> {
         self.events.clear();
-        for group in &self.groups {
-            let before = self.events.len();
-            for event in group.events() {
-                self.events.push(event?);
-            }
-            if (self.events.len() - before) as u64 != group.count {
-                return Err(
-                    Corrupt::new(Kind::Reduced.name(), "a group holds another number of events than it says").into()
-                );
-            }
+        for event in self.group.drain(..) {
+            self.events.push(Event::read(event)?);
         }
-        self.read += self.events.len() as u64;
         if self.events.len() > 1 {
             if self.may_repeat() {
                 self.drop_duplicates(key)?;

@@ -9,8 +9,10 @@ use tracing::info;
 
 use crate::{
     Ledger, LedgerError, ReducedSection,
+    by_key::SORTED_EVENT_BYTES,
     combine::combine,
     commits::{CombinedPartition, PartitionSection, ReducedJob},
+    container::Section,
     coordinate::sections_key,
     layout::{combined_key, reduced_key},
     messages::{Done, PartitionRequest},
@@ -59,8 +61,11 @@ impl Combiner {
         let job: ReducedJob = self.workplace.read(run, &self.workplace.work(reduced_key(&run.ledger, run.job))).await?;
         let list = self.workplace.work(sections_key(&job.sections, *partition));
         let list: Vec<PartitionSection> = self.workplace.read(run, &list).await?;
-        // What comes out is as long as what goes in, and its keys once more, at most; both are held.
-        self.workplace.room(run, *partition, list.iter().map(|of| of.section.length.saturating_mul(3)))?;
+        // What comes out is as long as what goes in, and its keys once more, at most; both are held, and what is sorted.
+        let held = |Section { length, records, .. }: Section| {
+            length.saturating_mul(3).saturating_add(records.saturating_mul(SORTED_EVENT_BYTES))
+        };
+        self.workplace.room(run, *partition, list.iter().map(|of| held(of.section)))?;
         let read = self.sections(&list).await?;
         let sections: Vec<ReducedSection<'_>> =
             list.iter().zip(&read).map(|(at, bytes)| ReducedSection { section: at.section, bytes }).collect();

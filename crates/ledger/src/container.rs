@@ -21,7 +21,7 @@ use crate::codec::{Corrupt, Cursor, put_varint};
 /// What a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The sorted events of one byte range, one section a partition.
+    /// The events of one byte range, one section a partition.
     Reduced,
     /// The sorted stateless artifacts of one partition.
     Stateless,

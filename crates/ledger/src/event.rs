@@ -79,11 +79,6 @@ impl<'l> EventParser<'l> {
         })
     }
 
-    /// The key of the event that was parsed last.
-    pub(crate) fn key(&self) -> &str {
-        &self.key
-    }
-
     /// The amounts of the event that was parsed last, by amount column.
     pub(crate) fn amounts(&self) -> &[(usize, Option<Currency>, Amount)] {
         &self.amounts

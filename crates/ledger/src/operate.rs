@@ -207,7 +207,7 @@ impl Turns {
                     }
                 }
                 None => {
-                    record.number = Some(next);
+                    (record.number, record.let_in_at) = (Some(next), self.clock.now());
                     let again = NumberedBatch { number: next, job: None, passes: batch.passes + passes, ..batch };
                     writes.push(book.insert(ledger, &number_row(next), &again)?);
                     next = next.next();

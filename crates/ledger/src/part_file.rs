@@ -104,7 +104,7 @@ impl PartWriter {
             run.extend_from_slice(&next);
             run
         });
-        Some((self.side_file(), ended?))
+        ended.map(|run| (self.side_file(), run))
     }
 
     fn side_file(&self) -> String {

@@ -1,4 +1,4 @@
-//! reducer: the events of one byte range → one object, a section for each partition, sorted by artifact key.
+//! reducer: the events of one byte range → one object, a section for each partition.
 //!
 //! Nothing is summed here: that an event is a duplicate is only known when all ranges come together. Rejects are taken
 //! away as they come, because all of a range can be, and take many times its memory.
@@ -17,9 +17,9 @@ use crate::{
     container::{Builder, Kind, Section},
     definition::{EventFormat, OnReject},
     event::{EventParser, rule},
-    gathered::Gathered,
     json_lines::{LineReader, Place},
     partition::{KeyHash, PartitionBits},
+    reduced_section::SectionWriter,
     run::Origin,
     sequence::{BatchSequence, Interval},
     tally::Tally,
@@ -225,10 +225,8 @@ struct Taker<'l> {
     amounts: AmountColumns,
     bits: PartitionBits,
     origin: Origin,
-    /// By partition: what is sorted together lies together, and fits the processor's cache.
-    partitions: Vec<Gathered>,
-    /// What all keys have in common at their beginning.
-    common: Option<Vec<u8>>,
+    /// By partition.
+    sections: Vec<SectionWriter>,
     tally: Tally,
     rejected: ControlTotals,
     rejects: Vec<Reject>,
@@ -254,8 +252,7 @@ impl<'l> Taker<'l> {
             amounts: AmountColumns::new(&ledger.definition().amounts, &ledger.schema, header)?,
             bits,
             origin: Origin { batch: range.batch, object: range.object, row: 0 },
-            partitions: bits.iter().map(|_| Gathered::of_records(share)).collect(),
-            common: None,
+            sections: bits.iter().map(|_| SectionWriter::of_records(share)).collect(),
             tally: Tally::new(ledger),
             rejected: ControlTotals::default(),
             rejects: Vec::new(),
@@ -268,10 +265,10 @@ impl<'l> Taker<'l> {
     #[inline]
     fn take(&mut self, record: &Record<'_>, place: Option<&Place<'_>>) -> Result<(), ReduceError> {
         let row = place.map_or(record.row(), |place| place.row);
-        let (partitions, bits, mut partition) = (&mut self.partitions, self.bits, 0);
+        let (sections, bits, mut partition) = (&mut self.sections, self.bits, 0);
         let parsed = self.parser.parse(record, Origin { row, ..self.origin }, |key| {
             partition = bits.partition(KeyHash::of(key.as_bytes())).get() as usize;
-            partitions.get_mut(partition).map(|gathered| gathered.begin(key.as_bytes()))
+            sections.get_mut(partition).map(|section| section.begin(key.as_bytes()))
         });
         match parsed {
             Ok(()) => self.keep(partition),
@@ -289,16 +286,8 @@ impl<'l> Taker<'l> {
 
     /// Keeps the event that was written into a partition.
     fn keep(&mut self, partition: usize) -> Result<(), ReduceError> {
-        if let Some(gathered) = self.partitions.get_mut(partition) {
-            gathered.end();
-        }
-        let key = self.parser.key().as_bytes();
-        match &mut self.common {
-            None => self.common = Some(key.to_vec()),
-            Some(common) => {
-                let shared = common.iter().zip(key).take_while(|(left, right)| left == right).count();
-                common.truncate(shared);
-            }
+        if let Some(section) = self.sections.get_mut(partition) {
+            section.end();
         }
         self.tally.add_event();
         for (column, currency, amount) in self.parser.amounts() {
@@ -345,17 +334,12 @@ impl<'l> Taker<'l> {
         rejects
     }
 
-    fn finish(mut self) -> Result<Reduced, ReduceError> {
-        let common = self.common.as_ref().map_or(0, Vec::len);
-        let bytes = self.partitions.iter().map(Gathered::bytes).sum();
+    fn finish(self) -> Result<Reduced, ReduceError> {
+        let bytes = self.sections.iter().map(|section| section.bytes().len()).sum();
         let mut file = Builder::new(Kind::Reduced, bytes);
-        for (number, gathered) in (0..).zip(&mut self.partitions) {
-            let gathered = std::mem::take(gathered);
-            let events = gathered.events();
-            if events > 0 {
-                gathered.write(common, file.body());
-                file.end_section(number, events);
-            }
+        for (number, section) in (0..).zip(self.sections).filter(|(_, section)| section.events() > 0) {
+            file.body().extend_from_slice(section.bytes());
+            file.end_section(number, section.events());
         }
         let (file, sections) = file.finish();
         let totals_out = self.tally.totals(self.ledger)?;

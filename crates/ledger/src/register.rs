@@ -370,7 +370,7 @@ impl Entrant<'_> {
         Ok(after)
     }
 
-    fn record(&self, status: BatchStatus, number: Option<BatchSequence>, registered_at: Timestamp) -> BatchRecord {
+    fn record(&self, status: BatchStatus, number: Option<BatchSequence>, now: Timestamp) -> BatchRecord {
         BatchRecord {
             batch: self.at.batch.clone(),
             digest: self.digest.clone(),
@@ -380,7 +380,8 @@ impl Entrant<'_> {
             interval: self.manifest.interval,
             correction: self.manifest.correction.is_some(),
             replaced_by: None,
-            registered_at,
+            registered_at: now,
+            let_in_at: now,
             version: 0,
         }
     }

@@ -1,4 +1,4 @@
-//! Runs: events sorted by artifact key, as reducer and combiner write them.
+//! Runs: events sorted by artifact key, as combiner writes them.
 //!
 //! A run is a row of groups, one for each key, in the order of the keys' bytes:
 //!
@@ -78,8 +78,7 @@ impl<'a> Event<'a> {
     /// Inlined, so that an event is written where it stays, and not copied right after its parts were written: for that
     /// the processor waits.
     #[inline(always)]
-    fn read(cursor: &mut Cursor<'a>) -> Result<Self, Corrupt> {
-        let raw = cursor.bytes()?;
+    pub(crate) fn read(raw: &'a [u8]) -> Result<Self, Corrupt> {
         let mut fields = Cursor::new(raw, RUN);
         let (seconds, nanoseconds) = (fields.signed()?, fields.signed()?);
         let time = i32::try_from(nanoseconds).ok().and_then(|nanoseconds| Timestamp::new(seconds, nanoseconds).ok());
@@ -152,7 +151,7 @@ impl<'a> Iterator for Events<'a> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Self::Item> {
-        (!self.cursor.is_empty()).then(|| Event::read(&mut self.cursor))
+        (!self.cursor.is_empty()).then(|| Event::read(self.cursor.bytes()?))
     }
 }
 

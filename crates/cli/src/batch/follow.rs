@@ -244,7 +244,8 @@ mod tests {
             let record = json!({
                 "batch": "b1", "digest": digest, "status": "registered", "number": 1, "source": "shop",
                 "interval": { "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" },
-                "correction": false, "registered_at": "2026-01-02T00:00:00Z", "version": 1,
+                "correction": false, "registered_at": "2026-01-02T00:00:00Z", "let_in_at": "2026-01-02T00:00:00Z",
+                "version": 1,
             });
             self.put("batch#b1", record).await;
         }

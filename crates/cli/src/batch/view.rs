@@ -45,6 +45,8 @@ pub(crate) struct BatchView {
     pub(crate) fault: Option<FaultRecord>,
     #[serde(skip)]
     pub(crate) digest: Option<String>,
+    #[serde(skip)]
+    let_in_at: Option<Timestamp>,
 }
 
 impl BatchView {
@@ -68,6 +70,7 @@ impl BatchView {
             registered_at: Some(record.registered_at),
             fault: fault.cloned(),
             digest: Some(record.digest.clone()),
+            let_in_at: Some(record.let_in_at),
         }
     }
 
@@ -90,6 +93,7 @@ impl BatchView {
             registered_at: None,
             fault: None,
             digest: None,
+            let_in_at: None,
         }
     }
 
@@ -99,9 +103,14 @@ impl BatchView {
         Self { status: "not_taken", reason, fault: Some(fault.clone()), ..Self::uploaded(ledger, &fault.batch) }
     }
 
-    /// The last time that something of it was looked at anew.
-    pub(crate) fn seen_at(&self) -> Option<Timestamp> {
-        self.fault.as_ref().map(|fault| fault.at).max(self.registered_at)
+    /// When it came, or came last: when it got its number, was refused, or a manifest of its name was not taken.
+    pub(crate) fn came_at(&self) -> Option<Timestamp> {
+        self.fault.as_ref().map(|fault| fault.at).max(self.let_in_at)
+    }
+
+    /// Whether it came with its number, and nothing of its name came since.
+    pub(crate) fn came_with_number(&self) -> bool {
+        self.number.is_some() && self.came_at() == self.let_in_at
     }
 
     /// Whether nothing more happens to it by itself.
@@ -386,7 +395,7 @@ mod tests {
         let mut record = json!({
             "batch": "b1", "digest": "d", "status": "registered", "number": 3, "source": "shop", "correction": false,
             "interval": { "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" },
-            "registered_at": now(), "version": 1,
+            "registered_at": now(), "let_in_at": now(), "version": 1,
         });
         record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         serde_json::from_value(record).unwrap()

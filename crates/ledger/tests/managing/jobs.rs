@@ -147,9 +147,17 @@ async fn a_parked_job_redriven_afresh_goes_by_new_numbers_and_the_definition_in_
     let failure = json!({ "Error": "InvalidInput", "Cause": "{\"errorMessage\":\"too many ids\"}" });
     world.tell(json!({ "action": "finished", "run": run, "failure": failure })).await.unwrap();
     assert!(matches!(world.job(1).await.status, JobStatus::Parked(_)));
+    let times = async || {
+        let batch = world.book().batch(&ledger(), "b1").await.unwrap().unwrap();
+        (batch.registered_at, batch.let_in_at)
+    };
+    let (first, minute) = (times().await, std::time::Duration::from_secs(60));
+    world.clock.advance(minute);
     for _ in 0..2 {
         backlog.redrive_afresh(&terms, number).await.unwrap();
+        world.clock.advance(minute);
     }
+    assert_eq!(times().await, (first.0, first.1 + minute));
     assert!(world.job(1).await.is_void());
     assert_eq!(world.numbers().await, ["b1", "b2", "b1"], "behind what waited");
     let again = world.job(3).await;
