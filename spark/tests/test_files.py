@@ -155,6 +155,34 @@ class Files(FolderTest):
         self.assertEqual(self.text(report, 0), "".join(f"{cell},-0.05\r\n" for _, cell in pairs))
         self.assertTrue(self.text(report, 1).startswith("=1+1,-0.05\r\n"))
 
+    def test_a_condition_that_is_false_by_itself_keeps_no_row(self) -> None:
+        """Spark would put nothing in the place of all that is below it, and of what is counted there."""
+        columns = [("name", "text"), ("count", "integer")]
+        constant = {"kind": "constant", "constant": {"type": "text", "value": "A"}}
+        column = {"kind": "column", "id": 2, "type": "text"}
+        other = {"kind": "constant", "constant": {"type": "text", "value": "B"}}
+        condition = {"kind": "compare", "comparison": "equal", "left": column, "right": other}
+        for number, rows in enumerate(('{"name": "a", "count": 1}\n', '{"name": "a", "count": "one"}\n', "")):
+            (self.folder / "data" / "a").write_text(rows)
+            task = self.task(columns, "jsonLines", ["csv"])
+            relations = task["plan"]["relations"]
+            made = [*relations[0]["columns"], {"id": 2, "name": "kind", "type": "text"}]
+            computed = [{"column": 2, "expression": constant}]
+            for step, body in (
+                ("kind", {"kind": "project", "from": 0, "keep": [0, 1, 90, 91], "compute": computed}),
+                ("none", {"kind": "filter", "from": 1, "condition": condition}),
+            ):
+                relations.append({"body": body, "columns": made, "step": step, "operation": step})
+            task["plan"]["outputs"][0]["from"] = 2
+            task["output"]["prefix"] = str(number)
+            report = engine.run(self.spark, self.store, task)
+            if "one" in rows:
+                self.assertEqual((report["failure"]["row"], report["failure"]["column"]), (1, "count"))
+                continue
+            self.assertEqual(self.text(report, 0), "")
+            self.assertEqual(report["inputs"]["a"]["rows"], rows.count("\n"))
+            self.assertEqual([step["rows"] for step in report["steps"]], [rows.count("\n"), 0])
+
     def test_of_two_runs_at_once_the_first_report_stands(self) -> None:
         (self.folder / "data" / "a").write_text('{"key": "a"}\n')
         task = self.task([("key", "text")], "jsonLines", ["csv"])

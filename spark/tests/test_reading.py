@@ -59,6 +59,25 @@ class Paths(unittest.TestCase):
         source = sources.Source("a", [("paid", "text")], None, [{}], [], False, {}, [steps])
         self.assertEqual(reading.cell_of(found(*steps[1:]), str, "text", source), (None, "expected one entry of 2"))
 
+    def test_halves_of_characters_are_no_text(self) -> None:
+        """The embedded engine refuses them; Spark would write U+FFFD in their place."""
+        for line, expected in (
+            (b'{"t": "\\ud83d\\ude00"}', ("\U0001f600", None)),
+            (b'{"t": "x", "u": "cut \\ud83d"}', ("x", None)),
+            (b'{"t": "cut \\ud83d"}', (None, '"cut \\ud83d" is no text')),
+            (b'{"t": "x", "\\ud83d": 1}', "names of whole characters"),
+            (b'{"t": "\xed\xa0\x80"}', "expected text in utf-8"),
+            (b"\xff\xfe{\0}\0", "expected text in utf-8"),
+            (b'\xef\xbb\xbf{"t": "x"}', "expected an object of JSON"),
+            (b'{"t": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "expected an object of JSON"),
+        ):
+            found = records.json_cells(line, [[{"member": "t"}]])
+            if isinstance(found, Unreadable):
+                self.assertIn(expected, found.message)
+            else:
+                source = sources.Source("a", [("t", "text")], None, [{}], [], False, {})
+                self.assertEqual(reading.cell_of(found[0], str, "text", source), expected)
+
 
 class Records(unittest.TestCase):
     def test_line_ends_and_quotes(self) -> None:
@@ -101,6 +120,9 @@ class Records(unittest.TestCase):
             ("date", {"format": "%a %d %b %Y"}, "thu 29 February 2024", "2024-02-29"),
             ("date", {"format": "%a %d %b %Y"}, "Fri 29 Feb 2024", None),
             ("timestamp", {}, "2024-05-01T12:00:00.5+02:00", "2024-05-01 10:00:00.500000"),
+            ("timestamp", {}, "2024-05-01T10:00:00+25:59", "2024-04-30 08:01:00"),
+            ("timestamp", {}, "2024-05-01T10:00:00+26:00", None),
+            ("timestamp", {}, "2024-05-01T10:00:00-05:60", None),
             ("timestamp", {"format": "%m/%d/%Y %I:%M %p"}, "5/1/2024 12:30 am", "2024-05-01 00:30:00"),
             ("boolean", {"trueValues": ["ja"], "falseValues": ["nein"]}, "ja", "true"),
         ):

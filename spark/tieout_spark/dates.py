@@ -180,7 +180,8 @@ def moment(pattern: str, text: str) -> Optional[str]:
 def iso_parts(text: str) -> Optional[Parts]:
     """The parts of a moment as ISO 8601 has it."""
     found = _ISO_MOMENT.fullmatch(text)
-    if found is None:
+    # Nowhere is the clock more than 25 hours and 59 minutes away.
+    if found is None or int(found[7] or 0) > 25 or int(found[8] or 0) > 59:
         return None
     year, month, day = (int(part) for part in found[1].split("-"))
     parts = {"year": year, "month": month, "day": day, "hour": int(found[2]), "minute": int(found[3])}

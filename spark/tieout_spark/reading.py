@@ -129,7 +129,7 @@ def cell_of(value: Any, parse: records.Parse, kind: str, source: Source) -> Tupl
         return None, f"expected {value.expected}"
     text = value if source.dialect is not None else records.json_text(value, kind)
     cell = None if text is None else parse(text)
-    return cell, None if cell is not None else f'"{str(value)[:100]}" is no {kind}'
+    return cell, None if cell is not None else f'"{records.shown(value)}" is no {kind}'
 
 
 def numbered_values(

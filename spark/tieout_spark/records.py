@@ -268,11 +268,15 @@ class Misplaced:
 def json_cells(line: bytes, paths: List[Path]) -> Union[List[Any], Unreadable]:
     """The values at the ends of those paths in a line of JSON."""
     try:
-        found = json.loads(line, parse_float=Digits, parse_int=Digits, parse_constant=_no_number)
-    except ValueError as error:
+        # Of bytes Python would guess the encoding, and take halves of characters for whole ones.
+        text = line.decode("utf-8")
+        found = json.loads(text, parse_float=Digits, parse_int=Digits, parse_constant=_no_number)
+    except UnicodeDecodeError:
+        return Unreadable("expected text in utf-8: there are bytes that are none")
+    except (ValueError, RecursionError) as error:
         return Unreadable(f"expected an object of JSON: {error}")
-    if not isinstance(found, dict):
-        return Unreadable("expected an object of JSON")
+    if not isinstance(found, dict) or not is_whole("".join(found)):
+        return Unreadable("expected an object of JSON, whose members have names of whole characters")
     return [json_value(found, path) for path in paths]
 
 
@@ -306,6 +310,20 @@ def json_value(value: Any, path: Path) -> Any:
     return value
 
 
+def is_whole(text: str) -> bool:
+    """Whether a text has no half of a character, as JSON's escapes can write it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def shown(value: Any) -> str:
+    """A value as messages tell it."""
+    return str(value)[:100].encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no number")
 
@@ -316,4 +334,4 @@ def json_text(value: Any, kind: str) -> Optional[str]:
         return str(value).lower() if kind == "boolean" else None
     if isinstance(value, Digits):
         return str(value) if kind == "integer" or kind.startswith("decimal") else None
-    return value if isinstance(value, str) else None
+    return value if isinstance(value, str) and is_whole(value) else None

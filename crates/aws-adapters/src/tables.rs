@@ -13,9 +13,12 @@ use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
+use serde_json::Value;
 use storage::{
     Condition, Item, Key, StorageError, Tables,
-    tables::{Cursor, Outcome, Page, Query, Transaction, Update, Write, check_condition, check_item, check_update},
+    tables::{
+        Cursor, Outcome, Page, Query, Transaction, Update, Write, check_condition, check_item, check_update, values_of,
+    },
 };
 
 use self::{
@@ -55,7 +58,17 @@ impl Tables for DynamoTables {
     }
 
     async fn get_many(&self, table: &str, keys: &[Key]) -> Result<Vec<Option<Item>>, StorageError> {
-        batches::get_many(&self.client, table, keys).await
+        batches::get_many(&self.client, table, keys).await.map(|(items, _)| items)
+    }
+
+    async fn get_values_counted(
+        &self,
+        table: &str,
+        keys: &[Key],
+        names: &[&str],
+    ) -> Result<(Vec<Option<Vec<Value>>>, u64), StorageError> {
+        let (items, requests) = batches::get_many(&self.client, table, keys).await?;
+        Ok((items.into_iter().map(|item| item.map(|item| values_of(item, names))).collect(), requests))
     }
 
     async fn put(&self, table: &str, item: Item, condition: Condition) -> Result<Outcome, StorageError> {

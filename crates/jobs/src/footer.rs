@@ -1,4 +1,4 @@
-//! The footer of a Parquet file: what columns it has.
+//! The footer of a Parquet file: what columns it has, and how many rows.
 //!
 //! [The format](https://parquet.apache.org/docs/file-format/): the metadata, its length in four bytes, little-endian, and
 //! `PAR1`.
@@ -28,6 +28,13 @@ pub(crate) struct Columns {
     pub(crate) unread: Vec<String>,
 }
 
+/// What a footer tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Footer {
+    pub(crate) columns: Columns,
+    pub(crate) rows: u64,
+}
+
 impl Columns {
     /// Whether others are the same, in whatever order: columns are read by their names.
     pub(crate) fn are(&self, others: &Self) -> bool {
@@ -38,9 +45,11 @@ impl Columns {
     }
 }
 
-/// The columns that the metadata tells of.
-pub(crate) fn columns(metadata: &[u8]) -> Result<Columns, String> {
+/// What the metadata tells.
+pub(crate) fn read(metadata: &[u8]) -> Result<Footer, String> {
     let metadata = ParquetMetaDataReader::decode_metadata(metadata).map_err(|error| error.to_string())?;
+    let rows = metadata.file_metadata().num_rows();
+    let rows = u64::try_from(rows).map_err(|_| format!("it says that it has {rows} rows"))?;
     let schema = metadata.file_metadata().schema_descr();
     let mut found = Columns { read: Vec::new(), unread: Vec::new() };
     for column in schema.columns() {
@@ -53,7 +62,7 @@ pub(crate) fn columns(metadata: &[u8]) -> Result<Columns, String> {
             None => found.unread.push(name),
         }
     }
-    Ok(found)
+    Ok(Footer { columns: found, rows })
 }
 
 fn kind(column: &ColumnDescriptor) -> Option<Type> {

@@ -9,10 +9,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use storage::{
-    Condition, Item, Key, StorageError, Tables,
-    tables::{KEYS_A_CALL_MAX, Outcome},
-};
+use storage::{Condition, Item, Key, StorageError, Tables, tables::Outcome};
 
 use crate::{
     error::LedgerError,
@@ -50,25 +47,20 @@ impl ArtifactIndex {
         Self { tables, table: table.into() }
     }
 
-    /// How many requests [`get_many`](Self::get_many) makes for so many keys.
-    pub(crate) const fn lookups(keys: usize) -> u64 {
-        keys.div_ceil(KEYS_A_CALL_MAX) as u64
-    }
-
-    /// The entries of the keys, in their order, read consistently; `None` where there is no such artifact. A key that
-    /// was not answered is an error.
+    /// The entries of the keys, in their order, read consistently; `None` where there is no such artifact. And how many
+    /// requests that took. A key that was not answered is an error.
     pub(crate) async fn get_many(
         &self,
         ledger: &LedgerId,
         keys: &[&str],
-    ) -> Result<Vec<Option<IndexEntry>>, StorageError> {
+    ) -> Result<(Vec<Option<IndexEntry>>, u64), StorageError> {
         // In the order of the rows, so that a table that has an order is read along it.
         let mut order: Vec<(u16, usize)> = keys.iter().map(|key| artifact_place(key)).zip(0..).collect();
         order.sort_unstable();
         let order: Vec<usize> = order.into_iter().map(|(_, number)| number).collect();
         let row = |number: &usize| Some(Key::of(artifact_key(ledger, keys.get(*number)?)));
         let rows: Vec<Key> = order.iter().filter_map(row).collect();
-        let items = self.tables.get_values(&self.table, &rows, &ATTRIBUTES).await?;
+        let (items, lookups) = self.tables.get_values_counted(&self.table, &rows, &ATTRIBUTES).await?;
         if items.len() != keys.len() {
             return Err(self.unreadable(format!("{} items were answered for {} keys", items.len(), keys.len())));
         }
@@ -78,7 +70,7 @@ impl ArtifactIndex {
                 *entry = Some(self.entry_of(values)?);
             }
         }
-        Ok(entries)
+        Ok((entries, lookups))
     }
 
     /// Lets the index name a new version, computed from the one of sequence `previous`, in whose place it is put: there,

@@ -111,8 +111,8 @@ impl Artifacts {
 
     /// Looks keys up by a consistent read of the index, and cuts them into windows whose lines are few enough to be held.
     pub(crate) async fn look_up(&self, ledger: &LedgerId, keys: &[&str]) -> Result<Vec<Window>, LedgerError> {
-        let mut entries = self.index.get_many(ledger, keys).await?;
-        let (mut windows, mut start, mut lookups) = (Vec::new(), 0, ArtifactIndex::lookups(keys.len()));
+        let (mut entries, mut lookups) = self.index.get_many(ledger, keys).await?;
+        let (mut windows, mut start) = (Vec::new(), 0);
         while !entries.is_empty() {
             let count = window(&entries, WINDOW_BYTES_MAX).clamp(1, entries.len());
             let behind = entries.split_off(count);
@@ -144,8 +144,8 @@ impl Artifacts {
             // Compaction has moved them since the index was read, and then took their files away. Once is enough: a
             // file is kept for as long as a read can take.
             let again: Vec<&str> = gone.iter().map(|(_, (key, _))| *key).collect();
-            let entries = self.index.get_many(ledger, &again).await?;
-            figures.lookups += ArtifactIndex::lookups(again.len());
+            let (entries, lookups) = self.index.get_many(ledger, &again).await?;
+            figures.lookups += lookups;
             for ((_, (_, entry)), now) in gone.iter_mut().zip(entries) {
                 *entry = now.ok_or_else(|| self.missing(&entry.file))?;
             }

@@ -163,6 +163,11 @@ pub struct Query {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cursor(pub Item);
 
+/// What an item has in these attributes, in the order of `names`; `null` for one that it lacks.
+pub fn values_of(mut item: Item, names: &[&str]) -> Vec<Value> {
+    names.iter().map(|name| item.remove(*name).unwrap_or_default()).collect()
+}
+
 /// Some items, in sort-key order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Page {
@@ -193,8 +198,19 @@ pub trait Tables: Send + Sync {
         names: &[&str],
     ) -> Result<Vec<Option<Vec<Value>>>, StorageError> {
         let items = self.get_many(table, keys).await?;
-        let values = |mut item: Item| names.iter().map(|name| item.remove(*name).unwrap_or_default()).collect();
-        Ok(items.into_iter().map(|item| item.map(values)).collect())
+        Ok(items.into_iter().map(|item| item.map(|item| values_of(item, names))).collect())
+    }
+
+    /// The same, and how many requests it took: of [`KEYS_A_CALL_MAX`] keys each, and one more whenever a service left some
+    /// of them unprocessed. What a client sends again by itself, when an answer is an error or none comes, is not counted.
+    async fn get_values_counted(
+        &self,
+        table: &str,
+        keys: &[Key],
+        names: &[&str],
+    ) -> Result<(Vec<Option<Vec<Value>>>, u64), StorageError> {
+        let requests = keys.len().div_ceil(KEYS_A_CALL_MAX) as u64;
+        Ok((self.get_values(table, keys, names).await?, requests))
     }
 
     /// Puts a whole item if the condition holds.

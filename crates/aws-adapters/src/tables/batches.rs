@@ -25,7 +25,12 @@ const PARALLEL: usize = 4;
 /// How often a call is made again that got nothing done.
 const IDLE_TRIES: u32 = 10;
 
-pub(super) async fn get_many(client: &Client, table: &str, keys: &[Key]) -> Result<Vec<Option<Item>>, StorageError> {
+/// The items at the keys, in their order, and how many requests that took.
+pub(super) async fn get_many(
+    client: &Client,
+    table: &str,
+    keys: &[Key],
+) -> Result<(Vec<Option<Item>>, u64), StorageError> {
     keys.iter().try_for_each(|key| key.check(table))?;
     let mut found: HashMap<&Key, Option<Item>> = keys.iter().map(|key| (key, None)).collect();
     let distinct: Vec<&Key> = found.keys().copied().collect();
@@ -33,7 +38,9 @@ pub(super) async fn get_many(client: &Client, table: &str, keys: &[Key]) -> Resu
     let batches: Vec<Vec<Attributes>> = batches.collect();
     let mut answers =
         stream::iter(batches.into_iter().map(|keys| get_batch(client, table, keys))).buffer_unordered(PARALLEL);
-    while let Some(items) = answers.try_next().await? {
+    let mut requests = 0;
+    while let Some((items, asked)) = answers.try_next().await? {
+        requests += asked;
         for item in items {
             let key = Key::of_item(table, &item)?;
             if let Some(place) = found.get_mut(&key) {
@@ -42,18 +49,19 @@ pub(super) async fn get_many(client: &Client, table: &str, keys: &[Key]) -> Resu
         }
     }
     drop(answers);
-    Ok(keys.iter().map(|key| found.get(key).cloned().flatten()).collect())
+    Ok((keys.iter().map(|key| found.get(key).cloned().flatten()).collect(), requests))
 }
 
-/// Every item at up to [`KEYS_A_CALL_MAX`] distinct keys.
-async fn get_batch(client: &Client, table: &str, mut keys: Vec<Attributes>) -> Result<Vec<Item>, StorageError> {
-    let mut items = Vec::with_capacity(keys.len());
+/// Every item at up to [`KEYS_A_CALL_MAX`] distinct keys, and how many requests that took.
+async fn get_batch(client: &Client, table: &str, mut keys: Vec<Attributes>) -> Result<(Vec<Item>, u64), StorageError> {
+    let (mut items, mut requests) = (Vec::with_capacity(keys.len()), 0);
     let mut backoff = Backoff::tries(IDLE_TRIES);
     while !keys.is_empty() {
         let asked = keys.len();
         let request = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
         let request =
             request.map_err(|error| StorageError::Invalid { what: table.to_owned(), reason: error.to_string() })?;
+        requests += 1;
         let answer = client.batch_get_item().request_items(table, request).send().await;
         let answer = answer.map_err(|error| classify("dynamodb:BatchGetItem", table, error))?;
         for item in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
@@ -62,7 +70,7 @@ async fn get_batch(client: &Client, table: &str, mut keys: Vec<Attributes>) -> R
         keys = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
         settle(table, asked, keys.len(), &mut backoff).await?;
     }
-    Ok(items)
+    Ok((items, requests))
 }
 
 pub(super) async fn put_many(client: &Client, table: &str, items: Vec<Item>) -> Result<(), StorageError> {

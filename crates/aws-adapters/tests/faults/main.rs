@@ -224,10 +224,11 @@ async fn keys_left_unprocessed_are_asked_again() {
         told(to, 200, json!({ "Responses": { "table": [item("a")] }, "UnprocessedKeys": {} })),
     ])
     .await;
-    let found = server.session.tables().get_many("table", &keys(&["a", "b", "a"])).await.unwrap();
-    let names: Vec<_> = found.into_iter().map(|item| item.unwrap()["pk"].clone()).collect();
+    let tables = server.session.tables();
+    let (found, requests) = tables.get_values_counted("table", &keys(&["a", "b", "a"]), &["pk"]).await.unwrap();
+    let names: Vec<_> = found.into_iter().map(|values| values.unwrap().remove(0)).collect();
     assert_eq!(names, ["a", "b", "a"]);
-    assert_eq!(server.unused(), 0);
+    assert_eq!((requests, server.unused()), (3, 0));
 }
 
 #[tokio::test]

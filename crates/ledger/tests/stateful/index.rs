@@ -25,7 +25,10 @@ use storage::{
     objects::PutOptions,
 };
 
-use crate::kit::{Ports, World, event};
+use crate::{
+    hindered::Hindered,
+    kit::{Ports, World, event},
+};
 
 const KEYS: u64 = 3_000;
 
@@ -198,7 +201,7 @@ async fn a_version_that_was_superseded_is_well_only_once_index_is_committed() {
     let next = world.send(2, &events(2)).await;
     world.prefetch(&next).await;
     world.apply(&next).await;
-    let stalled = Arc::new(Stalled::new(world.tables.clone()));
+    let stalled = Arc::new(Hindered { stalls: true, ..Hindered::new(world.tables.clone()) });
     let worker = world.worker(Ports { tables: stalled.clone(), ..world.ports() });
     let (late, ()) = futures::join!(worker.index(work), async {
         stalled.reached.notified().await;
@@ -208,78 +211,6 @@ async fn a_version_that_was_superseded_is_well_only_once_index_is_committed() {
     });
     late.unwrap();
     assert_eq!(sequences(&world).await, vec![2; KEYS as usize], "nothing was turned back");
-}
-
-/// Tables in which a worker sees no cursors, and waits where it reads them.
-struct Stalled {
-    tables: Arc<dyn Tables>,
-    reached: tokio::sync::Notify,
-    go_on: tokio::sync::Notify,
-}
-
-impl Stalled {
-    fn new(tables: Arc<dyn Tables>) -> Self {
-        Self { tables, reached: tokio::sync::Notify::new(), go_on: tokio::sync::Notify::new() }
-    }
-}
-
-#[async_trait::async_trait]
-impl Tables for Stalled {
-    async fn get(&self, table: &str, key: &storage::Key) -> Result<Option<Item>, StorageError> {
-        self.tables.get(table, key).await
-    }
-
-    async fn get_many(&self, table: &str, keys: &[storage::Key]) -> Result<Vec<Option<Item>>, StorageError> {
-        self.tables.get_many(table, keys).await
-    }
-
-    async fn put(
-        &self,
-        table: &str,
-        item: Item,
-        condition: Condition,
-    ) -> Result<storage::tables::Outcome, StorageError> {
-        self.tables.put(table, item, condition).await
-    }
-
-    async fn put_many(&self, table: &str, items: Vec<Item>) -> Result<(), StorageError> {
-        self.tables.put_many(table, items).await
-    }
-
-    async fn update(
-        &self,
-        table: &str,
-        key: &storage::Key,
-        update: storage::tables::Update,
-        condition: Condition,
-    ) -> Result<storage::tables::Outcome, StorageError> {
-        self.tables.update(table, key, update, condition).await
-    }
-
-    async fn delete(
-        &self,
-        table: &str,
-        key: &storage::Key,
-        condition: Condition,
-    ) -> Result<storage::tables::Outcome, StorageError> {
-        self.tables.delete(table, key, condition).await
-    }
-
-    async fn query(&self, query: &storage::tables::Query) -> Result<storage::tables::Page, StorageError> {
-        if query.sort_prefix.as_ref().is_some_and(|prefix| prefix.starts_with("cursor#")) {
-            self.reached.notify_one();
-            self.go_on.notified().await;
-            return Ok(storage::tables::Page { items: Vec::new(), next: None });
-        }
-        self.tables.query(query).await
-    }
-
-    async fn transact(
-        &self,
-        writes: Vec<storage::tables::Write>,
-    ) -> Result<storage::tables::Transaction, StorageError> {
-        self.tables.transact(writes).await
-    }
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 )]
 
 mod contents;
+mod hindered;
 mod index;
 mod kit;
 mod stages;

@@ -23,7 +23,10 @@ use storage::{
     objects::PutOptions,
 };
 
-use crate::kit::{Ports, World, event};
+use crate::{
+    hindered::Hindered,
+    kit::{Ports, World, event},
+};
 
 const KEYS: u64 = 40;
 
@@ -230,6 +233,15 @@ async fn whatever_the_cache_says_the_same_is_prefetched() {
         files.push((kind, bytes.len(), prefetched.found));
     }
     assert!(files.iter().all(|(_, bytes, found)| (*bytes, *found) == (files[0].1, files[0].2)), "{files:?}");
+}
+
+#[tokio::test]
+async fn what_was_asked_for_again_is_counted() {
+    let (world, run, request) = second_job().await;
+    let tables = Arc::new(Hindered { repeats: 2, ..Hindered::new(world.tables.clone()) });
+    world.prefetcher(Ports { tables, ..world.ports() }).prefetch(request).await.unwrap();
+    let (prefetched, _) = prefetched_file(&world, &run).await;
+    assert_eq!(prefetched.lookups, prefetched.keys.div_ceil(100) + 2);
 }
 
 fn not_found(call: &Operation) -> Option<Fault> {
