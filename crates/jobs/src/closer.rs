@@ -256,7 +256,7 @@ fn figures(record: &JobRecord, end: &End) -> JobFigures {
             let outputs = publication.outputs.iter().map(|output| OutputFigures {
                 name: output.name.clone(),
                 rows: output.rows,
-                totals: output.totals.clone().into_iter().collect(),
+                totals: output.record().totals.into_iter().collect(),
             });
             (publication.published_at, JobOutcome::Published { outputs: outputs.collect() })
         }

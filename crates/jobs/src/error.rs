@@ -29,14 +29,19 @@ pub enum JobError {
     },
     /// The job is larger than what is there to run it.
     #[error(
-        "the job is too large for the embedded engine ({why}), and this installation has no distributed engine: {advice}"
+        "the job is too large for the embedded engine ({why}), and this installation has no other: deploy it with the parameter \
+         SparkEngine=on, or cut the inputs; `options.engine` \"embedded\" tries it all the same"
     )]
     TooLarge {
         /// By which bound.
         why: String,
-        /// What can be done.
-        advice: &'static str,
     },
+    /// The job asks for an engine that is not there.
+    #[error(
+        "the job asks for the engine `spark`, which this installation does not have: deploy it with the parameter \
+         SparkEngine=on, or leave `options.engine` out"
+    )]
+    NoSpark,
     /// The engine says that the data is at fault, or that it could not go on.
     #[error("{message}")]
     Engine {
@@ -207,7 +212,9 @@ impl Classified for JobError {
         match self {
             Self::Storage(error) => error.class(),
             Self::Ledger(error) => error.class(),
-            Self::Plan(_) | Self::Input { .. } | Self::TooLarge { .. } | Self::Refused(_) => ErrorClass::InvalidInput,
+            Self::Plan(_) | Self::Input { .. } | Self::TooLarge { .. } | Self::NoSpark | Self::Refused(_) => {
+                ErrorClass::InvalidInput
+            }
             Self::Engine { class, .. } | Self::Unchecked { class, .. } => *class,
             Self::PartTooLarge { .. } => ErrorClass::TooLarge,
             Self::ControlTotalMismatch { .. } | Self::NotReadWhole { .. } => ErrorClass::ControlTotalMismatch,

@@ -56,15 +56,19 @@ pub fn estimate(plan: &Plan, inputs: &BTreeMap<String, TaskInput>) -> Estimate {
     let (mut read, mut work, mut written) = (0_u64, 0_u64, 0_u64);
     for relation in &plan.relations {
         let sources = relation.body.sources();
+        sizes.push(relation, inputs);
         match &relation.body {
-            Body::Read { input } => read = read.saturating_add(inputs.get(input).map_or(0, size)),
+            // What is compressed well has more cells than bytes.
+            Body::Read { input } => {
+                let bytes = inputs.get(input).map_or(0, size).max(sizes.last());
+                read = read.saturating_add(bytes);
+            }
             Body::Project { .. } | Body::Filter { .. } | Body::Union { .. } => {}
             Body::Join { .. } | Body::Aggregate { .. } | Body::Window { .. } | Body::Match { .. } => {
                 work = sources.iter().fold(work, |sum, source| sum.saturating_add(sizes.bytes(*source)));
             }
         }
         count(&mut again, sources);
-        sizes.push(relation, inputs);
     }
     count(&mut again, plan.outputs.iter().map(|output| output.from));
     for output in &plan.outputs {
@@ -135,6 +139,10 @@ impl Sizes {
         self.made.get(id.0 as usize).map_or(0, |made| made.bytes)
     }
 
+    fn last(&self) -> u64 {
+        self.made.last().map_or(0, |made| made.bytes)
+    }
+
     /// The bytes of a column's cell: what is known of it, or what is usual for its type.
     fn cell(&self, column: &PlanColumn) -> u64 {
         let known = self.cells.get(&column.id).copied();
@@ -177,19 +185,23 @@ impl Sizes {
         self.made.push(Made { rows, bytes: rows.saturating_mul(row) });
     }
 
-    /// The rows of an input, by the columns that it has. Its bytes are taken to be those of the columns that are read: a long
+    /// The rows of an input: those that it tells, or by the columns that it has. Its bytes are taken to be those of the columns that are read: a long
     /// one may be among them.
     fn read(&mut self, relation: &Relation, input: &TaskInput) -> u64 {
         let columns = || relation.columns.iter().filter(|column| !is_place(column));
         let read: u64 = columns().map(|column| usual(column.kind)).sum();
         let all =
             input.csv.as_ref().map_or(RECORD_BYTES, |csv| csv.columns.iter().map(|column| usual(column.kind)).sum());
-        let (bytes, row) = (size(input), read.max(all).max(1));
+        let bytes = size(input);
+        let row = match input.rows {
+            Some(rows) => read.max(bytes / rows.max(1)).max(1),
+            None => read.max(all).max(1),
+        };
         for column in columns() {
             let part = usual(column.kind).saturating_mul(row).div_ceil(read.max(1));
             self.cells.insert(column.id, part);
         }
-        bytes.div_ceil(row)
+        input.rows.unwrap_or_else(|| bytes.div_ceil(row))
     }
 
     /// The bytes of a computed cell: text may hold all the text that it is made of.
@@ -261,20 +273,13 @@ pub fn choose(
     match (choice, beyond) {
         (EngineChoice::Embedded, _) => Ok((Engine::Embedded, "the job asks for it".to_owned())),
         (EngineChoice::Spark, _) if spark => Ok((Engine::Spark, "the job asks for it".to_owned())),
-        (EngineChoice::Spark, _) => Err(JobError::TooLarge {
-            why: "the job asks for `spark`".to_owned(),
-            advice: "leave `options.engine` out, or deploy with the parameter SparkEngine",
-        }),
+        (EngineChoice::Spark, _) => Err(JobError::NoSpark),
         (EngineChoice::Auto, None) => {
             let Estimate { disk_bytes, seconds, .. } = estimate;
             Ok((Engine::Embedded, format!("about {} MiB on disk and {seconds} seconds", mebibytes(disk_bytes))))
         }
         (EngineChoice::Auto, Some(why)) if spark => Ok((Engine::Spark, why)),
-        (EngineChoice::Auto, Some(why)) => Err(JobError::TooLarge {
-            why,
-            advice: "deploy with the parameter SparkEngine, give the function transform-runner more, or cut the inputs; \
-                     `options.engine` \"embedded\" tries it all the same",
-        }),
+        (EngineChoice::Auto, Some(why)) => Err(JobError::TooLarge { why }),
     }
 }
 
@@ -294,7 +299,7 @@ mod tests {
         of(bytes, &json!([sort]), &["sorted"])
     }
 
-    fn of(bytes: u64, steps: &serde_json::Value, outputs: &[&str]) -> Estimate {
+    fn planned(steps: &serde_json::Value, outputs: &[&str]) -> Plan {
         let output = |from: &&str| json!({"name": from.replace('.', "-"), "from": from, "format": "csv"});
         let job = json!({
             "version": 1,
@@ -302,10 +307,32 @@ mod tests {
             "steps": steps,
             "outputs": outputs.iter().map(output).collect::<Vec<_>>(),
         });
-        let plan = Job::from_json(&job.to_string()).unwrap().plan(&BTreeMap::new()).unwrap().plan;
+        Job::from_json(&job.to_string()).unwrap().plan(&BTreeMap::new()).unwrap().plan
+    }
+
+    fn of(bytes: u64, steps: &serde_json::Value, outputs: &[&str]) -> Estimate {
+        let plan = planned(steps, outputs);
         let object = TaskObject { bucket: "b".into(), key: "a".into(), version: None, etag: "e".into(), bytes };
         let input = TaskInput::new(TaskFormat::JsonLines, None, vec![object]);
         estimate(&plan, &BTreeMap::from([("a".to_owned(), input)]))
+    }
+
+    /// A file of few bytes may have very many rows.
+    #[test]
+    fn rows_that_a_footer_tells_count() {
+        let sort = json!({"name": "sorted", "operation": "sort", "from": "a", "by": [{"column": "n"}]});
+        let plan = planned(&json!([sort]), &["sorted"]);
+        let of_rows = |rows| {
+            let object =
+                TaskObject { bucket: "b".into(), key: "a".into(), version: None, etag: "e".into(), bytes: 8 << 20 };
+            let input = TaskInput { rows, ..TaskInput::new(TaskFormat::Parquet, None, vec![object]) };
+            estimate(&plan, &BTreeMap::from([("a".to_owned(), input)]))
+        };
+        let (guessed, few, many) = (of_rows(None), of_rows(Some(1_000)), of_rows(Some(1_000_000_000)));
+        assert!(guessed.disk_bytes >= 40 << 20 && few.disk_bytes >= 40 << 20, "{guessed:?} {few:?}");
+        assert!(many.disk_bytes >= 8_000_000_000 && many.seconds > few.seconds + 200, "{many:?}");
+        assert_eq!(choose(EngineChoice::Auto, guessed, FUNCTION, true).unwrap().0, Engine::Embedded);
+        assert_eq!(choose(EngineChoice::Auto, many, FUNCTION, true).unwrap().0, Engine::Spark);
     }
 
     const FUNCTION: Bounds = Bounds { memory_bytes: 10 << 30, disk_bytes: 10 << 30, seconds: 900 };
@@ -324,14 +351,16 @@ mod tests {
             assert_eq!(chosen, engine, "{bytes}: {why}");
             assert_eq!(choose(EngineChoice::Embedded, estimate, bounds, false).unwrap().0, Engine::Embedded);
             assert_eq!(choose(EngineChoice::Spark, estimate, bounds, true).unwrap().0, Engine::Spark);
-            choose(EngineChoice::Spark, estimate, bounds, false).unwrap_err();
+            let error = choose(EngineChoice::Spark, estimate, bounds, false).unwrap_err().to_string();
+            assert!(error.contains("asks for the engine `spark`") && error.contains("SparkEngine=on"), "{error}");
+            assert!(!error.contains("too large"), "{error}");
         }
     }
 
     #[test]
     fn what_fits_nowhere_is_told_what_to_do() {
         let error = choose(EngineChoice::Auto, sized(80 << 30), FUNCTION, false).unwrap_err().to_string();
-        assert!(error.contains("MiB on disk, of 10240") && error.contains("SparkEngine"), "{error}");
+        assert!(error.contains("MiB on disk, of 10240") && error.contains("SparkEngine=on"), "{error}");
     }
 
     /// A guess that goes by the lengths of the inputs alone takes a job of a hundred new columns for one of none.

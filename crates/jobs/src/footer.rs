@@ -1,4 +1,4 @@
-//! The footer of a Parquet file: what columns it has.
+//! The footer of a Parquet file: what columns it has, and how many rows.
 //!
 //! [The format](https://parquet.apache.org/docs/file-format/): the metadata, its length in four bytes, little-endian, and
 //! `PAR1`.
@@ -28,6 +28,13 @@ pub(crate) struct Columns {
     pub(crate) unread: Vec<String>,
 }
 
+/// What a footer tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Footer {
+    pub(crate) columns: Columns,
+    pub(crate) rows: u64,
+}
+
 impl Columns {
     /// A column that others have not, or otherwise, or have more than these; in whatever order: columns are read by their names.
     pub(crate) fn differing<'c>(&'c self, others: &'c Self) -> Option<&'c str> {
@@ -51,9 +58,11 @@ pub(crate) const fn is_read_as(found: Type, wanted: Type) -> bool {
     }
 }
 
-/// The columns that the metadata tells of.
-pub(crate) fn columns(metadata: &[u8]) -> Result<Columns, String> {
+/// What the metadata tells.
+pub(crate) fn read(metadata: &[u8]) -> Result<Footer, String> {
     let metadata = ParquetMetaDataReader::decode_metadata(metadata).map_err(|error| error.to_string())?;
+    let rows = metadata.file_metadata().num_rows();
+    let rows = u64::try_from(rows).map_err(|_| format!("it says that it has {rows} rows"))?;
     let schema = metadata.file_metadata().schema_descr();
     let mut found = Columns { read: Vec::new(), unread: Vec::new() };
     for column in schema.columns() {
@@ -66,7 +75,7 @@ pub(crate) fn columns(metadata: &[u8]) -> Result<Columns, String> {
             None => found.unread.push(name),
         }
     }
-    Ok(found)
+    Ok(Footer { columns: found, rows })
 }
 
 /// The most digits of a decimal that both engines read.
@@ -101,10 +110,7 @@ fn kind(column: &ColumnDescriptor) -> Option<Type> {
 mod tests {
     use std::sync::Arc;
 
-    use parquet::{
-        file::{properties::WriterProperties, writer::SerializedFileWriter},
-        schema::parser::parse_message_type,
-    };
+    use parquet::{file::writer::SerializedFileWriter, schema::parser::parse_message_type};
 
     use super::*;
 
@@ -112,10 +118,10 @@ mod tests {
     fn columns_of(fields: &str) -> Columns {
         let schema = Arc::new(parse_message_type(&format!("message m {{ {fields} }}")).unwrap());
         let mut bytes = Vec::new();
-        SerializedFileWriter::new(&mut bytes, schema, Arc::new(WriterProperties::default())).unwrap().close().unwrap();
+        SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap().close().unwrap();
         let end = bytes.len() - usize::try_from(TAIL_BYTES).unwrap();
         let length = usize::try_from(length(&bytes[end..]).unwrap()).unwrap();
-        columns(&bytes[end - length..end]).unwrap()
+        read(&bytes[end - length..end]).unwrap().columns
     }
 
     #[test]

@@ -10,7 +10,12 @@ use reconcile::{
 use records::{Constraints, Field, FieldType, FieldsMatch, Resource};
 use storage::{ByteRange, Key, Location, Objects, StorageError, Tables, objects::read_range};
 
-use crate::{error::JobError, footer, layout, ledgers::LedgerInput};
+use crate::{
+    error::JobError,
+    footer::{self, Footer},
+    layout,
+    ledgers::LedgerInput,
+};
 
 /// The most objects of a job, over all its inputs.
 pub const OBJECTS_MAX: usize = 10_000;
@@ -87,8 +92,11 @@ impl Finder<'_> {
         if format != TaskFormat::Parquet {
             unpacked(name, &objects)?;
         }
+        let mut rows = None;
         if format == TaskFormat::Parquet {
-            found.insert(name.to_owned(), self.parquet_columns(name, input, &objects).await?);
+            let Footer { columns, rows: all } = self.footers(name, input, &objects).await?;
+            found.insert(name.to_owned(), columns.read);
+            rows = Some(all);
         }
         let csv = match format {
             TaskFormat::Csv => {
@@ -100,7 +108,7 @@ impl Finder<'_> {
             TaskFormat::JsonLines | TaskFormat::Parquet => None,
         };
         let optional = input.columns.iter().filter(|column| column.optional).map(|column| column.name.clone());
-        Ok(TaskInput { optional: optional.collect(), ..TaskInput::new(format, csv, objects) })
+        Ok(TaskInput { optional: optional.collect(), rows, ..TaskInput::new(format, csv, objects) })
     }
 
     /// A ledger's part-files, in the versions that there are of them: as JSON lines.
@@ -183,20 +191,17 @@ impl Finder<'_> {
         Ok(TaskObject { bucket, key, version: info.version, etag: info.etag, bytes: info.bytes })
     }
 
-    /// The columns that all of an input's files have, by the first; one with others is an error, and so is a column that
-    /// cannot be read, unless the job lists others.
-    async fn parquet_columns(
-        &self,
-        name: &str,
-        input: &Input,
-        objects: &[TaskObject],
-    ) -> Result<Vec<InputColumn>, JobError> {
+    /// The columns that all of an input's files have, by the first, and their rows together; a file with other columns is an
+    /// error, and so is a column that cannot be read, unless the job lists others.
+    async fn footers(&self, name: &str, input: &Input, objects: &[TaskObject]) -> Result<Footer, JobError> {
         let read = stream::iter(objects)
             .map(|object| async move { Ok::<_, JobError>((object, self.footer(name, object).await?)) });
-        let read: Vec<(&TaskObject, footer::Columns)> = read.buffered(LOOKS_AT_ONCE).try_collect::<Vec<_>>().await?;
+        let read: Vec<(&TaskObject, Footer)> = read.buffered(LOOKS_AT_ONCE).try_collect::<Vec<_>>().await?;
+        let rows = read.iter().fold(0, |sum: u64, (_, footer)| sum.saturating_add(footer.rows));
         let mut read = read.into_iter();
-        let (first, columns) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
-        let mut differing = read.filter_map(|(other, found)| Some((other, columns.differing(&found)?.to_owned())));
+        let (first, Footer { columns, .. }) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
+        let mut differing =
+            read.filter_map(|(other, found)| Some((other, columns.differing(&found.columns)?.to_owned())));
         if let Some((other, column)) = differing.next() {
             let problem =
                 format!("{} has other columns than {}: {column:?} is not the same in both", other.key, first.key);
@@ -220,7 +225,7 @@ impl Finder<'_> {
             let problem = format!("column {column:?} of {} is {kind}, and cannot be read as {wanted}", first.key);
             return Err(wrong(name, problem));
         }
-        Ok(columns.read)
+        Ok(Footer { columns, rows })
     }
 
     /// What may be meant by a key under which there is nothing.
@@ -234,7 +239,7 @@ impl Finder<'_> {
         format!(": keys are those of {}, under the tenant, and neither is written; is {bare:?} meant?", self.bucket)
     }
 
-    async fn footer(&self, name: &str, object: &TaskObject) -> Result<footer::Columns, JobError> {
+    async fn footer(&self, name: &str, object: &TaskObject) -> Result<Footer, JobError> {
         let no_parquet = |reason: &str| wrong(name, format!("{} is no Parquet file: {reason}", object.key));
         let at = Location::new(&object.bucket, &object.key);
         let read = async |range: ByteRange| {
@@ -249,7 +254,7 @@ impl Finder<'_> {
         let start = (end - footer::TAIL_BYTES).checked_sub(length);
         let start = start.ok_or_else(|| no_parquet("its footer is longer than the file"))?;
         let bytes = read(ByteRange::new(start, start + length)).await?;
-        footer::columns(&bytes).map_err(|reason| no_parquet(&reason))
+        footer::read(&bytes).map_err(|reason| no_parquet(&reason))
     }
 }
 

@@ -76,6 +76,8 @@ pub struct PublishedOutput {
     pub rows: u64,
     /// The exact sums of its columns of numbers.
     pub totals: BTreeMap<String, String>,
+    /// Those of them that hold amounts: of ids, ratios and the like a sum proves that nothing was lost, and says no more.
+    pub amounts: Vec<String>,
     /// Its objects in the data bucket, in order: one of CSV and of JSON lines, any number of Parquet.
     pub objects: Vec<PublishedObject>,
 }
@@ -104,12 +106,13 @@ pub struct Unpublished {
 impl PublishedOutput {
     /// What is told of it.
     pub fn record(&self) -> OutputRecord {
+        let sum = |column: &String| Some((column.clone(), self.totals.get(column)?.clone()));
         OutputRecord {
             name: self.name.clone(),
             format: self.format,
             rows: self.rows,
             bytes: self.objects.iter().map(|object| object.bytes).sum(),
-            totals: self.totals.clone(),
+            totals: self.amounts.iter().filter_map(sum).collect(),
         }
     }
 }

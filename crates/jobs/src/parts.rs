@@ -2,28 +2,21 @@
 //!
 //! It reads with other code than that which has written, and in bounded memory, whatever the length of a part.
 
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{Seek, SeekFrom, Write},
-};
+mod csv;
+mod json_lines;
+mod parquet;
 
-use csv_core::{ReadRecordResult, Reader};
+use std::collections::BTreeMap;
+
 use futures::TryStreamExt;
-use parquet::{
-    data_type::Decimal,
-    file::{reader::FileReader, serialized_reader::SerializedFileReader},
-    record::Field,
-    schema::types::Type as ParquetType,
-};
 use reconcile::{
     Format, Type,
     plan::{PlanColumn, PlanOutput},
     report::{OutputFigures, Part, Sum},
 };
-use serde_json::value::RawValue;
 use storage::{Location, Objects, objects::blocks};
 
+use self::{csv::CsvRows, json_lines::JsonRows, parquet::ParquetRows};
 use crate::error::JobError;
 
 /// What a part, or all parts of an output, add up to.
@@ -89,8 +82,8 @@ pub(crate) async fn read(
     let mut blocks = std::pin::pin!(blocks(objects, &at, None, part.bytes));
     let mut reader: Box<dyn Read + Send> = match format {
         Format::Csv => Box::new(CsvRows::new(columns)),
-        Format::JsonLines => Box::new(JsonRows { columns, line: Vec::new(), tally: Tally::of(columns) }),
-        Format::Parquet => Box::new(ParquetRows { columns, file: tempfile::tempfile()? }),
+        Format::JsonLines => Box::new(JsonRows::new(columns)),
+        Format::Parquet => Box::new(ParquetRows::new(columns)?),
     };
     while let Some(block) = blocks.try_next().await? {
         match reader.push(&block)? {
@@ -107,217 +100,11 @@ trait Read {
     fn finish(self: Box<Self>) -> Result<Result<Tally, String>, JobError>;
 }
 
-/// Rows as RFC 4180 has them, without a header.
-struct CsvRows<'c> {
-    columns: &'c [PlanColumn],
-    reader: Reader,
-    cells: Vec<u8>,
-    written: usize,
-    ends: Vec<usize>,
-    ended: usize,
-    tally: Tally,
-}
-
-impl<'c> CsvRows<'c> {
-    fn new(columns: &'c [PlanColumn]) -> Self {
-        let (cells, ends) = (vec![0; 64 * 1024], vec![0; columns.len() + 1]);
-        Self { columns, reader: Reader::new(), cells, written: 0, ends, ended: 0, tally: Tally::of(columns) }
-    }
-
-    /// Reads on. Empty bytes are the end.
-    fn read(&mut self, mut bytes: &[u8]) -> Result<(), String> {
-        let at_end = bytes.is_empty();
-        loop {
-            let cells = self.cells.get_mut(self.written..).unwrap_or_default();
-            let ends = self.ends.get_mut(self.ended..).unwrap_or_default();
-            let (result, taken, written, ended) = self.reader.read_record(bytes, cells, ends);
-            bytes = bytes.get(taken..).unwrap_or_default();
-            self.written += written;
-            self.ended += ended;
-            match result {
-                ReadRecordResult::InputEmpty => return Ok(()),
-                ReadRecordResult::OutputFull => self.cells.resize(self.cells.len() * 2, 0),
-                ReadRecordResult::OutputEndsFull => return Err(self.at("it has too many cells")),
-                ReadRecordResult::Record => {
-                    self.row()?;
-                    (self.written, self.ended) = (0, 0);
-                }
-                ReadRecordResult::End => return Ok(()),
-            }
-            if bytes.is_empty() && !at_end {
-                return Ok(());
-            }
-        }
-    }
-
-    fn row(&mut self) -> Result<(), String> {
-        self.tally.rows += 1;
-        if self.ended != self.columns.len() {
-            return Err(self.at(&format!("it has {} cells, not {}", self.ended, self.columns.len())));
-        }
-        let mut start = 0;
-        for (index, column) in self.columns.iter().enumerate() {
-            let end = self.ends.get(index).copied().unwrap_or(start);
-            if column.kind.is_number() {
-                let cell = std::str::from_utf8(self.cells.get(start..end).unwrap_or_default());
-                let cell = cell.map_err(|_| format!("row {}: it is no UTF-8", self.tally.rows))?;
-                let added = self.tally.add(index, column.kind, cell);
-                added.map_err(|problem| format!("row {}, column {:?}: {problem}", self.tally.rows, column.name))?;
-            }
-            start = end;
-        }
-        Ok(())
-    }
-
-    fn at(&self, problem: &str) -> String {
-        format!("row {}: {problem}", self.tally.rows.max(1))
-    }
-}
-
-impl Read for CsvRows<'_> {
-    fn push(&mut self, bytes: &[u8]) -> Result<Result<(), String>, JobError> {
-        Ok(if bytes.is_empty() { Ok(()) } else { self.read(bytes) })
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<Result<Tally, String>, JobError> {
-        Ok(self.read(&[]).map(|()| self.tally))
-    }
-}
-
-/// A JSON object a line.
-struct JsonRows<'c> {
-    columns: &'c [PlanColumn],
-    line: Vec<u8>,
-    tally: Tally,
-}
-
-impl JsonRows<'_> {
-    fn row(&mut self) -> Result<(), String> {
-        self.tally.rows += 1;
-        let row = self.tally.rows;
-        let cells: BTreeMap<String, &RawValue> =
-            serde_json::from_slice(&self.line).map_err(|error| format!("row {row}: {error}"))?;
-        if cells.len() != self.columns.len() {
-            return Err(format!("row {row}: it has {} cells, not {}", cells.len(), self.columns.len()));
-        }
-        for (index, column) in self.columns.iter().enumerate() {
-            let wrong = |problem: &str| format!("row {row}, column {:?}: {problem}", column.name);
-            let cell = cells.get(&column.name).ok_or_else(|| wrong("it is missing"))?.get();
-            let cell = if cell == "null" { "" } else { cell.trim_matches('"') };
-            self.tally.add(index, column.kind, cell).map_err(|problem| wrong(&problem))?;
-        }
-        self.line.clear();
-        Ok(())
-    }
-}
-
-impl Read for JsonRows<'_> {
-    fn push(&mut self, bytes: &[u8]) -> Result<Result<(), String>, JobError> {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            match piece.split_last() {
-                Some((b'\n', line)) => {
-                    self.line.extend_from_slice(line);
-                    if let Err(problem) = self.row() {
-                        return Ok(Err(problem));
-                    }
-                }
-                _ => self.line.extend_from_slice(piece),
-            }
-        }
-        Ok(Ok(()))
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<Result<Tally, String>, JobError> {
-        if !self.line.is_empty()
-            && let Err(problem) = self.row()
-        {
-            return Ok(Err(problem));
-        }
-        Ok(Ok(self.tally))
-    }
-}
-
-/// Apache Parquet: kept on disk until all of it is there.
-struct ParquetRows<'c> {
-    columns: &'c [PlanColumn],
-    file: File,
-}
-
-impl Read for ParquetRows<'_> {
-    fn push(&mut self, bytes: &[u8]) -> Result<Result<(), String>, JobError> {
-        self.file.write_all(bytes)?;
-        Ok(Ok(()))
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<Result<Tally, String>, JobError> {
-        self.file.seek(SeekFrom::Start(0))?;
-        Ok(parquet_tally(self.file, self.columns))
-    }
-}
-
-fn parquet_tally(file: File, columns: &[PlanColumn]) -> Result<Tally, String> {
-    let reader = SerializedFileReader::new(file).map_err(|error| error.to_string())?;
-    let schema = reader.metadata().file_metadata().schema();
-    let names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
-    if !names.iter().copied().eq(columns.iter().map(|column| column.name.as_str())) {
-        return Err(format!("its columns are {}", names.join(", ")));
-    }
-    let numbers: Vec<(usize, &PlanColumn)> =
-        columns.iter().enumerate().filter(|(_, column)| column.kind.is_number()).collect();
-    let mut tally = Tally::of(columns);
-    let rows = reader.metadata().file_metadata().num_rows();
-    tally.rows = u64::try_from(rows).map_err(|_| format!("it has {rows} rows"))?;
-    if numbers.is_empty() {
-        return Ok(tally);
-    }
-    let fields = numbers.iter().filter_map(|(index, _)| schema.get_fields().get(*index).cloned()).collect();
-    let projection = ParquetType::group_type_builder(schema.name()).with_fields(fields).build();
-    let projection = projection.map_err(|error| error.to_string())?;
-    let mut counted = 0;
-    for row in reader.get_row_iter(Some(projection)).map_err(|error| error.to_string())? {
-        let row = row.map_err(|error| error.to_string())?;
-        counted += 1;
-        for ((index, column), (_, field)) in numbers.iter().zip(row.get_column_iter()) {
-            let units = units(field, column.kind.scale());
-            let units = units.map_err(|problem| format!("row {counted}, column {:?}: {problem}", column.name))?;
-            if let (Some(units), Some(Some(sum))) = (units, tally.sums.get_mut(*index)) {
-                sum.add_units(units);
-            }
-        }
-    }
-    if counted == tally.rows { Ok(tally) } else { Err(format!("it says that it has {rows} rows, and has {counted}")) }
-}
-
-/// The units of a number's last decimal; none of a blank.
-fn units(field: &Field, scale: u8) -> Result<Option<i128>, String> {
-    Ok(Some(match field {
-        Field::Null => return Ok(None),
-        Field::Byte(number) => i128::from(*number),
-        Field::Short(number) => i128::from(*number),
-        Field::Int(number) => i128::from(*number),
-        Field::Long(number) => i128::from(*number),
-        Field::Decimal(decimal) if decimal.scale() == i32::from(scale) => decimal_units(decimal)?,
-        Field::Decimal(decimal) => return Err(format!("it has {} decimals, not {scale}", decimal.scale())),
-        _ => return Err("it is no number".to_owned()),
-    }))
-}
-
-/// Big-endian, two's complement.
-fn decimal_units(decimal: &Decimal) -> Result<i128, String> {
-    let bytes = decimal.data();
-    let negative = bytes.first().is_some_and(|byte| *byte >= 0x80);
-    if bytes.len() > 16 {
-        return Err(format!("it has {} bytes, more than 16", bytes.len()));
-    }
-    let start = if negative { -1 } else { 0 };
-    Ok(bytes.iter().fold(start, |units: i128, byte| units << 8 | i128::from(*byte)))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use parquet::{
+    use ::parquet::{
         data_type::{ByteArrayType, FixedLenByteArray, FixedLenByteArrayType, Int64Type},
         file::{properties::WriterProperties, writer::SerializedFileWriter},
         schema::parser::parse_message_type,
@@ -417,7 +204,7 @@ mod tests {
             let tail: [u8; 8] = *bytes.last_chunk().unwrap();
             let length = usize::try_from(crate::footer::length(&tail).unwrap()).unwrap();
             let end = bytes.len() - 8;
-            crate::footer::columns(&bytes[end - length..end]).unwrap()
+            crate::footer::read(&bytes[end - length..end]).unwrap().columns
         };
         let found = footer(&bytes);
         let read: Vec<(&str, Type)> = found.read.iter().map(|column| (column.name.as_str(), column.kind)).collect();

@@ -64,10 +64,13 @@ pub struct Resources {
     pub spark_worker_vcpus: u64,
     /// The disk of each, in GB.
     pub spark_worker_disk_gb: u64,
+    /// The most processors of all jobs of the distributed engine together.
+    pub spark_vcpus: u64,
 }
 
 impl Resources {
-    /// Reads `TRANSFORM_ARCHITECTURE`, `TRANSFORM_MEMORY_MIB`, `SPARK_WORKERS`, `SPARK_WORKER_VCPUS` and `SPARK_WORKER_DISK_GB`.
+    /// Reads `TRANSFORM_ARCHITECTURE`, `TRANSFORM_MEMORY_MIB`, `SPARK_WORKERS`, `SPARK_WORKER_VCPUS`, `SPARK_WORKER_DISK_GB` and
+    /// `SPARK_VCPUS`.
     pub fn from_env() -> Result<Self, ConfigError> {
         Ok(Self {
             architecture: parsed("TRANSFORM_ARCHITECTURE")?,
@@ -75,13 +78,16 @@ impl Resources {
             spark_workers: parsed("SPARK_WORKERS")?,
             spark_worker_vcpus: parsed("SPARK_WORKER_VCPUS")?,
             spark_worker_disk_gb: parsed("SPARK_WORKER_DISK_GB")?,
+            spark_vcpus: parsed("SPARK_VCPUS")?,
         })
     }
 
     /// What an hour of the distributed engine costs one job, in 10^-7 dollars.
     fn spark_hour(self) -> u128 {
-        let workers = u128::from(self.spark_workers);
-        let vcpus = DRIVER_VCPUS + workers * u128::from(self.spark_worker_vcpus);
+        let worker_vcpus = u128::from(self.spark_worker_vcpus);
+        let room = u128::from(self.spark_vcpus).saturating_sub(DRIVER_VCPUS) / worker_vcpus.max(1);
+        let workers = u128::from(self.spark_workers).min(room);
+        let vcpus = DRIVER_VCPUS + workers * worker_vcpus;
         let disk = workers * u128::from(self.spark_worker_disk_gb).saturating_sub(EMR_FREE_DISK_GB);
         vcpus * (EMR_VCPU_HOUR + GB_PER_VCPU * EMR_GB_HOUR) + disk * EMR_DISK_GB_HOUR
     }
@@ -111,6 +117,7 @@ mod tests {
         spark_workers: 3,
         spark_worker_vcpus: 4,
         spark_worker_disk_gb: 200,
+        spark_vcpus: 16,
     };
 
     #[test]
@@ -123,6 +130,11 @@ mod tests {
         assert_eq!(cost(Engine::Spark, 3_600_000, RESOURCES), 250 + 841_984 + 369_824 + 59_940);
         let free = Resources { spark_worker_disk_gb: 20, ..RESOURCES };
         assert_eq!(cost(Engine::Spark, 3_600_000, free), 250 + 841_984 + 369_824);
+        // As many workers as there may be, and as there is room for.
+        let many = Resources { spark_workers: 250, ..RESOURCES };
+        assert_eq!(cost(Engine::Spark, 3_600_000, many), cost(Engine::Spark, 3_600_000, RESOURCES));
+        let wide = Resources { spark_vcpus: 400, ..RESOURCES };
+        assert_eq!(cost(Engine::Spark, 3_600_000, wide), cost(Engine::Spark, 3_600_000, RESOURCES));
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl JobPublisher {
                 format: planned.format,
                 rows: checked.rows,
                 totals: checked.totals.clone(),
+                amounts: task.plan.amounts(planned).into_iter().map(|column| column.name.clone()).collect(),
                 objects,
             });
         }
@@ -320,6 +321,7 @@ mod tests {
                 format: Format::Csv,
                 rows: 1,
                 totals: sums(output).collect(),
+                amounts: sums(output).map(|(column, _)| column).collect(),
                 objects: Vec::new(),
             })
             .collect();
@@ -347,6 +349,7 @@ mod tests {
             spark_workers: 3,
             spark_worker_vcpus: 4,
             spark_worker_disk_gb: 200,
+            spark_vcpus: 16,
         };
         let row = published(&publication, "manifest.json", resources);
         let outputs: Vec<OutputRecord> = serde_json::from_value(row["outputs"].clone()).unwrap();

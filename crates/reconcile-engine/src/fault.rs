@@ -15,7 +15,10 @@ use storage::StorageError;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The task needs more memory or disk than this worker has: it is for a larger one, or for the other engine.
-    #[error("the job needs more than this worker's {memory_bytes} bytes of memory and {disk_bytes} bytes of disk")]
+    #[error(
+        "the job needs more than this worker's {} MiB of memory and {} MiB of disk: deploy with the parameter SparkEngine=on, \
+         or cut the inputs", memory_bytes >> 20, disk_bytes >> 20
+    )]
     TooLarge {
         /// The memory that there was.
         memory_bytes: u64,
@@ -26,10 +29,7 @@ pub enum EngineError {
         source: Box<DataFusionError>,
     },
     /// The task needs more time than a run may take: it is for more processors.
-    #[error(
-        "the job did not end in {seconds} seconds: deploy with the parameter SparkEngine, give the function transform-runner \
-         more memory, which brings processors, or cut the inputs"
-    )]
+    #[error("the job did not end in {seconds} seconds: deploy with the parameter SparkEngine=on, or cut the inputs")]
     TooSlow {
         /// The time that there was.
         seconds: u64,

@@ -101,6 +101,7 @@ async fn the_example_ties_out_to_the_cent() {
         spark_workers: 3,
         spark_worker_vcpus: 4,
         spark_worker_disk_gb: 200,
+        spark_vcpus: 16,
     };
     let config =
         publisher::Config { work_bucket: name("work"), data_bucket: name("data"), jobs_table: name("jobs"), resources };

@@ -22,6 +22,7 @@
 //! # Ok::<(), reconcile::PlanError>(())
 //! ```
 
+mod amounts;
 pub mod cases;
 pub mod decimal;
 pub mod documentation;

@@ -69,6 +69,9 @@ pub struct TaskInput {
     /// least, be it null; otherwise the task fails, unless there is no row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub optional: Vec<String>,
+    /// For the planner, of Parquet: its rows, as the files' footers tell them. Engines pass it over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<u64>,
     /// For people, of a ledger: how far it was read. Engines pass it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerRead>,
@@ -79,7 +82,7 @@ pub struct TaskInput {
 impl TaskInput {
     /// An input whose columns stand under their names.
     pub const fn new(format: TaskFormat, csv: Option<Csv>, objects: Vec<TaskObject>) -> Self {
-        Self { format, csv, paths: BTreeMap::new(), optional: Vec::new(), ledger: None, objects }
+        Self { format, csv, paths: BTreeMap::new(), optional: Vec::new(), rows: None, ledger: None, objects }
     }
 
     /// Whether one row at least must have the column.

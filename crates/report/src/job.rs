@@ -99,7 +99,7 @@ fn facts(figures: &JobFigures) -> Vec<(String, String)> {
                 facts.push((format!("Output {name}"), text::records(output.rows)));
                 let sum = |(column, sum): &(String, String)| {
                     (
-                        text::visible(&format!("Sum of {column}"), SUBJECT_CHARS_MAX),
+                        text::visible(&format!("Sum of {column} in {name}"), SUBJECT_CHARS_MAX),
                         text::visible(sum, SUBJECT_CHARS_MAX),
                     )
                 };

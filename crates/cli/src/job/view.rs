@@ -1,7 +1,7 @@
 //! Jobs, as people and programs see them.
 
 use jiff::Timestamp;
-use jobs::book::{JobRecord, JobStatus};
+use jobs::book::{JobRecord, JobStatus, OutputRecord};
 use report::text;
 
 use crate::output::columns;
@@ -59,17 +59,25 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
     for output in &job.outputs {
         let size = format!("{}, {}", text::records(output.rows), text::bytes(output.bytes));
         fact(&format!("output {}", output.name), Some(size));
-        for (column, sum) in &output.totals {
-            fact(&format!("  sum of {}", text::visible(column, 80)), Some(sum.clone()));
-        }
     }
     let width = facts.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
     let mut shown: String = facts.iter().map(|(label, value)| format!("{label:width$}  {value}\n")).collect();
-    if !job.steps.is_empty() {
-        shown.push('\n');
-        shown.push_str(&steps(job));
+    for table in [(!job.outputs.is_empty()).then(|| totals(job)), (!job.steps.is_empty()).then(|| steps(job))] {
+        shown.extend(table.map(|table| format!("\n{table}")));
     }
     shown
+}
+
+fn totals(job: &JobRecord) -> String {
+    let header = ["output", "control total", "value"].map(str::to_owned).to_vec();
+    let of_output = |output: &OutputRecord| {
+        let rows = ("rows".to_owned(), text::count(output.rows));
+        let sum = |(column, sum): (&String, &String)| (format!("sum of {}", text::visible(column, 80)), sum.clone());
+        let all: Vec<_> = std::iter::once(rows).chain(output.totals.iter().map(sum)).collect();
+        all.into_iter().map(|(total, value)| vec![output.name.clone(), total, value]).collect::<Vec<_>>()
+    };
+    let rows = job.outputs.iter().flat_map(of_output);
+    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[2])
 }
 
 fn steps(job: &JobRecord) -> String {
@@ -118,6 +126,8 @@ mod tests {
         {
             assert!(shown.contains(said), "{said}: {shown}");
         }
+        let totals = "output  control total  value\ndear    rows               3\ndear    sum of net     18.26\n";
+        assert!(shown.contains(totals), "{shown}");
         assert!(list(&[record()], Timestamp::UNIX_EPOCH).contains("close  published  embedded"));
     }
 

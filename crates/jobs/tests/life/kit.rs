@@ -57,6 +57,7 @@ const RESOURCES: Resources = Resources {
     spark_workers: 3,
     spark_worker_vcpus: 4,
     spark_worker_disk_gb: 200,
+    spark_vcpus: 16,
 };
 
 /// Everything that outlives a handler.
@@ -179,9 +180,9 @@ impl World {
         self.jobs().get("acme", job).await.unwrap().expect("there is such a job")
     }
 
-    pub(crate) async fn put(&self, key: &str, text: &str) {
+    pub(crate) async fn put(&self, key: &str, body: &(impl AsRef<[u8]> + ?Sized)) {
         let at = Location::new(DATA, key);
-        self.objects.put(&at, text.to_owned().into(), PutOptions::default()).await.unwrap();
+        self.objects.put(&at, body.as_ref().to_vec().into(), PutOptions::default()).await.unwrap();
     }
 
     pub(crate) async fn feed(&self, name: &str, descriptor: Json) {

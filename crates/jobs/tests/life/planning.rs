@@ -3,19 +3,15 @@
 use std::sync::Arc;
 
 use jobs::{JobError, messages::StepRequest};
-use parquet::{
-    file::{properties::WriterProperties, writer::SerializedFileWriter},
-    schema::parser::parse_message_type,
-};
+use parquet::{data_type::Int64Type, file::writer::SerializedFileWriter, schema::parser::parse_message_type};
 use reconcile::{
     report::Engine,
     task::{Task, TaskFormat},
 };
 use serde_json::{Value as Json, json};
 use storage::{
-    Location, Objects, StorageError, documents,
+    StorageError, documents,
     memory::{Fault, Operation},
-    objects::PutOptions,
 };
 
 use crate::kit::{ORDERS, World, attempt, body, document};
@@ -101,6 +97,32 @@ async fn what_all_rows_may_lack_is_the_tasks_to_know() {
     let task = planned(&world, &job).await.unwrap();
     let required = ["id", "region", "net"].map(|name| task.inputs["orders"].must_have(name));
     assert_eq!(required, [true, false, true]);
+}
+
+#[tokio::test]
+async fn a_parquet_file_tells_its_columns_and_rows() {
+    let schema = Arc::new(parse_message_type("message m { required int64 id; required int64 net; }").unwrap());
+    let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    for _ in 0..2 {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int64Type>().write_batch(&[7; 1_000], None, None).unwrap();
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    let file = file.into_inner().unwrap();
+    let world = World::new();
+    for key in ["acme/orders/1.parquet", "acme/orders/2.parquet"] {
+        world.put(key, &file).await;
+    }
+    let mut job = document();
+    job["inputs"]["orders"] = json!({"format": "parquet", "prefix": "orders/"});
+    job["steps"] = json!([]);
+    job["outputs"] = json!([{"name": "all", "from": "orders", "format": "csv"}]);
+    let task = planned(&world, &job).await.unwrap();
+    assert_eq!(task.inputs["orders"].rows, Some(2_000));
+    let names: Vec<&str> = task.plan.outputs[0].columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["id", "net"]);
 }
 
 #[tokio::test]
@@ -219,7 +241,7 @@ async fn keys_that_are_no_data_or_are_written_in_another_way_are_told() {
 fn parquet(fields: &str) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(&format!("message rows {{ {fields} }}")).unwrap());
     let mut bytes = Vec::new();
-    SerializedFileWriter::new(&mut bytes, schema, Arc::new(WriterProperties::default())).unwrap().close().unwrap();
+    SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap().close().unwrap();
     bytes
 }
 
@@ -262,10 +284,8 @@ async fn parquet_that_not_every_engine_reads_is_refused() {
         ),
     ] {
         let world = World::new();
-        for (key, bytes) in [("acme/1.parquet", first), ("acme/2.parquet", second)] {
-            let at = Location::new("data", key);
-            world.objects.put(&at, bytes.into(), PutOptions::default()).await.unwrap();
-        }
+        world.put("acme/1.parquet", &first).await;
+        world.put("acme/2.parquet", &second).await;
         let mut job = document();
         job["inputs"]["orders"] =
             json!({"format": "parquet", "objects": ["1.parquet", "2.parquet"], "columns": columns});

@@ -79,6 +79,10 @@ async fn an_output_without_rows_has_its_header() {
     let publication = world.publication(&attempt("close", 1)).await;
     assert_eq!(world.text(&publication.outputs[0].objects[0].key).await, "id,region,net\r\n");
     assert_eq!(publication.outputs[0].totals["net"], "0.00");
+    assert_eq!(publication.outputs[0].totals["id"], "0");
+    assert_eq!(publication.outputs[0].amounts, ["net"]);
+    let told = &world.record("close").await.outputs[0].totals;
+    assert_eq!(told.keys().collect::<Vec<_>>(), ["net"], "a sum of ids says nothing");
     assert_eq!(world.text(&publication.outputs[1].objects[0].key).await, "");
 }
 

@@ -9,7 +9,7 @@ use reconcile::{
     plan::PlanColumn,
     task::{Csv, TaskObject},
 };
-use records::{ByteRange, ChunkSize, Format, Header, RecordRange, RecordReader, SplitPlan, Splitter, StructureError};
+use records::{ByteRange, ChunkSize, Format, Header, RecordRange, RecordReader, SplitPlan, Splitter};
 use storage::Location;
 use tokio::sync::mpsc;
 
@@ -85,16 +85,8 @@ pub(super) async fn send(
 }
 
 impl Cutter<'_> {
-    fn broken(&self, error: &StructureError) -> DataFusionError {
-        let row = match error {
-            StructureError::RecordTooLong { row, .. } | StructureError::UnterminatedQuote { row, .. } => Some(*row),
-            _ => None,
-        };
-        self.reading.failure(self.object, row, None, error.to_string())
-    }
-
     fn push(&mut self, block: &Bytes) -> Result<Vec<Rows>> {
-        self.splitter.push(block).map_err(|error| self.broken(&error))?;
+        self.splitter.push(block).map_err(|error| self.reading.uncut(self.object, &error))?;
         self.held.extend_from_slice(block);
         let ranges = self.splitter.closed();
         let header = self.splitter.header();
@@ -104,7 +96,7 @@ impl Cutter<'_> {
     fn finish(&mut self) -> Result<Vec<Rows>> {
         let plan = SplitPlan { chunk: ChunkSize::ByRecords(1), chunk_bytes_max: 1, chunks_max: 1 };
         let splitter = std::mem::replace(&mut self.splitter, Splitter::new(&self.format, plan));
-        let split = splitter.finish().map_err(|error| self.broken(&error))?;
+        let split = splitter.finish().map_err(|error| self.reading.uncut(self.object, &error))?;
         if split.header.is_none() && self.format.has_header() {
             let problem = records::HeaderError::Absent.to_string();
             return Err(self.reading.failure(self.object, None, None, problem));
@@ -196,15 +188,14 @@ impl Rows {
         let expected = usize::try_from(self.range.records).unwrap_or_default();
         let mut builders: Vec<Builder> =
             reading.columns.iter().map(|column| Builder::new(column.kind, expected)).collect();
-        let failure = |row: u64, problem: String| match reading.input.objects.get(self.object) {
-            Some(object) => reading.failure(object, Some(row), None, problem),
-            None => DataFusionError::Internal("an object is not there".to_owned()),
-        };
+        let unknown = || DataFusionError::Internal("an object is not there".to_owned());
+        let object = reading.input.objects.get(self.object).ok_or_else(unknown)?;
+        let failure = |row: u64, problem: String| reading.failure(object, Some(row), None, problem);
         let layout = &self.layout;
         let mut reader = RecordReader::new(&self.bytes, &layout.format, self.range.start, self.range.first_row);
         let mut rows = 0;
         loop {
-            let record = reader.next_record().map_err(|error| failure(self.range.first_row, error.to_string()))?;
+            let record = reader.next_record().map_err(|error| reading.uncut(object, &error))?;
             let Some(record) = record else { break };
             if let Some(fault) = record.fault() {
                 return Err(failure(record.row(), fault.describe(&layout.format)));

@@ -28,6 +28,7 @@ use reconcile::{
     report::Failure,
     task::{TaskFormat, TaskInput, TaskObject},
 };
+use records::StructureError;
 use storage::{Location, Objects, StorageError};
 use tokio::{
     sync::{Mutex, mpsc},
@@ -262,9 +263,24 @@ impl Reading {
     fn failure(&self, object: &TaskObject, row: Option<u64>, column: Option<&str>, problem: String) -> DataFusionError {
         let row_words = row.map_or_else(String::new, |row| format!(", row {row}"));
         let column_words = column.map_or_else(String::new, |column| format!(", column {column:?}"));
+        self.told(object, row, column, &format!("{row_words}{column_words}: {problem}"))
+    }
+
+    /// Records that cannot be told apart.
+    fn uncut(&self, object: &TaskObject, error: &StructureError) -> DataFusionError {
+        match error {
+            // They tell the row themselves.
+            StructureError::RecordTooLong { row, .. } | StructureError::UnterminatedQuote { row, .. } => {
+                self.told(object, Some(*row), None, &format!(", {error}"))
+            }
+            _ => self.failure(object, None, None, error.to_string()),
+        }
+    }
+
+    fn told(&self, object: &TaskObject, row: Option<u64>, column: Option<&str>, about: &str) -> DataFusionError {
         let failure = Failure {
             class: ErrorClass::InvalidInput,
-            message: format!("input {:?} ({}){row_words}{column_words}: {problem}", self.name, object.key),
+            message: format!("input {:?} ({}){about}", self.name, object.key),
             step: None,
             operation: None,
             column: column.map(str::to_owned),

@@ -124,7 +124,13 @@ async fn bad_csv_is_named_by_object_row_and_column() {
         (plain(), b"id,name,net\n1,M\xfcller,1\n", Some(1), None, "expected text in utf-8"),
         (plain(), b"id,name,net\n1,a\0b,1\n", Some(1), None, "NUL"),
         (plain(), b"id,name,net\n1,\"a\"b,1\n", Some(1), None, "behind the closing quote"),
-        (plain(), b"id,name,net\n1,\"a,1\n", Some(1), None, "opens a quote that is not closed"),
+        (
+            plain(),
+            b"id,name,net\n1,\"a,1\n",
+            Some(1),
+            None,
+            "input \"in\" (acme/in/1), row 1, at byte 12, opens a quote that is not closed",
+        ),
         (plain(), b"id,name\n1,a\n", None, None, "missing \"net\""),
         (plain(), b"id,name,net,more\n1,a,1,1\n", None, None, "unexpected \"more\""),
         (plain(), b"name,id,net\na,1,1\n", None, None, "expected \"id\""),
@@ -299,6 +305,8 @@ async fn what_no_room_holds_is_too_large() {
     let limits = reconcile_engine::Limits { threads: 2, ..reconcile_engine::Limits::new(24 << 20, 1 << 20) };
     let error = world.run(&plan, &limits).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::TooLarge, "{}", error_class::chain(&error));
+    let told = "more than this worker's 24 MiB of memory and 1 MiB of disk: deploy with the parameter SparkEngine=on";
+    assert!(error.to_string().contains(told), "{error}");
     assert!(world.objects.list("work", "acme/", None).await.unwrap().is_empty());
 }
 

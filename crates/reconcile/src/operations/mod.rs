@@ -41,6 +41,8 @@ mod variance;
 mod vlookup;
 mod xlookup;
 
+pub(crate) use control_totals::ControlTotals;
+
 /// A step's parameters, and how they become a plan.
 pub trait Operation: fmt::Debug + Send + Sync {
     /// The tables that it takes, each with the parameter that names it.

@@ -10,180 +10,22 @@
 //! * A branch that is not taken, and what stands behind the value that decides `and`, `or` or `coalesce`, is not
 //!   evaluated: its errors are none.
 
-use schemars::JsonSchema;
+mod constant;
+mod making;
+mod rules;
+
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Rounding, Type, Value};
+pub use self::{
+    constant::Constant,
+    rules::{Comparison, Credit, DateUnit, NumberText, OnError, OnZero, Operator},
+};
+use crate::types::{Rounding, Type};
 
 /// A column of a plan: unique in it, whatever the column is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ColumnId(pub u32);
-
-/// A typed value that stands in the plan itself; in JSON `value` is its text, or null.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "ConstantForm", into = "ConstantForm")]
-pub struct Constant {
-    value: Value,
-    kind: Type,
-}
-
-#[derive(Serialize, Deserialize)]
-struct ConstantForm {
-    value: Option<String>,
-    #[serde(rename = "type")]
-    kind: Type,
-}
-
-impl Constant {
-    /// That text as a value of the type; `None` when it is none.
-    pub fn parse(kind: Type, text: &str) -> Option<Self> {
-        kind.parse(text).map(|value| Self { value, kind })
-    }
-
-    /// A blank of the type.
-    pub const fn blank(kind: Type) -> Self {
-        Self { value: Value::Blank, kind }
-    }
-
-    /// A whole number.
-    pub const fn integer(number: i64) -> Self {
-        Self { value: Value::Integer(number), kind: Type::Integer }
-    }
-
-    /// True or false.
-    pub const fn boolean(truth: bool) -> Self {
-        Self { value: Value::Boolean(truth), kind: Type::Boolean }
-    }
-
-    /// Text; blank where it has no characters.
-    pub fn text(text: &str) -> Self {
-        Self { value: Value::text(text), kind: Type::Text }
-    }
-
-    /// The value.
-    pub const fn value(&self) -> &Value {
-        &self.value
-    }
-
-    /// Its type.
-    pub const fn kind(&self) -> Type {
-        self.kind
-    }
-}
-
-impl From<Constant> for ConstantForm {
-    fn from(constant: Constant) -> Self {
-        let value = (!constant.value.is_blank()).then(|| constant.kind.format(&constant.value));
-        Self { value, kind: constant.kind }
-    }
-}
-
-impl TryFrom<ConstantForm> for Constant {
-    type Error = String;
-
-    fn try_from(form: ConstantForm) -> Result<Self, String> {
-        let text = form.value.unwrap_or_default();
-        Self::parse(form.kind, &text).ok_or_else(|| format!("{text:?} is no {}", form.kind))
-    }
-}
-
-/// What two numbers become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Operator {
-    /// Left + right.
-    Add,
-    /// Left − right.
-    Subtract,
-    /// Left × right.
-    Multiply,
-    /// Left ÷ right.
-    Divide,
-}
-
-/// What a division by zero is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum OnZero {
-    /// An error: the job fails and says where.
-    #[default]
-    Fail,
-    /// Blank.
-    Blank,
-}
-
-/// What a text that cannot be read is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum OnError {
-    /// An error: the job fails and says where.
-    #[default]
-    Fail,
-    /// Blank.
-    Blank,
-}
-
-/// How two values of one type compare. Text compares by code points, false comes before true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Comparison {
-    /// Left = right.
-    Equal,
-    /// Left < right.
-    Less,
-    /// Left ≤ right.
-    LessOrEqual,
-}
-
-/// In which unit two days are apart, as the spreadsheet's DATEDIF names them.
-///
-/// A month is complete when its day of the month is reached: from 31 January, February is complete on 1 March. Days beyond
-/// months or years are counted from the first day moved forward by them; where that month has no such day, from its last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum DateUnit {
-    /// Days.
-    #[serde(rename = "D")]
-    Days,
-    /// Complete months.
-    #[serde(rename = "M")]
-    Months,
-    /// Complete years.
-    #[serde(rename = "Y")]
-    Years,
-    /// Complete months beyond complete years.
-    #[serde(rename = "YM")]
-    MonthsOfYear,
-    /// Days beyond complete months.
-    #[serde(rename = "MD")]
-    DaysOfMonth,
-    /// Days beyond complete years.
-    #[serde(rename = "YD")]
-    DaysOfYear,
-}
-
-/// What `CR` behind a number makes of it; `DR` is the opposite.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum Credit {
-    /// Less than nothing, as in one's own books.
-    #[default]
-    Negative,
-    /// More than nothing, as on a bank's statement.
-    Positive,
-}
-
-/// What numbers in a text look like besides plain ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct NumberText {
-    /// The decimal sign.
-    pub decimal: char,
-    /// What groups digits; it must stand where groups of three end. U+0020 stands for U+00A0 and U+202F, too.
-    pub group: Option<char>,
-    /// What `CR` means.
-    pub credit: Credit,
-}
 
 /// A branch of [`Expression::Case`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -487,85 +329,5 @@ impl Expression {
                 [condition.as_ref(), of.as_ref()].into_iter().chain(shown).collect()
             }
         }
-    }
-
-    /// A whole number.
-    pub fn integer(number: i64) -> Self {
-        Self::from(Constant::integer(number))
-    }
-
-    /// True or false.
-    pub fn boolean(truth: bool) -> Self {
-        Self::from(Constant::boolean(truth))
-    }
-
-    /// Text.
-    pub fn text(text: &str) -> Self {
-        Self::from(Constant::text(text))
-    }
-
-    /// A blank of the type.
-    pub fn blank(kind: Type) -> Self {
-        Self::from(Constant::blank(kind))
-    }
-
-    /// The value as that type, where it holds it exactly: see [`Expression::Cast`].
-    pub fn cast(self, to: Type) -> Option<Self> {
-        let from = self.kind();
-        let holds = match (from, to) {
-            _ if from == to => return Some(self),
-            (_, Type::Text) | (Type::Date, Type::Timestamp) => true,
-            (_, Type::Decimal(scale)) => from.is_number() && from.scale() <= scale,
-            _ => false,
-        };
-        holds.then(|| Self::Cast { of: Box::new(self), kind: to })
-    }
-
-    /// Both as the type that holds both; `None` where there is none.
-    pub fn alike(self, other: Self) -> Option<(Self, Self)> {
-        let common = self.kind().common(other.kind())?;
-        Some((self.cast(common)?, other.cast(common)?))
-    }
-
-    /// A comparison of two values of one type.
-    pub fn compare(self, comparison: Comparison, right: Self) -> Self {
-        Self::Compare { comparison, left: Box::new(self), right: Box::new(right) }
-    }
-
-    /// Whether it equals a value of its type.
-    pub fn equals(self, right: Self) -> Self {
-        self.compare(Comparison::Equal, right)
-    }
-
-    /// The opposite of a condition.
-    #[expect(clippy::should_implement_trait, reason = "it builds the expression of that name")]
-    pub fn not(self) -> Self {
-        Self::Not { of: Box::new(self) }
-    }
-
-    /// Whether it is blank.
-    pub fn is_blank(self) -> Self {
-        Self::IsBlank { of: Box::new(self) }
-    }
-
-    /// Text in lower case; anything else as it is.
-    pub fn folded(self) -> Self {
-        if self.kind() == Type::Text { Self::Lower { of: Box::new(self) } } else { self }
-    }
-
-    /// `then` where the condition is true, else `otherwise`; both are of one type.
-    pub fn case(when: Self, then: Self, otherwise: Self) -> Self {
-        Self::Case { branches: vec![Branch { when, then }], otherwise: Box::new(otherwise) }
-    }
-
-    /// It, or a value of its type where it is blank.
-    pub fn or_else(self, other: Self) -> Self {
-        Self::Coalesce { of: vec![self, other] }
-    }
-}
-
-impl From<Constant> for Expression {
-    fn from(constant: Constant) -> Self {
-        Self::Constant { constant }
     }
 }
