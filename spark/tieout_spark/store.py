@@ -113,6 +113,18 @@ class Store:
         finally:
             stream.close()
 
+    def parquet_schema(self, path: str) -> Any:
+        """What a Parquet file's footer says of its columns."""
+        parquet = self.jvm.org.apache.parquet
+        file = parquet.hadoop.util.HadoopInputFile.fromPath(self._path(path), self.configuration)
+        wanted = parquet.format.converter.ParquetMetadataConverter.SKIP_ROW_GROUPS
+        options = parquet.HadoopReadOptions.builder(self.configuration).withMetadataFilter(wanted).build()
+        reader = parquet.hadoop.ParquetFileReader.open(file, options)
+        try:
+            return reader.getFileMetaData().getSchema()
+        finally:
+            reader.close()
+
     def read(self, path: str) -> str:
         """An object's text."""
         return self.head(path, 1 << 30).decode()

@@ -131,6 +131,11 @@ impl CompiledSchema {
         }
     }
 
+    /// Whether nothing but an empty cell counts as empty.
+    pub(crate) fn only_empty_is_missing(&self) -> bool {
+        matches!(self.missing, Missing::Empty)
+    }
+
     /// Whether the cells of a field, by its index, are numbers.
     pub fn is_number(&self, field: usize) -> bool {
         matches!(self.fields.get(field).map(|field| &field.kind), Some(Kind::Number(_)))
