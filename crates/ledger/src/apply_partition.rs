@@ -96,7 +96,7 @@ impl StateEngine {
     pub async fn apply(&self, request: PartitionRequest) -> Result<Done, LedgerError> {
         let PartitionRequest { run, partition } = &request;
         let entered = self.workplace.enter(run).await?;
-        let at = self.workplace.data(partition_key(&run.ledger, run.job, Stage::Apply, *partition));
+        let at = self.workplace.data(partition_key(run, Stage::Apply, *partition));
         if entered.job.is_committed(Stage::Apply) || self.workplace.find::<AppliedPartition>(&at).await?.is_some() {
             return Ok(Done {});
         }
@@ -115,9 +115,8 @@ impl StateEngine {
         entered: &Entered,
     ) -> Result<AppliedPartition, LedgerError> {
         let workplace = &self.workplace;
-        let combined: CombinedPartition =
-            workplace.read(run, &workplace.work(combined_key(&run.ledger, run.job, partition))).await?;
-        let prefetched_at = workplace.work(partition_key(&run.ledger, run.job, Stage::Prefetch, partition));
+        let combined: CombinedPartition = workplace.read(run, &workplace.work(combined_key(run, partition))).await?;
+        let prefetched_at = workplace.work(partition_key(run, Stage::Prefetch, partition));
         let prefetched: PrefetchedPartition = workplace.read(run, &prefetched_at).await?;
         // What is made is held twice: as it is made, and as it is written or read back.
         let made = 2 * (self.part_bytes_max + SIDE_BYTES_MAX) as u64;

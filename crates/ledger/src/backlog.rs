@@ -22,7 +22,7 @@ use crate::{
     book::{Book, NumberedBatch, View},
     definitions::Definitions,
     head::Field,
-    job::{Failure, Job, JobStatus},
+    job::{Failure, Job, JobRefusal, JobStatus},
     manifest::LedgerId,
     policy::Terms,
     stage::Stage,
@@ -212,8 +212,9 @@ impl BacklogManager {
     /// The attempt failed; no news of one that is not the current one.
     pub(crate) async fn fail(&self, who: &Attempt, failure: &Failure, terms: &Terms) -> Result<(), TurnError> {
         for _ in 0..TRIES {
-            let Some(job) = self.book().job(&who.ledger, who.job).await? else {
-                return Err(TurnError::UnknownJob { ledger: who.ledger.clone(), job: who.job });
+            let job = match self.turns.job(who).await {
+                Err(TurnError::Refused(JobRefusal::Other(_))) => return Ok(()),
+                job => job?,
             };
             if !job.is_live() || job.attempt != who.attempt || job.is_committed(Stage::Index) {
                 return Ok(());

@@ -49,7 +49,7 @@ impl Combiner {
     pub async fn combine(&self, request: PartitionRequest) -> Result<Done, LedgerError> {
         let PartitionRequest { run, partition } = &request;
         let entered = self.workplace.enter(run).await?;
-        let at = self.workplace.work(combined_key(&run.ledger, run.job, *partition));
+        let at = self.workplace.work(combined_key(run, *partition));
         if self.workplace.find::<CombinedPartition>(&at).await?.is_none() {
             self.make(&request, &entered.ledger, &at).await?;
         }
@@ -58,7 +58,7 @@ impl Combiner {
 
     async fn make(&self, request: &PartitionRequest, ledger: &Ledger, at: &Location) -> Result<(), LedgerError> {
         let PartitionRequest { run, partition } = request;
-        let job: ReducedJob = self.workplace.read(run, &self.workplace.work(reduced_key(&run.ledger, run.job))).await?;
+        let job: ReducedJob = self.workplace.read(run, &self.workplace.work(reduced_key(run))).await?;
         let list = self.workplace.work(sections_key(&job.sections, *partition));
         let list: Vec<PartitionSection> = self.workplace.read(run, &list).await?;
         // What comes out is as long as what goes in, and its keys once more, at most; both are held, and what is sorted.

@@ -6,7 +6,7 @@ use storage::{Clock, Objects, Tables};
 use tracing::info;
 
 use crate::{
-    JobNumber, LedgerError, Partition,
+    LedgerError, Partition,
     commits::{
         AppliedPartition, ApplyManifest, CombinedPartition, PrefetchManifest, PrefetchedPartition, ReducedJob,
         SplitJob, StatelessManifest,
@@ -14,7 +14,6 @@ use crate::{
     figures,
     job::Job,
     layout::{attempt, combined_key, job_folder, partition_key, reduced_key, split_key},
-    manifest::LedgerId,
     messages::{Done, Partitions, RunInput, StageReply, StageRequest},
     ranges::Ranges,
     stage::{Claim, Preparation, Stage, Turn},
@@ -62,7 +61,7 @@ impl StageCoordinator {
 
     async fn check_reduced(&self, run: &RunInput) -> Result<Partitions, LedgerError> {
         let entered = self.workplace.enter(run).await?;
-        let at = self.workplace.work(reduced_key(&run.ledger, run.job));
+        let at = self.workplace.work(reduced_key(run));
         let reduced: ReducedJob = match self.workplace.find(&at).await? {
             Some(reduced) => reduced,
             None => {
@@ -80,7 +79,7 @@ impl StageCoordinator {
     async fn sum_ranges(&self, run: &RunInput, entered: &Entered) -> Result<ReducedJob, LedgerError> {
         let workplace = &self.workplace;
         let pulse = workplace.pulse(run, entered.policy());
-        let split: SplitJob = workplace.read(run, &workplace.work(split_key(&run.ledger, run.job))).await?;
+        let split: SplitJob = workplace.read(run, &workplace.work(split_key(run))).await?;
         let ranges = Ranges::read(workplace, run, &split, &pulse).await?;
         let reasons = ranges.totals.untrue_batches(&split);
         if !reasons.is_empty() {
@@ -124,12 +123,12 @@ impl StageCoordinator {
         let workplace = &self.workplace;
         let policy = &ledger.definition().policy;
         workplace.turns.renew(&run.who(), policy).await?;
-        let reduced: ReducedJob = workplace.read(run, &workplace.work(reduced_key(&run.ledger, run.job))).await?;
+        let reduced: ReducedJob = workplace.read(run, &workplace.work(reduced_key(run))).await?;
         let list: Vec<Partition> = workplace.read(run, &workplace.work(&reduced.partitions)).await?;
-        let at = list.iter().map(|partition| workplace.work(combined_key(&run.ledger, run.job, *partition)));
+        let at = list.iter().map(|partition| workplace.work(combined_key(run, *partition)));
         let partitions: Vec<CombinedPartition> = workplace.read_each(run, at.collect()).await?;
 
-        let at = workplace.work(manifest_key(&run.ledger, run.job, "stateless"));
+        let at = workplace.work(manifest_key(run, "stateless"));
         let accounts = ties_out::combined(&job, &reduced, &list, &partitions)?;
         let manifest = StatelessManifest {
             job: run.job,
@@ -177,10 +176,10 @@ impl StageCoordinator {
     async fn prefetched(&self, run: &RunInput, job: &Job) -> Result<StageResult, LedgerError> {
         let workplace = &self.workplace;
         let stateless = self.stateless(run, job).await?;
-        let key = |of: &CombinedPartition| partition_key(&run.ledger, run.job, Stage::Prefetch, of.partition);
+        let key = |of: &CombinedPartition| partition_key(run, Stage::Prefetch, of.partition);
         let at = stateless.partitions.iter().map(|of| workplace.work(key(of)));
         let partitions: Vec<PrefetchedPartition> = workplace.read_each(run, at.collect()).await?;
-        let at = workplace.work(manifest_key(&run.ledger, run.job, Stage::Prefetch.as_str()));
+        let at = workplace.work(manifest_key(run, Stage::Prefetch.as_str()));
         let accounts = ties_out::prefetched(&stateless, &partitions)?;
         workplace.write(&at, &PrefetchManifest { job: run.job, partitions }).await?;
         Ok(accounts.result(at.key))
@@ -189,10 +188,10 @@ impl StageCoordinator {
     async fn applied(&self, run: &RunInput, job: &Job) -> Result<StageResult, LedgerError> {
         let workplace = &self.workplace;
         let stateless = self.stateless(run, job).await?;
-        let key = |of: &CombinedPartition| partition_key(&run.ledger, run.job, Stage::Apply, of.partition);
+        let key = |of: &CombinedPartition| partition_key(run, Stage::Apply, of.partition);
         let at = stateless.partitions.iter().map(|of| workplace.data(key(of)));
         let partitions: Vec<AppliedPartition> = workplace.read_each(run, at.collect()).await?;
-        let at = workplace.data(manifest_key(&run.ledger, run.job, Stage::Apply.as_str()));
+        let at = workplace.data(manifest_key(run, Stage::Apply.as_str()));
         let missing = || LedgerError::StepMissing { what: "the commit of prefetch".to_owned(), job: run.job };
         let Turn::Committed(prefetch) = job.turn(Stage::Prefetch) else { return Err(missing()) };
         let prefetched: PrefetchManifest = workplace.read(run, &workplace.work(&prefetch.manifest)).await?;
@@ -221,6 +220,6 @@ pub(crate) fn sections_key(folder: &str, partition: Partition) -> String {
 }
 
 /// A key for the manifest of a stage, never used again.
-fn manifest_key(ledger: &LedgerId, job: JobNumber, stage: &str) -> String {
-    format!("{}/{stage}-{}.json", job_folder(ledger, job), attempt())
+fn manifest_key(run: &RunInput, stage: &str) -> String {
+    format!("{}/{stage}-{}.json", job_folder(run), attempt())
 }

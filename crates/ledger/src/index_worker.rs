@@ -303,8 +303,7 @@ impl IndexWorker {
         let put = self.index.put(&run.ledger, entry.key, &sidecar.index_entry(entry), entry.previous).await?;
         let IndexPut::Overtaken(found) = put else { return Ok(Progress::On) };
         // Read behind what was found: a later job is indexed only once this one is.
-        let job = self.workplace.book.job(&run.ledger, run.job).await?;
-        match job.is_some_and(|job| job.is_committed(Stage::Index)) {
+        match self.workplace.turns.job(&run.who()).await?.is_committed(Stage::Index) {
             true => Ok(Progress::Indexed),
             false => Err(LedgerError::LostUpdate {
                 key: entry.key.to_owned(),

@@ -17,6 +17,7 @@ pub use refusal::JobRefusal;
 
 use crate::{
     BatchSequence, JobBatches, JobNumber, PartitionBits,
+    layout::job_id,
     policy::Policy,
     stage::{Commit, Half, Preparation, Stage, Turn},
 };
@@ -65,6 +66,8 @@ pub enum Run {
 pub struct Job {
     /// Its batches; the last gives its number.
     pub batches: JobBatches,
+    /// Tells it from a job of the same number in a book that was restored since: see [`layout`](crate::layout).
+    pub id: String,
     /// Their events, by the senders' count.
     pub events: u64,
     /// The bytes of their objects.
@@ -115,6 +118,7 @@ impl Job {
     pub fn new(batches: JobBatches, now: Timestamp, policy: &Policy) -> Self {
         Self {
             batches,
+            id: job_id(),
             events: 0,
             bytes: 0,
             passes: 0,

@@ -14,21 +14,29 @@
 //! | work | `<job>/index/<attempt>.json` | what index workers have to do | |
 //! | data | `<job>/rejects/<step>/<attempt>.csv`, `….jsonl` | events that could not be taken | |
 //!
-//! `<job>` is `<tenant>/ledgers/<ledger>/job=<number of twelve digits>`. *First*: the first attempt to write there is the
-//! one that counts, and every other goes by what it finds.
+//! `<job>` is `<tenant>/ledgers/<ledger>/job=<number of twelve digits>-<id>`: where the book was restored to an earlier
+//! state, the same numbers are given again, and what jobs had written that it does not know is nobody's. *First*: the first
+//! attempt to write there is the one that counts, and every other goes by what it finds.
 
 use uuid::Uuid;
 
 use crate::{
-    JobNumber, Partition,
+    Partition,
     manifest::{LedgerId, ManifestKey},
+    messages::RunInput,
     partition::{KeyHash, PARTITION_BITS_MAX},
     stage::Stage,
 };
 
 /// The folder of a job, in the work bucket and in the data bucket alike, without a final slash.
-pub fn job_folder(ledger: &LedgerId, job: JobNumber) -> String {
-    format!("{}/ledgers/{}/job={}", ledger.tenant, ledger.ledger, job.padded())
+pub fn job_folder(run: &RunInput) -> String {
+    let LedgerId { tenant, ledger } = &run.ledger;
+    format!("{tenant}/ledgers/{ledger}/job={}-{}", run.job.padded(), run.id)
+}
+
+/// An id for a job, never used again: twelve hexadecimal digits.
+pub(crate) fn job_id() -> String {
+    format!("{:012x}", Uuid::new_v4().as_u128() >> 80)
 }
 
 /// A name for an attempt, never used again.
@@ -44,29 +52,29 @@ pub fn pinned_key(at: &ManifestKey, digest: &str) -> String {
 }
 
 /// The key at which the job's ranges are committed, in the work bucket.
-pub fn split_key(ledger: &LedgerId, job: JobNumber) -> String {
-    format!("{}/split.json", job_folder(ledger, job))
+pub fn split_key(run: &RunInput) -> String {
+    format!("{}/split.json", job_folder(run))
 }
 
 /// The key at which a range's events are committed, in the work bucket.
-pub fn range_key(ledger: &LedgerId, job: JobNumber, range: u64) -> String {
-    format!("{}/reduce/{range:06}.json", job_folder(ledger, job))
+pub fn range_key(run: &RunInput, range: u64) -> String {
+    format!("{}/reduce/{range:06}.json", job_folder(run))
 }
 
 /// The key at which it is committed what each partition is made of, in the work bucket.
-pub fn reduced_key(ledger: &LedgerId, job: JobNumber) -> String {
-    format!("{}/reduced.json", job_folder(ledger, job))
+pub fn reduced_key(run: &RunInput) -> String {
+    format!("{}/reduced.json", job_folder(run))
 }
 
 /// The key at which a partition's stateless artifacts are committed, in the work bucket.
-pub fn combined_key(ledger: &LedgerId, job: JobNumber, partition: Partition) -> String {
-    format!("{}/combine/{}.json", job_folder(ledger, job), partition.padded())
+pub fn combined_key(run: &RunInput, partition: Partition) -> String {
+    format!("{}/combine/{}.json", job_folder(run), partition.padded())
 }
 
 /// The key at which a partition's part of a stage is committed: in the work bucket for prefetch, in the data bucket
 /// for apply.
-pub fn partition_key(ledger: &LedgerId, job: JobNumber, stage: Stage, partition: Partition) -> String {
-    format!("{}/{stage}/{}.json", job_folder(ledger, job), partition.padded())
+pub fn partition_key(run: &RunInput, stage: Stage, partition: Partition) -> String {
+    format!("{}/{stage}/{}.json", job_folder(run), partition.padded())
 }
 
 /// The key of an artifact's index entry in the table `artifacts`: `<tenant>#<ledger>#<hash>#<key>`, where `<hash>` is the

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BatchSequence, JobBatches, JobNumber, Partition, PartitionBits, manifest::LedgerId, stage::Stage, turns::Attempt,
+    BatchSequence, JobBatches, JobNumber, Partition, PartitionBits, job::Job, manifest::LedgerId, stage::Stage,
+    turns::Attempt,
 };
 
 /// The input of an execution of either machine: which attempt at which job, and everything that is pinned.
@@ -17,6 +18,8 @@ pub struct RunInput {
     pub ledger: LedgerId,
     /// The job.
     pub job: JobNumber,
+    /// Its id.
+    pub id: String,
     /// Its batches.
     pub batches: JobBatches,
     /// The attempt.
@@ -28,9 +31,22 @@ pub struct RunInput {
 }
 
 impl RunInput {
+    /// The current attempt at a job.
+    pub fn of(ledger: &LedgerId, job: &Job) -> Self {
+        Self {
+            ledger: ledger.clone(),
+            job: job.number(),
+            id: job.id.clone(),
+            batches: job.batches,
+            attempt: job.attempt,
+            definition: job.definition,
+            partition_bits: job.partition_bits,
+        }
+    }
+
     /// Who does it.
     pub fn who(&self) -> Attempt {
-        Attempt { ledger: self.ledger.clone(), job: self.job, attempt: self.attempt }
+        Attempt { ledger: self.ledger.clone(), job: self.job, id: self.id.clone(), attempt: self.attempt }
     }
 }
 

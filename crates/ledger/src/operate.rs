@@ -102,6 +102,7 @@ impl Turns {
     /// neighbours in the job are let in again, under new numbers; the backlog manager is called after this. Only the
     /// current attempt is heard; whoever comes later is told that the job is void.
     pub async fn refuse(&self, who: &Attempt, reasons: &BTreeMap<BatchSequence, String>) -> Result<(), TurnError> {
+        self.job(who).await?;
         let refused = |reason: &String| BatchStatus::Refused { reason: cut(reason) };
         let verdicts = reasons.iter().map(|(batch, reason)| (*batch, refused(reason))).collect();
         self.take_out(&who.ledger, who.job, "a batch of it was refused", &verdicts, Taker::Worker(who.attempt)).await?;

@@ -93,7 +93,7 @@ impl Prefetcher {
     pub async fn prefetch(&self, request: PartitionRequest) -> Result<Done, LedgerError> {
         let PartitionRequest { run, partition } = &request;
         let entered = self.workplace.enter(run).await?;
-        let at = self.workplace.work(partition_key(&run.ledger, run.job, Stage::Prefetch, *partition));
+        let at = self.workplace.work(partition_key(run, Stage::Prefetch, *partition));
         if entered.job.is_committed(Stage::Prefetch) || self.workplace.find::<PrefetchedPartition>(&at).await?.is_some()
         {
             return Ok(Done {});
@@ -101,7 +101,7 @@ impl Prefetcher {
         if entered.job.snapshot.is_none() {
             return Err(LedgerError::StepMissing { what: "the grant of prefetch".to_owned(), job: run.job });
         }
-        let combined_at = self.workplace.work(combined_key(&run.ledger, run.job, *partition));
+        let combined_at = self.workplace.work(combined_key(run, *partition));
         let combined: CombinedPartition = self.workplace.read(run, &combined_at).await?;
         let place = attempt_place(run, &format!("{}/{}", Stage::Prefetch, partition.padded()));
         let place = self.workplace.work(format!("{place}.versions"));

@@ -54,7 +54,7 @@ impl Ranges {
         ties_out::ranges_are_whole(run.job, split, &chunks)?;
         let sections_max = workplace.held_bytes_max / SECTION_BYTES;
         let reads = chunks.iter().map(|chunk| async move {
-            let at = workplace.work(range_key(&run.ledger, run.job, chunk.index));
+            let at = workplace.work(range_key(run, chunk.index));
             Ok::<_, LedgerError>((chunk, workplace.read::<ReducedRange>(run, &at).await?))
         });
         let mut reads = stream::iter(reads.collect::<Vec<_>>()).buffered(RANGES_AT_ONCE);

@@ -56,7 +56,7 @@ impl Reducer {
     pub async fn reduce(&self, request: ReduceRequest) -> Result<Done, LedgerError> {
         let ReduceRequest { run, range } = &request;
         let entered = self.workplace.enter(run).await?;
-        let at = self.workplace.work(range_key(&run.ledger, run.job, range.index));
+        let at = self.workplace.work(range_key(run, range.index));
         if self.workplace.find::<ReducedRange>(&at).await?.is_none() {
             self.make(run, *range, &entered.ledger, &at).await?;
         }
@@ -153,7 +153,7 @@ impl Reducer {
                 return Ok(known.split.clone());
             }
         }
-        let split: SplitJob = self.workplace.read(run, &self.workplace.work(split_key(&run.ledger, run.job))).await?;
+        let split: SplitJob = self.workplace.read(run, &self.workplace.work(split_key(run))).await?;
         let split = Arc::new(split);
         let known = Known { ledger: run.ledger.clone(), job: run.job, split: split.clone() };
         *self.split.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);

@@ -73,7 +73,7 @@ impl JobSplitter {
     /// Handles the start of a job's stateless half.
     pub async fn split(&self, request: SplitRequest) -> Result<JobSplit, LedgerError> {
         let run = &request.run;
-        let at = self.workplace.work(split_key(&run.ledger, run.job));
+        let at = self.workplace.work(split_key(run));
         let entered = self.workplace.begin(run).await?;
         let split = match self.workplace.find::<SplitJob>(&at).await? {
             Some(split) => split,

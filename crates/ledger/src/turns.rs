@@ -114,6 +114,8 @@ pub struct Attempt {
     pub ledger: LedgerId,
     /// The job.
     pub job: JobNumber,
+    /// Its id.
+    pub id: String,
     /// The attempt.
     pub attempt: u32,
 }
@@ -348,9 +350,11 @@ impl Turns {
         sources.into_iter().map(write).collect()
     }
 
-    async fn job(&self, who: &Attempt) -> Result<Job, TurnError> {
+    /// The job that is attempted. One of the same number that the book was given since is another one.
+    pub(crate) async fn job(&self, who: &Attempt) -> Result<Job, TurnError> {
         let job = self.book.job(&who.ledger, who.job).await?;
-        job.ok_or_else(|| TurnError::UnknownJob { ledger: who.ledger.clone(), job: who.job })
+        let job = job.ok_or_else(|| TurnError::UnknownJob { ledger: who.ledger.clone(), job: who.job })?;
+        if job.id == who.id { Ok(job) } else { Err(JobRefusal::Other(who.job).into()) }
     }
 
     pub(crate) fn replace_job(&self, ledger: &LedgerId, job: &Job) -> Result<Write, StorageError> {

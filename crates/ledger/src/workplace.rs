@@ -26,7 +26,7 @@ use crate::{
     layout::{attempt, job_folder},
     messages::RunInput,
     policy::Policy,
-    turns::{TurnError, Turns},
+    turns::Turns,
 };
 
 /// The memory of a function that is not told how much it has.
@@ -129,9 +129,7 @@ impl Workplace {
     /// What a step works by, whether or not its attempt is the current one: of use where the step may be done already.
     pub(crate) async fn look(&self, run: &RunInput) -> Result<Entered, LedgerError> {
         let ledger = self.definitions.ledger(&run.ledger, run.definition).await?;
-        let job = self.book.job(&run.ledger, run.job).await?;
-        let unknown = || TurnError::UnknownJob { ledger: run.ledger.clone(), job: run.job };
-        Ok(Entered { ledger, job: job.ok_or_else(unknown)? })
+        Ok(Entered { ledger, job: self.turns.job(&run.who()).await? })
     }
 
     /// A sign of life of the attempt, and what it works by. An attempt that is not the current one is told `Conflict`.
@@ -293,5 +291,5 @@ impl Pulse<'_> {
 /// A place below the job's folder for one attempt at a step, never used again, without a final slash:
 /// `<job>/<step>/<attempt>`.
 pub(crate) fn attempt_place(run: &RunInput, step: &str) -> String {
-    format!("{}/{step}/{}", job_folder(&run.ledger, run.job), attempt())
+    format!("{}/{step}/{}", job_folder(run), attempt())
 }

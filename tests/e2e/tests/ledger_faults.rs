@@ -180,14 +180,7 @@ async fn runs(books: &Books) -> Vec<RunInput> {
     let mut runs = Vec::new();
     for number in 1..=head.grouped.get() {
         let job = books.book.job(&books.id, JobNumber::new(number)).await.unwrap().unwrap();
-        runs.extend((1..=job.attempt).map(|attempt| RunInput {
-            ledger: books.id.clone(),
-            job: job.number(),
-            batches: job.batches,
-            attempt,
-            definition: job.definition,
-            partition_bits: job.partition_bits,
-        }));
+        runs.extend((1..=job.attempt).map(|attempt| RunInput { attempt, ..RunInput::of(&books.id, &job) }));
     }
     runs
 }
@@ -301,9 +294,10 @@ async fn a_parked_batch_is_redriven_once_the_cause_is_gone() {
     python("from local import services; services.terminate('valkey')").well();
     python("from local import settings, stack; stack.start_services(settings.current())").well();
     let objects = stack.session.objects();
-    let folder = format!("default/ledgers/{}/job=000000000001/apply/", books.id.ledger);
+    let folder = format!("default/ledgers/{}/job=000000000001-", books.id.ledger);
     let parts = objects.list(DATA, &folder, None).await.unwrap();
-    let hidden: Vec<_> = parts.iter().filter(|part| part.key.ends_with(".jsonl")).collect();
+    let hidden: Vec<_> =
+        parts.iter().filter(|part| part.key.contains("/apply/") && part.key.ends_with(".jsonl")).collect();
     assert!(!hidden.is_empty(), "{parts:?}");
     for part in &hidden {
         objects.delete(&Location::new(DATA, &part.key), None).await.unwrap();

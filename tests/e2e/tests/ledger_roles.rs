@@ -10,14 +10,14 @@ use e2e::{
 
 const UPLOAD: &str = "default/batches/orders/b1/part.csv";
 const PINNED: &str = "default/ledgers/orders/batches/b1/digest.json";
-const SPLIT: &str = "default/ledgers/orders/job=000000000001/split.json";
-const REDUCED: &str = "default/ledgers/orders/job=000000000001/reduce/000000.json";
-const COMBINED: &str = "default/ledgers/orders/job=000000000001/combine/0000.json";
-const PREFETCHED: &str = "default/ledgers/orders/job=000000000001/prefetch/0000.json";
-const PART: &str = "default/ledgers/orders/job=000000000001/apply/0000/attempt/part-00000.jsonl";
-const APPLIED: &str = "default/ledgers/orders/job=000000000001/apply-attempt.json";
-const TASKS: &str = "default/ledgers/orders/job=000000000001/index/attempt.json";
-const REJECTS: &str = "default/ledgers/orders/job=000000000001/rejects/reduce/attempt.csv";
+const SPLIT: &str = "default/ledgers/orders/job=000000000001-5f0c2a917b3e/split.json";
+const REDUCED: &str = "default/ledgers/orders/job=000000000001-5f0c2a917b3e/reduce/000000.json";
+const COMBINED: &str = "default/ledgers/orders/job=000000000001-5f0c2a917b3e/combine/0000.json";
+const PREFETCHED: &str = "default/ledgers/orders/job=000000000001-5f0c2a917b3e/prefetch/0000.json";
+const PART: &str = "default/ledgers/orders/job=000000000001-5f0c2a917b3e/apply/0000/attempt/part-00000.jsonl";
+const APPLIED: &str = "default/ledgers/orders/job=000000000001-5f0c2a917b3e/apply-attempt.json";
+const TASKS: &str = "default/ledgers/orders/job=000000000001-5f0c2a917b3e/index/attempt.json";
+const REJECTS: &str = "default/ledgers/orders/job=000000000001-5f0c2a917b3e/rejects/reduce/attempt.csv";
 const OUTPUT: &str = "default/runs/default-none/output/none/o.csv";
 const LEDGERS: &str = "tieout-ledgers";
 const ARTIFACTS: &str = "tieout-artifacts";

@@ -9,7 +9,7 @@ use ledger::{
     commits::{ApplyManifest, ReducedJob, StatelessManifest},
     job::Job,
     layout::{artifact_key, job_folder, reduced_key},
-    messages::IndexTask,
+    messages::{IndexTask, RunInput},
     stage::{Stage, Turn},
 };
 use money::ControlTotals;
@@ -204,7 +204,7 @@ impl<'a> Verdict<'a> {
             rejected: sum.rejected + one.rejected,
         });
         let number = job.number();
-        let reduced: ReducedJob = self.document(WORK, &reduced_key(&Installation::id(), number)).await;
+        let reduced: ReducedJob = self.document(WORK, &reduced_key(&RunInput::of(&Installation::id(), job))).await;
         let stateless: StatelessManifest = self.document(WORK, &job.stateless.as_ref().unwrap().manifest).await;
         let Turn::Committed(applied) = job.turn(Stage::Apply) else { panic!("job {number} is not applied") };
         let applied: ApplyManifest = self.document(DATA, &applied.manifest).await;
@@ -265,7 +265,7 @@ impl<'a> Verdict<'a> {
 
     async fn index_plans(&self, job: &Job) {
         let mut parts = Vec::new();
-        let plans = format!("{}/index/", job_folder(&Installation::id(), job.number()));
+        let plans = format!("{}/index/", job_folder(&RunInput::of(&Installation::id(), job)));
         for plan in self.installation.objects.list(WORK, &plans, None).await.unwrap() {
             let tasks: Vec<IndexTask> = self.document(WORK, &plan.key).await;
             parts.push(tasks.iter().map(|task| task.parts.len()).sum::<usize>());

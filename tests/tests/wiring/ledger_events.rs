@@ -21,6 +21,7 @@ fn run(attempt: u32) -> RunInput {
     RunInput {
         ledger: LedgerId::new("default", "orders").expect("they are names"),
         job: JobNumber::new(3),
+        id: "5f0c2a917b3e".to_owned(),
         batches: serde_json::from_value::<JobBatches>(json!({"lo": 2, "hi": 3})).expect("they are batches"),
         attempt,
         definition: 1,

@@ -8,6 +8,7 @@ use ledger::{
     job::Job,
     layout::reduced_key,
     manifest::{LedgerId, PinnedBatch},
+    messages::RunInput,
     stage::{Stage, Turn},
 };
 use money::ControlTotals;
@@ -71,7 +72,7 @@ pub(crate) async fn of_job(
     let (work, data) = (&names.work_bucket, &names.data_bucket);
     let mut rejected = Rejected::default();
     let mut files: Vec<Written> = Vec::new();
-    match read::<ReducedJob>(objects, work, &reduced_key(ledger, job.number())).await? {
+    match read::<ReducedJob>(objects, work, &reduced_key(&RunInput::of(ledger, job))).await? {
         Some(reduced) => {
             rejected.by_rule = reduced.rejected_by_rule;
             files.extend(reduced.rejects);

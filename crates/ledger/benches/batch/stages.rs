@@ -195,7 +195,7 @@ impl Functions {
     async fn apply(&self, run: &RunInput) -> Vec<AppliedPartition> {
         let (fence, partitions) = self.begin(run, Stage::Apply).await;
         let requests = self.requests(run, &partitions).await;
-        let commits = requests.iter().map(|of| partition_key(&run.ledger, run.job, Stage::Apply, of.partition));
+        let commits = requests.iter().map(|of| partition_key(run, Stage::Apply, of.partition));
         let commits: Vec<String> = commits.collect();
         map(requests, |request| self.engine.apply(request));
         self.commit(run, Stage::Apply, fence).await;

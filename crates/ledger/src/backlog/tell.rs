@@ -50,23 +50,16 @@ impl BacklogManager {
             Half::Stateless => &self.config.stateless_machine,
             Half::Stateful => &self.config.stateful_machine,
         };
-        let input = json!(RunInput {
-            ledger: ledger.clone(),
-            job: job.number(),
-            batches: job.batches,
-            attempt: job.attempt,
-            definition: job.definition,
-            partition_bits: job.partition_bits,
-        });
+        let input = json!(RunInput::of(ledger, job));
         self.workflows.start(machine, &execution_name(ledger, job), &input.to_string()).await?;
         Ok(())
     }
 }
 
 /// The name of the execution of the job's current attempt, which no other ever has: `<tenant>-<job>-<attempt>-<digits>`,
-/// where the digits are of a SHA-256 of the ledger's name, which would make it too long.
+/// where the digits are of a SHA-256 of the ledger's name and the job's id, which would make it too long.
 pub fn execution_name(ledger: &LedgerId, job: &Job) -> String {
-    let digest = Sha256::digest(ledger.ledger.as_bytes());
+    let digest = Sha256::digest(format!("{}/{}", ledger.ledger, job.id));
     let digits: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("{}-{}-{}-{digits}", ledger.tenant, job.number().padded(), job.attempt)
 }
@@ -86,7 +79,8 @@ mod tests {
         job.attempt = u32::MAX;
         let name = execution_name(&ledger, &job);
         storage::workflows::check_start("machine", &name, "{}").unwrap();
-        let other = LedgerId { ledger: "m".repeat(64), ..ledger };
+        let other = LedgerId { ledger: "m".repeat(64), ..ledger.clone() };
         assert_ne!(execution_name(&other, &job), name);
+        assert_ne!(execution_name(&ledger, &Job { id: "another".to_owned(), ..job }), name);
     }
 }

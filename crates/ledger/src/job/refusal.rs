@@ -17,6 +17,9 @@ pub enum JobRefusal {
         /// The current one.
         current: u32,
     },
+    /// An attempt at a job of another book, from before this one was restored.
+    #[error("job {0} is not the one that was attempted: the ledger's rows were restored since")]
+    Other(JobNumber),
     /// A fence that does not hold the turn.
     #[error("fence {fence} does not hold the turn to {stage} job {job}")]
     Fenced {

@@ -299,7 +299,7 @@ async fn an_object_that_was_replaced_is_noticed_where_there_are_no_versions() {
         world.do_stateless(&handlers, &run).await.unwrap_err();
         let BatchStatus::Refused { reason } = world.status("b").await else { panic!("not refused") };
         assert!(reason.contains("it was replaced after the batch was registered"), "{reason}");
-        assert_eq!(world.keys(WORK, &split_key(&run.ledger, run.job)).await.is_empty(), before_split);
+        assert_eq!(world.keys(WORK, &split_key(&run)).await.is_empty(), before_split);
     }
 }
 
@@ -315,7 +315,7 @@ async fn a_job_in_more_pieces_than_there_is_room_for_is_stopped() {
     world.reduce(&handlers, &run).await.unwrap();
     let mut sections = 0;
     for index in 0..split.count {
-        let range: ReducedRange = world.document(WORK, &range_key(&run.ledger, run.job, index)).await;
+        let range: ReducedRange = world.document(WORK, &range_key(&run, index)).await;
         sections += range.sections.len() as u64;
     }
     assert!(split.count > 5 && sections > split.count, "{sections}");

@@ -129,6 +129,17 @@ impl World {
         }
     }
 
+    /// The book is as it was before the first batch was sent. Buckets and executions stand.
+    pub(crate) async fn restore(&mut self) {
+        let definition = self.book_definitions().definition(&ledger(), self.terms.definition).await.unwrap();
+        self.tables = Arc::new(MemoryTables::default());
+        self.book_definitions().put(&ledger().tenant, &definition).await.unwrap();
+    }
+
+    fn book_definitions(&self) -> Definitions {
+        Definitions::new(self.tables.clone(), LEDGERS, Rules::default())
+    }
+
     /// The handlers on ports that do as they are told; ranges are of so many bytes.
     pub(crate) fn handlers(&self, event_range_bytes: u64) -> Handlers {
         self.wire(self.objects.clone(), self.tables.clone(), event_range_bytes)

@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod kit;
+mod restored;
 mod stateless;
 mod ties_out;
 mod twice;

@@ -150,7 +150,7 @@ async fn what_cannot_be_taken_is_told_with_its_place() {
     let run = world.run().await;
     world.do_stateless(&world.handlers(1 << 20), &run).await.unwrap();
 
-    let reduced: ReducedJob = world.document(WORK, &reduced_key(&run.ledger, run.job)).await;
+    let reduced: ReducedJob = world.document(WORK, &reduced_key(&run)).await;
     let by_rule: Vec<(&str, u64)> = reduced.rejected_by_rule.iter().map(|(rule, count)| (&**rule, *count)).collect();
     assert_eq!(by_rule.iter().map(|(_, count)| count).sum::<u64>(), 3, "{by_rule:?}");
     assert_eq!((reduced.totals_in.records(), reduced.totals_out.records()), (6, 3));
@@ -183,7 +183,7 @@ async fn a_range_of_rejects_has_one_file() {
     world.send("b", &objects, &manifest(0, &[("events.csv", records as u32)], sum)).await;
     let run = world.run().await;
     world.do_stateless(&world.handlers(1 << 30), &run).await.unwrap();
-    let reduced: ReducedJob = world.document(WORK, &reduced_key(&run.ledger, run.job)).await;
+    let reduced: ReducedJob = world.document(WORK, &reduced_key(&run)).await;
     let [written] = reduced.rejects.as_slice() else { panic!("{:?}", reduced.rejects) };
     let file = world.bytes(DATA, &written.key).await;
     assert_eq!(file.len() as u64, written.bytes);

@@ -44,7 +44,7 @@ async fn between_splitter_and_reducers() {
     ];
     for (what, change) in changes {
         let (world, handlers, run) = reduced().await;
-        let split: Value = world.document(WORK, &split_key(&run.ledger, run.job)).await;
+        let split: Value = world.document(WORK, &split_key(&run)).await;
         world.edit(WORK, split["ranges"].as_str().unwrap(), change).await;
         mismatch(what, handlers.check_reduced(&run).await);
     }
@@ -64,9 +64,7 @@ async fn between_splitter_and_reducers() {
     world.edit(WORK, &split.ranges, |ranges| ranges[0]["end"] = json!(1_000_000)).await;
     let error = world.reduce(&handlers, &run).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Bug, "{error:?}");
-    world
-        .edit(WORK, &split_key(&run.ledger, run.job), |split| split["headers"]["1"][0] = json!(["order", "order"]))
-        .await;
+    world.edit(WORK, &split_key(&run), |split| split["headers"]["1"][0] = json!(["order", "order"])).await;
     mismatch("a header has other columns", world.reduce(&world.handlers(100), &run).await);
 }
 
@@ -82,7 +80,7 @@ async fn between_reducers_and_coordinator() {
     ];
     for (what, change) in changes {
         let (world, handlers, run) = reduced().await;
-        world.edit(WORK, &range_key(&run.ledger, run.job, 1), change).await;
+        world.edit(WORK, &range_key(&run, 1), change).await;
         mismatch(what, handlers.check_reduced(&run).await);
     }
 }
@@ -97,7 +95,7 @@ async fn what_has_expired_is_to_be_redriven_afresh() {
         assert!(error.to_string().contains("`tieout batch redrive --afresh`"), "{error}");
     };
     let partitions = handlers.check_reduced(&run).await.unwrap();
-    let document: Value = world.document(WORK, &reduced_key(&run.ledger, run.job)).await;
+    let document: Value = world.document(WORK, &reduced_key(&run)).await;
     let partition = world.list(&partitions).await[0];
     let list: Value =
         world.document(WORK, &format!("{}{}.json", document["sections"].as_str().unwrap(), partition.padded())).await;
@@ -105,7 +103,7 @@ async fn what_has_expired_is_to_be_redriven_afresh() {
     expired(world.combine(&handlers, &run).await);
 
     let (world, handlers, run) = reduced().await;
-    world.delete(WORK, &range_key(&run.ledger, run.job, 1)).await;
+    world.delete(WORK, &range_key(&run, 1)).await;
     expired(handlers.check_reduced(&run).await.map(drop));
 }
 
@@ -114,7 +112,7 @@ async fn between_coordinator_and_combiners() {
     let (world, handlers, run) = reduced().await;
     let partitions = handlers.check_reduced(&run).await.unwrap();
     let partition = world.list(&partitions).await[0];
-    let reduced: Value = world.document(WORK, &reduced_key(&run.ledger, run.job)).await;
+    let reduced: Value = world.document(WORK, &reduced_key(&run)).await;
     let sections = format!("{}{}.json", reduced["sections"].as_str().unwrap(), partition.padded());
     let list: Value = world.document(WORK, &sections).await;
 
@@ -154,7 +152,7 @@ async fn between_combiners_and_coordinator() {
     for (what, change) in changes {
         let (world, handlers, run) = combined().await;
         let partition = world.list(&handlers.check_reduced(&run).await.unwrap()).await[0];
-        world.edit(WORK, &combined_key(&run.ledger, run.job, partition), change).await;
+        world.edit(WORK, &combined_key(&run, partition), change).await;
         mismatch(what, handlers.commit_stateless(&run).await);
         assert!(world.job(&run).await.stateless.is_none(), "{what}");
     }
@@ -178,9 +176,9 @@ async fn stateful(stage: Stage) -> (World, Handlers, RunInput, u64) {
     let stateless = world.stateless(&run).await;
     assert_eq!(world.list(&partitions).await.len(), stateless.partitions.len());
     for of in &stateless.partitions {
-        let key = partition_key(&run.ledger, run.job, Stage::Prefetch, of.partition);
+        let key = partition_key(&run, Stage::Prefetch, of.partition);
         world.put(WORK, &key, prefetched(of.partition, of.artifacts).to_string()).await;
-        let key = partition_key(&run.ledger, run.job, Stage::Apply, of.partition);
+        let key = partition_key(&run, Stage::Apply, of.partition);
         let nothing = json!({ "records": 0 });
         let part = json!({
             "lines": { "key": "part", "bytes": 10 }, "sidecar": { "key": "sidecar", "bytes": 5 },
@@ -211,7 +209,7 @@ async fn between_prefetchers_and_coordinator() {
     for (what, change) in changes {
         let (world, handlers, run, fence) = stateful(Stage::Prefetch).await;
         let partition = world.stateless(&run).await.partitions[0].partition;
-        world.edit(WORK, &partition_key(&run.ledger, run.job, Stage::Prefetch, partition), change).await;
+        world.edit(WORK, &partition_key(&run, Stage::Prefetch, partition), change).await;
         mismatch(what, handlers.commit(&run, Stage::Prefetch, fence).await);
         assert!(!world.job(&run).await.is_committed(Stage::Prefetch), "{what}");
     }
@@ -232,7 +230,7 @@ async fn between_state_engines_and_coordinator() {
     for (what, change) in changes {
         let (world, handlers, run, fence) = stateful(Stage::Apply).await;
         let partition = world.stateless(&run).await.partitions[0].partition;
-        world.edit(DATA, &partition_key(&run.ledger, run.job, Stage::Apply, partition), change).await;
+        world.edit(DATA, &partition_key(&run, Stage::Apply, partition), change).await;
         mismatch(what, handlers.commit(&run, Stage::Apply, fence).await);
         assert!(!world.job(&run).await.is_committed(Stage::Apply), "{what}");
     }

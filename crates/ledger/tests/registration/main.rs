@@ -15,14 +15,16 @@ use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
 use jiff::Timestamp;
 use ledger::{
-    BatchSequence, DuplicateScope, Interval, OnStuck, PartitionBits,
+    BatchSequence, DuplicateScope, Interval, JobNumber, OnStuck, PartitionBits,
     backlog::{BacklogManager, Config},
     book::{BatchStatus, Book, COVERED_INTERVALS_MAX},
     manifest::{LedgerId, PinnedBatch},
+    messages::RunInput,
     operate::{EXCEPTIONS_MAX, OperateError},
     policy::{Policy, Terms},
     register::{RegisterError, Registered, Registrar},
     stage::Stage,
+    turns::Attempt,
     watermark::{Exception, GapCause},
 };
 use serde_json::{Value, json};
@@ -83,6 +85,12 @@ impl World {
     fn manager(&self) -> BacklogManager {
         let clock = Arc::new(ManualClock::default());
         BacklogManager::new(self.tables.clone(), Arc::new(MemoryWorkflows::default()), clock, config())
+    }
+
+    /// The current attempt at a job.
+    async fn current(&self, job: u64) -> Attempt {
+        let ledger = &self.terms.ledger;
+        RunInput::of(ledger, &self.book().job(ledger, JobNumber::new(job)).await.unwrap().unwrap()).who()
     }
 
     async fn upload(&self, batch: &str, manifest: &Value) -> Location {
@@ -406,10 +414,9 @@ async fn all_signatures_of_a_source_have_room() {
 #[tokio::test]
 async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
     use ledger::{
-        JobNumber,
         stage::{Claim, Preparation, Turn},
         steps::{Figures, StepStatus, Steps},
-        turns::{Attempt, StageResult},
+        turns::StageResult,
     };
     let world = World::new();
     let (manager, terms) = (world.manager(), &world.terms);
@@ -419,17 +426,20 @@ async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
         found: Default::default(),
         figures: Figures::from_iter([("records".to_owned(), json!(2))]),
     };
-    let who = |job: u64, attempt: u32| Attempt { ledger: terms.ledger.clone(), job: JobNumber::new(job), attempt };
     for job in 1..=4 {
         let from = job as i64;
         world.send(&format!("b{job}"), &manifest(from, from + 1)).await.unwrap();
         manager.tick(terms).await.unwrap();
-        manager.turns().begin_stateless(&who(job, 1), &terms.policy).await.unwrap();
+        manager.turns().begin_stateless(&world.current(job).await, &terms.policy).await.unwrap();
         for step in [Preparation::Split, Preparation::Reduce] {
-            manager.turns().prepared(&who(job, 1), step, &result("").figures, &terms.policy).await.unwrap();
+            manager
+                .turns()
+                .prepared(&world.current(job).await, step, &result("").figures, &terms.policy)
+                .await
+                .unwrap();
         }
-        manager.turns().commit_stateless(&who(job, 1), &result("combined"), &terms.policy).await.unwrap();
-        manager.turns().ask(&who(job, 2), Stage::Prefetch, "a token", &terms.policy).await.unwrap();
+        manager.turns().commit_stateless(&world.current(job).await, &result("combined"), &terms.policy).await.unwrap();
+        manager.turns().ask(&world.current(job).await, Stage::Prefetch, "a token", &terms.policy).await.unwrap();
         manager.tick(terms).await.unwrap();
     }
     let turn = async |job: u64, stage: Stage| {
@@ -437,19 +447,25 @@ async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
     };
     for job in 1..=3 {
         let Turn::Granted { fence, .. } = turn(job, Stage::Prefetch).await else { panic!("job {job} has no turn") };
-        let claimed = manager.turns().claim(&who(job, 2), Stage::Prefetch, fence, &terms.policy).await.unwrap();
+        let claimed =
+            manager.turns().claim(&world.current(job).await, Stage::Prefetch, fence, &terms.policy).await.unwrap();
         assert_eq!(claimed, Claim::Held);
-        manager.turns().commit(&who(job, 2), Stage::Prefetch, fence, &result("p"), &terms.policy).await.unwrap();
+        manager
+            .turns()
+            .commit(&world.current(job).await, Stage::Prefetch, fence, &result("p"), &terms.policy)
+            .await
+            .unwrap();
         manager.tick(terms).await.unwrap();
     }
     assert!(matches!(turn(4, Stage::Prefetch).await, Turn::Waiting { .. }), "a fourth would be too deep");
-    manager.turns().ask(&who(1, 2), Stage::Apply, "a token", &terms.policy).await.unwrap();
+    manager.turns().ask(&world.current(1).await, Stage::Apply, "a token", &terms.policy).await.unwrap();
     manager.tick(terms).await.unwrap();
     let Turn::Granted { fence, .. } = turn(1, Stage::Apply).await else { panic!("no turn to apply") };
-    manager.turns().claim(&who(1, 2), Stage::Apply, fence, &terms.policy).await.unwrap();
+    manager.turns().claim(&world.current(1).await, Stage::Apply, fence, &terms.policy).await.unwrap();
     let mut untrue = result("a");
     untrue.found.add_record().unwrap();
-    let error = manager.turns().commit(&who(1, 2), Stage::Apply, fence, &untrue, &terms.policy).await.unwrap_err();
+    let error =
+        manager.turns().commit(&world.current(1).await, Stage::Apply, fence, &untrue, &terms.policy).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::ControlTotalMismatch);
     let steps = Steps::new(world.book());
     let rows = steps.of_job(&terms.ledger, JobNumber::new(1)).await.unwrap();
@@ -466,11 +482,7 @@ async fn three_jobs_are_three_stages_deep_and_every_step_has_its_row() {
 /// What was lost between a transaction and the call behind it is made up for by the next tick.
 #[tokio::test]
 async fn a_start_and_a_grant_that_were_lost_are_told_again() {
-    use ledger::{
-        JobNumber,
-        steps::Figures,
-        turns::{Attempt, StageResult},
-    };
+    use ledger::{steps::Figures, turns::StageResult};
     let world = World::new();
     let terms = &world.terms;
     let workflows = Arc::new(MemoryWorkflows::default());
@@ -489,17 +501,16 @@ async fn a_start_and_a_grant_that_were_lost_are_told_again() {
     assert_eq!(manager.tick(terms).await.unwrap().starts, 1);
     assert_eq!(workflows.executions().len(), 1);
 
-    let who = |attempt| Attempt { ledger: terms.ledger.clone(), job: JobNumber::new(1), attempt };
     let result = StageResult {
         manifest: "combined".to_owned(),
         expected: Default::default(),
         found: Default::default(),
         figures: Figures::new(),
     };
-    manager.turns().commit_stateless(&who(1), &result, &terms.policy).await.unwrap();
+    manager.turns().commit_stateless(&world.current(1).await, &result, &terms.policy).await.unwrap();
     workflows.wait("token");
     down.store(1, Ordering::Relaxed);
-    manager.turns().ask(&who(2), Stage::Prefetch, "token", &terms.policy).await.unwrap();
+    manager.turns().ask(&world.current(1).await, Stage::Prefetch, "token", &terms.policy).await.unwrap();
     manager.tick(terms).await.unwrap_err();
     assert_eq!(workflows.answers().len(), 0);
     down.store(0, Ordering::Relaxed);
@@ -507,5 +518,5 @@ async fn a_start_and_a_grant_that_were_lost_are_told_again() {
     assert_eq!(workflows.answers()[0].output, r#"{"turn":"granted","attempt":2,"fence":1,"snapshot":0}"#);
     // Told again, nobody waits any more; the grant is kept.
     assert_eq!(manager.tick(terms).await.unwrap().answers, 0);
-    manager.turns().claim(&who(2), Stage::Prefetch, 1, &terms.policy).await.unwrap();
+    manager.turns().claim(&world.current(1).await, Stage::Prefetch, 1, &terms.policy).await.unwrap();
 }

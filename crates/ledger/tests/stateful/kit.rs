@@ -158,14 +158,7 @@ impl World {
     /// The job of that number, as the input of its current attempt.
     pub(crate) async fn run(&self, job: u64) -> RunInput {
         let job = self.book().job(&self.id, JobNumber::new(job)).await.unwrap().unwrap();
-        RunInput {
-            ledger: self.id.clone(),
-            job: job.number(),
-            batches: job.batches,
-            attempt: job.attempt,
-            definition: job.definition,
-            partition_bits: job.partition_bits,
-        }
+        RunInput::of(&self.id, &job)
     }
 
     /// Sends the batch of a day, whose records are these: a job of that number, through its stateless half.
@@ -229,7 +222,7 @@ impl World {
             let bytes = &reduced.file[bytes.start as usize..bytes.end as usize];
             let made = combine(&ledger, run.partition_bits, partition, &[ReducedSection { section: *section, bytes }])
                 .unwrap();
-            let key = format!("{}/combine/{}/1.artifacts", job_folder(&self.id, run.job), partition.padded());
+            let key = format!("{}/combine/{}/1.artifacts", job_folder(run), partition.padded());
             let file = Written { key: key.clone(), bytes: made.file.len() as u64 };
             let at = Location::new("work", key);
             self.objects.put(&at, Bytes::from(made.file), PutOptions::default()).await.unwrap();
@@ -244,7 +237,7 @@ impl World {
                 conflicts: made.conflicts,
                 rejects: None,
             };
-            let at = Location::new("work", combined_key(&self.id, run.job, partition));
+            let at = Location::new("work", combined_key(run, partition));
             documents::write(&*self.objects, &at, &combined).await.unwrap();
         }
         reduced.totals_out
@@ -254,7 +247,7 @@ impl World {
     pub(crate) async fn partitions(&self, run: &RunInput) -> Vec<Partition> {
         let mut partitions = Vec::new();
         for partition in run.partition_bits.iter() {
-            let at = Location::new("work", combined_key(&self.id, run.job, partition));
+            let at = Location::new("work", combined_key(run, partition));
             if self.objects.head(&at, None).await.is_ok() {
                 partitions.push(partition);
             }
@@ -321,7 +314,7 @@ impl World {
             partitions.push(self.applied(run, partition).await);
         }
         let manifest = ApplyManifest { job: run.job, partition_bits: run.partition_bits, partitions };
-        let key = format!("{}/apply-1.json", job_folder(&self.id, run.job));
+        let key = format!("{}/apply-1.json", job_folder(run));
         documents::write(&*self.objects, &Location::new("data", &key), &manifest).await.unwrap();
         self.commit(run, Stage::Apply, fence, &key).await;
         manifest
@@ -424,11 +417,11 @@ impl World {
     }
 
     pub(crate) async fn prefetched(&self, run: &RunInput, partition: Partition) -> PrefetchedPartition {
-        self.document("work", partition_key(&self.id, run.job, Stage::Prefetch, partition)).await
+        self.document("work", partition_key(run, Stage::Prefetch, partition)).await
     }
 
     pub(crate) async fn applied(&self, run: &RunInput, partition: Partition) -> AppliedPartition {
-        self.document("data", partition_key(&self.id, run.job, Stage::Apply, partition)).await
+        self.document("data", partition_key(run, Stage::Apply, partition)).await
     }
 
     async fn document<T: serde::de::DeserializeOwned>(&self, bucket: &str, key: String) -> T {

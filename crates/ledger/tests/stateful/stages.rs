@@ -396,7 +396,7 @@ async fn a_version_of_the_job_itself_ends_the_attempt() {
     let partition = request.partition;
     let (found, lookups, cache_calls, cached, reads, bytes_read) = (1, 0, 0, 0, 0, 0);
     let commit = PrefetchedPartition { partition, file, keys, found, lookups, cache_calls, cached, reads, bytes_read };
-    let at = Location::new("work", partition_key(&world.id, run.job, Stage::Prefetch, partition));
+    let at = Location::new("work", partition_key(&run, Stage::Prefetch, partition));
     documents::write(&*world.objects, &at, &commit).await.unwrap();
     let error = world.engine(world.ports()).apply(request).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Conflict, "{error}");
@@ -474,7 +474,7 @@ async fn what_does_not_stand_as_it_was_written_is_not_applied() {
         let said = error.to_string();
         assert!(said.starts_with("partition 0 of job 1, written against read back: s3://data/"), "{said}");
     }
-    let committed = partition_key(&world.id, run.job, Stage::Apply, request.partition);
+    let committed = partition_key(&run, Stage::Apply, request.partition);
     assert!(world.objects.head(&Location::new("data", committed), None).await.is_err(), "nothing is committed");
     world.apply(&run).await;
 }
