@@ -40,12 +40,13 @@ pub(crate) struct Upload {
 
 /// A batch as the book has it; `None` where nothing of it is known.
 pub(crate) async fn look(book: &Book, ledger: &LedgerId, batch: &str) -> Result<Option<BatchView>, StorageError> {
-    // The fault first: it goes when the batch is registered.
+    // The fault first: it goes when the batch is registered. The view before the batch: cursors step over a batch that
+    // was taken out.
     let fault = book.fault(ledger, batch).await?;
+    let view = book.view(ledger).await?;
     let Some(record) = book.batch(ledger, batch).await? else {
         return Ok(fault.map(|fault| BatchView::not_taken(ledger, &fault)));
     };
-    let view = book.view(ledger).await?;
     let mut batch = BatchView::of(ledger, &record, fault.as_ref(), &view);
     if let (None, Some(number)) = (batch.job, batch.number) {
         // Of jobs behind the cursor the view knows nothing.
@@ -191,9 +192,13 @@ fn step_line(step: &StepRecord) -> String {
 mod tests {
     use std::{cell::Cell, sync::Arc};
 
+    use futures::FutureExt;
     use ledger::BatchSequence;
     use serde_json::json;
-    use storage::{Condition, Tables, memory::MemoryTables};
+    use storage::{
+        Condition, Tables,
+        memory::{Faulty, MemoryTables, Operation},
+    };
 
     use super::*;
 
@@ -227,7 +232,10 @@ mod tests {
 
     impl Place {
         fn new() -> Self {
-            let tables = Arc::new(MemoryTables::default());
+            Self::on(Arc::new(MemoryTables::default()))
+        }
+
+        fn on(tables: Arc<MemoryTables>) -> Self {
             let book = Book::new(tables.clone(), "ledgers");
             let steps = Steps::new(book.clone());
             Self { tables, book, steps, pace: ByPauses::default() }
@@ -241,12 +249,21 @@ mod tests {
         }
 
         async fn registered(&self, digest: &str) {
-            let record = json!({
-                "batch": "b1", "digest": digest, "status": "registered", "number": 1, "source": "shop",
+            self.record(json!({ "digest": digest, "status": "registered" })).await;
+        }
+
+        async fn refused(&self, digest: &str) {
+            self.record(json!({ "digest": digest, "status": "refused", "reason": "totals" })).await;
+        }
+
+        async fn record(&self, more: serde_json::Value) {
+            let mut record = json!({
+                "batch": "b1", "number": 1, "source": "shop",
                 "interval": { "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" },
                 "correction": false, "registered_at": "2026-01-02T00:00:00Z", "let_in_at": "2026-01-02T00:00:00Z",
                 "version": 1,
             });
+            record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             self.put("batch#b1", record).await;
         }
 
@@ -299,6 +316,26 @@ mod tests {
         let ended = ended.unwrap();
         assert!(place.pace.elapsed() < PATIENCE);
         assert_eq!((ended.status, ended.number, ended.job), ("indexed", Some(BatchSequence::FIRST), Some(1)));
+    }
+
+    /// The batch is refused, and the cursors step over it, just before the head is read.
+    #[tokio::test]
+    async fn a_batch_that_is_refused_between_two_reads_is_not_indexed() {
+        let place = Place::new();
+        place.registered("mine").await;
+        place.numbered().await;
+        place.head(0).await;
+        let meanwhile = place.tables.clone();
+        let tables = Faulty::new(place.tables.clone(), move |call: &Operation| {
+            if call.name == "get" && call.what.ends_with("head") {
+                let place = Place::on(meanwhile.clone());
+                place.refused("mine").now_or_never().unwrap();
+                place.head(1).now_or_never().unwrap();
+            }
+            None
+        });
+        let seen = look(&Book::new(Arc::new(tables), "ledgers"), &ledger(), "b1").await.unwrap().unwrap();
+        assert_eq!((seen.status, seen.reason.as_deref()), ("refused", Some("totals")));
     }
 
     #[tokio::test]

@@ -40,7 +40,8 @@ async fn listed(
     definitions: &Definitions,
 ) -> Result<Vec<BatchView>, Failure> {
     let faults = book.faults(ledger, prefix).await?;
-    // Rows before the view: a batch that has moved on since is shown as far as it is now.
+    // The view before the batches: cursors step over a batch that was taken out.
+    let view = book.view(ledger).await?;
     let records = match prefix {
         "" => newest_records(ledger, limit, &faults, book).await?,
         prefix => book.batch_records(ledger, prefix).await?,
@@ -48,7 +49,6 @@ async fn listed(
     if records.is_empty() && faults.is_empty() {
         definitions.terms(ledger).await?;
     }
-    let view = book.view(ledger).await?;
     let mut faults: BTreeMap<_, _> = faults.into_iter().map(|fault| (fault.batch.clone(), fault)).collect();
     let mut views: Vec<_> = records
         .iter()
