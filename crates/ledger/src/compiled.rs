@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use money::{Amount, Currency};
 use records::{CompiledSchema, FieldsMatch, Format, Schema};
+use storage::names::is_name;
 
 use crate::{
     definition::{
@@ -301,22 +302,30 @@ impl Names {
     }
 }
 
-const NAME_BYTES_MAX: usize = 64;
+const FIELD_BYTES_MAX: usize = 64;
 
-fn is_name(name: &str) -> bool {
-    (1..=NAME_BYTES_MAX).contains(&name.len())
+/// Whether `name` may name a field of artifacts. Without dots: they part a column's name from its table's.
+fn is_field(name: &str) -> bool {
+    (1..=FIELD_BYTES_MAX).contains(&name.len())
         && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
 }
 
 fn check_names(definition: &Definition) -> Checked<()> {
-    let expected = "expected lower-case letters, digits, '-' and '_', at most 64";
-    let name_at = |path: String, name: &str| {
-        if is_name(name) { Ok(()) } else { wrong(path, format!("{name:?} is no name: {expected}")) }
+    let no_name = |path: String, name: &str, expected: &str| {
+        wrong(path, format!("{name:?} is no name: expected {expected}, at most 64"))
+    };
+    let name_at = |path: String, name: &str| match is_name(name) {
+        true => Ok(()),
+        false => no_name(path, name, "lower-case letters, digits, '-', '_' and '.', the first a letter or digit"),
+    };
+    let field_at = |path: String, name: &str| match is_field(name) {
+        true => Ok(()),
+        false => no_name(path, name, "lower-case letters, digits, '-' and '_'"),
     };
     name_at("name".to_owned(), &definition.name)?;
     definition.sources.keys().try_for_each(|name| name_at(format!("sources.{name}"), name))?;
-    definition.measures.keys().try_for_each(|name| name_at(format!("measures.{name}"), name))?;
-    definition.attributes.keys().try_for_each(|name| name_at(format!("attributes.{name}"), name))?;
+    definition.measures.keys().try_for_each(|name| field_at(format!("measures.{name}"), name))?;
+    definition.attributes.keys().try_for_each(|name| field_at(format!("attributes.{name}"), name))?;
     if definition.sources.is_empty() {
         return wrong("sources", "names no source");
     }

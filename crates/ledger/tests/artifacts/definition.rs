@@ -41,6 +41,7 @@ fn a_small_definition_is_enough() {
     for pointer in ["/amounts", "/status"] {
         with(pointer, None).unwrap();
     }
+    with("/sources", Some(json!({ "shop-eu_1.v2": "2024-05-01T00:00:00Z" }))).unwrap();
 }
 
 #[test]
@@ -50,6 +51,7 @@ fn what_is_wrong_is_named_by_its_path() {
         ("/tolerence", json!(1), "tolerence: unknown field `tolerence`"),
         ("/sources", json!({}), "sources: names no source"),
         ("/sources", json!({ "A b": "2024-05-01T00:00:00Z" }), "sources.A b: \"A b\" is no name"),
+        ("/sources", json!({ "-shop": "2024-05-01T00:00:00Z" }), "sources.-shop: \"-shop\" is no name"),
         ("/sources", json!({ "shop": "May" }), "sources.shop: "),
         ("/policy", json!({ "leaseSeconds": 3599 }), "policy.leaseSeconds: is 3599: must be from 3600"),
         (
@@ -81,6 +83,7 @@ fn what_is_wrong_is_named_by_its_path() {
         ),
         ("/measures/count/column", json!("order"), "measures.count.column: count counts events"),
         ("/measures/a\"b", json!({ "measure": "count" }), "is no name"),
+        ("/measures/a.b", json!({ "measure": "count" }), "measures.a.b: \"a.b\" is no name"),
         ("/status/balance/add", json!([]), "status.balance.add: names no measure"),
         ("/status/balance/add", json!(["count"]), "status.balance.add[0]: there is no sum measure \"count\""),
         ("/status/balance/tolerance", json!("-1"), "status.balance.tolerance: cannot be less than 0"),
