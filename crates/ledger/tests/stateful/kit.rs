@@ -7,10 +7,8 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use ledger::{
-    BatchSequence, Definition, EventRange, Interval, JobNumber, Ledger, LedgerError, Partition, PartitionBits,
-    ReducedSection, Rules,
+    BatchSequence, Definition, EventRange, Interval, JobNumber, Ledger, LedgerError, Partition, ReducedSection, Rules,
     apply_partition::{self, StateEngine},
     artifacts::{Artifacts, Found},
     backlog::{self, BacklogManager},
@@ -452,14 +450,13 @@ fn are_shared() {
     fn is_shared<T: Send + Sync>() {}
     fn is_sent<T: Send>(_: T) {}
     is_shared::<(Prefetcher, StateEngine, IndexCoordinator, IndexWorker, Artifacts)>();
-    let sent = |prefetcher: &'static Prefetcher,
-                engine: &'static StateEngine,
-                worker: &'static IndexWorker,
-                request: PartitionRequest,
-                work: IndexWork| {
+    let _ = |prefetcher: &'static Prefetcher,
+             engine: &'static StateEngine,
+             worker: &'static IndexWorker,
+             request: PartitionRequest,
+             work: IndexWork| {
         is_sent(prefetcher.prefetch(request.clone()));
         is_sent(engine.apply(request));
         is_sent(worker.index(work));
     };
-    let _ = (sent, Timestamp::UNIX_EPOCH, PartitionBits::ZERO);
 }
