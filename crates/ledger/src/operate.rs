@@ -280,7 +280,7 @@ impl BacklogManager {
             let mut found = self.book().job(ledger, job).await?.ok_or_else(unknown)?;
             match found.redrive(self.now()) {
                 // It was redriven by an earlier call, and nothing has failed since.
-                Err(JobRefusal::NotParked(_)) if found.last_failure.is_some() && found.failures == 0 => {}
+                Err(JobRefusal::NotParked(_)) if found.is_redriven() => {}
                 Err(refusal) => return Err(TurnError::from(refusal).into()),
                 Ok(()) if !self.book().write(vec![self.turns.replace_job(ledger, &found)?]).await? => continue,
                 Ok(()) => info!(%ledger, %job, "job redriven"),
@@ -288,7 +288,7 @@ impl BacklogManager {
             self.tick(terms).await?;
             return Ok(());
         }
-        Err(TurnError::Contended { what: format!("job {job} of ledger {ledger}") }.into())
+        Err(TurnError::contended_job(ledger, job).into())
     }
 
     /// Voids a parked job that is not applied, and lets its batches in again under new numbers, behind all that waits

@@ -131,6 +131,11 @@ impl Job {
             JobStatus::Live => Err(JobRefusal::NotParked(self.number())),
         }
     }
+
+    /// Whether an operator has had it tried again, and nothing was heard of that so far.
+    pub(crate) fn is_redriven(&self) -> bool {
+        self.is_live() && self.run != Run::Alive && self.step_attempt > 1 && self.failures == 0
+    }
 }
 
 #[cfg(test)]
@@ -196,6 +201,15 @@ mod tests {
         job.redrive(at(9)).unwrap();
         assert_eq!((job.run, job.failures, job.attempt), (Run::Resting(at(9)), 0, 7));
         assert_eq!(job.redrive(at(9)), Err(JobRefusal::NotParked(job.number())));
+        assert!(job.is_redriven());
+        job.start(at(9), &policy());
+        assert!(job.is_redriven());
+        job.renew(7, at(10), &policy()).unwrap();
+        assert!(!job.is_redriven(), "it is at work");
+        job.commit_stateless(7, "combined", at(11), &policy()).unwrap();
+        assert!(!job.is_redriven(), "nothing of this half has failed");
+        job.fail(8, lost(), at(12), &policy()).unwrap();
+        assert!(!job.is_redriven(), "it is tried again by itself");
     }
 
     #[test]

@@ -167,6 +167,26 @@ async fn a_parked_job_redriven_afresh_goes_by_new_numbers_and_the_definition_in_
     assert_eq!(refused(backlog.redrive(&terms, number).await), "job 1 is void");
 }
 
+/// Whoever asks again while the job starts is told the same; later, that there is nothing to redrive.
+#[tokio::test]
+async fn a_job_that_is_at_work_again_is_not_redriven() {
+    let world = World::new().await;
+    let failure = json!({ "Error": "Bug", "Cause": "{\"errorMessage\":\"poison\"}" });
+    let run = world.combined().await;
+    world.tell(json!({ "action": "finished", "run": run, "failure": failure })).await.unwrap();
+    let definitions = Definitions::new(world.tables.clone(), "ledgers", Rules::default());
+    let terms = definitions.terms(&ledger()).await.unwrap();
+    let backlog = world.backlog();
+    for _ in 0..2 {
+        backlog.redrive(&terms, JobNumber::new(1)).await.unwrap();
+    }
+    let again = world.run();
+    assert_eq!(again.attempt, run.attempt + 1);
+    backlog.turns().renew(&again.who(), &terms.policy).await.unwrap();
+    let refused = backlog.redrive(&terms, JobNumber::new(1)).await.unwrap_err();
+    assert_eq!(refused.to_string(), "job 1 is not parked");
+}
+
 /// Behind an apply that is committed, versions and overlays name the job.
 #[tokio::test]
 async fn an_applied_job_is_not_redriven_afresh() {
