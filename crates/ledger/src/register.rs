@@ -3,7 +3,11 @@
 mod entrant;
 mod same_content;
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -27,6 +31,11 @@ pub use crate::register_error::RegisterError;
 
 /// How many objects of a batch are looked at, or noted, side by side.
 const LOOKS: usize = 16;
+
+/// The longest pause before the second try to give a number; each later one is twice as long.
+const PAUSE_FIRST: Duration = Duration::from_millis(20);
+/// The longest pause of all. Those before every try are less than a minute together: registrars have five.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// What became of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -190,7 +199,8 @@ impl Registrar {
     async fn number(&self, entrant: &Entrant<'_>) -> Result<Registered, RegisterError> {
         let Entrant { at, .. } = entrant;
         let mut compared = None;
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
+            self.clock.sleep(pause(at, tried)).await;
             // The head first: what is read after it is at least as new, and the transaction holds only while `next` is
             // what was read here, so no registration comes between these checks and the write.
             let head = self.book.head(&at.ledger).await?;
@@ -287,6 +297,17 @@ impl Registrar {
     }
 }
 
+/// How long a batch waits before it is tried again: longer each time, and not as long as others that are registered at
+/// the same moment, or they would all come back together.
+fn pause(at: &ManifestKey, tried: u32) -> Duration {
+    let Some(doublings) = tried.checked_sub(1) else { return Duration::ZERO };
+    let longest = PAUSE_FIRST.saturating_mul(2_u32.saturating_pow(doublings)).min(PAUSE_MAX);
+    let mut spread = DefaultHasher::new();
+    (&at.ledger.tenant, &at.ledger.ledger, &at.batch, tried).hash(&mut spread);
+    let nanos = (longest.as_nanos() * u128::from(spread.finish())) >> u64::BITS;
+    longest / 2 + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)) / 2
+}
+
 /// The bytes of all objects of a batch, if one job can read them.
 fn bytes_of(batch: &str, objects: &[PinnedObject]) -> Result<u64, RegisterError> {
     match objects.iter().fold(0_u64, |sum, object| sum.saturating_add(object.bytes)) {
@@ -300,6 +321,26 @@ mod tests {
     use error_class::{Classified, ErrorClass};
 
     use super::*;
+    use crate::manifest::LedgerId;
+
+    #[test]
+    fn batches_that_come_together_do_not_come_back_together() {
+        let at = |batch: &str| ManifestKey::new(LedgerId::new("acme", "orders").unwrap(), batch);
+        let pauses = |batch: &str| (0..TRIES).map(|tried| pause(&at(batch), tried)).collect::<Vec<_>>();
+        let all: Vec<Vec<Duration>> = (0..100).map(|batch| pauses(&format!("b{batch}"))).collect();
+        for pauses in &all {
+            assert_eq!(pauses[0], Duration::ZERO, "the first try is at once");
+            assert!(pauses[1] >= PAUSE_FIRST / 2 && pauses[1] <= PAUSE_FIRST, "{pauses:?}");
+            assert!(pauses.iter().sum::<Duration>() < Duration::from_secs(60), "{pauses:?}");
+        }
+        for tried in 1..TRIES as usize {
+            let mut pauses: Vec<_> = all.iter().map(|pauses| pauses[tried]).collect();
+            pauses.sort_unstable();
+            pauses.dedup();
+            assert_eq!(pauses.len(), all.len());
+            assert!(pauses[99] - pauses[0] > pauses[99] / 4, "{pauses:?}");
+        }
+    }
 
     #[test]
     fn a_batch_that_is_too_large_is_not_taken_and_told_why() {

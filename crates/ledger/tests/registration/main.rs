@@ -13,6 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use error_class::{Classified, ErrorClass};
+use futures::FutureExt;
 use jiff::Timestamp;
 use ledger::{
     BatchSequence, DuplicateScope, Interval, JobNumber, OnStuck, PartitionBits,
@@ -29,7 +30,7 @@ use ledger::{
 };
 use serde_json::{Value, json};
 use storage::{
-    Condition, Location, Objects, StorageError, Tables,
+    Clock, Condition, Location, Objects, StorageError, Tables,
     memory::{Fault, Faulty, ManualClock, MemoryObjects, MemoryTables, MemoryWorkflows, Operation},
     objects::{PutOptions, read_all},
 };
@@ -408,6 +409,29 @@ async fn all_signatures_of_a_source_have_room() {
     assert_eq!(complete.sources["shop"].exceptions.len(), EXCEPTIONS_MAX as usize);
     let long = Exception { reason: "é".repeat(1_001), ..signed(0) };
     assert!(matches!(manager.sign(terms, "shop", &long).await, Err(OperateError::Unsigned)));
+}
+
+/// Whoever loses to others waits before it tries again, a little longer each time, and not for ever.
+#[tokio::test]
+async fn a_batch_that_loses_every_race_waits_between_its_tries() {
+    let world = Arc::new(World::new());
+    let (others, counted) = (world.clone(), AtomicU64::new(0));
+    // Another batch takes the number just before every try to take it.
+    let plan = move |call: &Operation| {
+        if call.name == "transact" {
+            let other = 1 + counted.fetch_add(1, Ordering::Relaxed) as i64;
+            others.send(&format!("b{other}"), &manifest(other, other + 1)).now_or_never().unwrap().unwrap();
+        }
+        None
+    };
+    let clock = Arc::new(ManualClock::default());
+    let tables = Arc::new(Faulty::new(world.tables.clone(), plan));
+    let registrar = Registrar::new(world.objects.clone(), tables, clock.clone(), "ledgers", "data");
+    let at = world.upload("late", &manifest(0, 1)).await;
+    let error = registrar.register(&at, None, &world.terms).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Throttled, "{error}");
+    let waited = clock.now().duration_since(ManualClock::default().now()).as_secs();
+    assert!((20..60).contains(&waited), "{waited} s");
 }
 
 /// The turns of a job that nobody disturbs, as an operator sees them.
