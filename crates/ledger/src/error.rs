@@ -154,6 +154,20 @@ pub enum LedgerError {
         /// The job's partition bits.
         bits: PartitionBits,
     },
+    /// A job of more bytes than are read in the time that a function has.
+    #[error(
+        "{read} of the {bytes} bytes of job {job} were read in the time that job-splitter has: `tieout batch skip` its \
+         batches, and have them sent as several; or give the function more memory, which makes it faster, then \
+         `tieout batch redrive`"
+    )]
+    JobTooLong {
+        /// The job.
+        job: JobNumber,
+        /// The bytes that were read.
+        read: u64,
+        /// The bytes of its batches' objects.
+        bytes: u64,
+    },
     /// A job that was cut into more pieces than can be brought together.
     #[error(
         "job {job} is cut into {ranges} ranges by {bits} partition bits: its events lie in more than {sections_max} \
@@ -225,6 +239,7 @@ impl Classified for LedgerError {
             | Self::Event { .. }
             | Self::PartitionTooLong { .. }
             | Self::WorkExpired { .. }
+            | Self::JobTooLong { .. }
             | Self::TooManySections { .. }
             | Self::Totals(_) => ErrorClass::InvalidInput,
             Self::DefinitionContended(_) => ErrorClass::Throttled,

@@ -1,10 +1,18 @@
 //! job-splitter: the objects of a job's batches → record-aligned byte ranges.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use environment::{ConfigError, parsed};
 use futures::{StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
 use records::{ChunkSize, RecordRange, Split, SplitPlan};
 use storage::{ByteRange, Clock, Location, Objects, Tables};
 use tracing::info;
@@ -29,12 +37,18 @@ pub struct Config {
     pub places: Places,
     /// How many bytes a range is to have.
     pub event_range_bytes: u64,
+    /// How long a splitter reads at most: below what the platform lets it.
+    pub work_seconds_max: u64,
 }
 
 impl Config {
-    /// Reads `WORK_BUCKET`, `DATA_BUCKET`, `LEDGERS_TABLE` and `EVENT_RANGE_BYTES`.
+    /// Reads `WORK_BUCKET`, `DATA_BUCKET`, `LEDGERS_TABLE`, `EVENT_RANGE_BYTES` and `WORK_SECONDS_MAX`.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Ok(Self { places: Places::from_env()?, event_range_bytes: parsed("EVENT_RANGE_BYTES")? })
+        Ok(Self {
+            places: Places::from_env()?,
+            event_range_bytes: parsed("EVENT_RANGE_BYTES")?,
+            work_seconds_max: parsed("WORK_SECONDS_MAX")?,
+        })
     }
 }
 
@@ -53,6 +67,7 @@ const RANGE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// first split that stands is the job's; the others answer with it.
 pub struct JobSplitter {
     workplace: Workplace,
+    clock: Arc<dyn Clock>,
     config: Config,
 }
 
@@ -67,7 +82,7 @@ type Headers = BTreeMap<BatchSequence, Vec<Option<Vec<String>>>>;
 impl JobSplitter {
     /// A job-splitter that reads and writes `objects` and keeps its book in `tables`.
     pub fn new(objects: Arc<dyn Objects>, tables: Arc<dyn Tables>, clock: Arc<dyn Clock>, config: Config) -> Self {
-        Self { workplace: Workplace::at(objects, tables, clock, &config.places), config }
+        Self { workplace: Workplace::at(objects, tables, clock.clone(), &config.places), clock, config }
     }
 
     /// Handles the start of a job's stateless half.
@@ -95,6 +110,10 @@ impl JobSplitter {
         self.workplace.commit(at, split).await
     }
 
+    fn work_time(&self) -> Duration {
+        Duration::from_secs(self.config.work_seconds_max)
+    }
+
     /// The job's batches, as they were pinned.
     async fn batches(&self, run: &RunInput) -> Result<BTreeMap<BatchSequence, PinnedBatch>, LedgerError> {
         let numbered = self.workplace.book.batches(&run.ledger, run.batches).await?;
@@ -111,18 +130,26 @@ impl JobSplitter {
         batches: &BTreeMap<BatchSequence, PinnedBatch>,
     ) -> Result<(Vec<EventChunk>, Headers), LedgerError> {
         let ledger = &*entered.ledger;
-        let pulse = &self.workplace.pulse(run, entered.policy());
-        let mut scans = Vec::new();
         let job_bytes = batches.values().flat_map(|batch| &batch.objects).map(|object| object.bytes).sum();
+        let shift = Shift {
+            pulse: self.workplace.pulse(run, entered.policy()),
+            clock: &*self.clock,
+            until: self.clock.now().saturating_add(self.work_time()).unwrap_or(Timestamp::MAX),
+            run,
+            read: AtomicU64::new(0),
+            bytes: job_bytes,
+        };
+        let shift = &shift;
+        let mut scans = Vec::new();
         let range_bytes = range_bytes(self.config.event_range_bytes, job_bytes, run.partition_bits);
         for (number, batch) in batches {
             for (index, object) in (0..).zip(&batch.objects) {
                 let compression = ledger.definition().events.compression;
                 let pinned = Pinned::new(&*self.workplace.objects, batch, object, compression);
                 let plan = split_plan(&pinned, range_bytes, object.bytes);
-                let task = Task { ledger, pinned, said: object.records, plan };
+                let task = Task { ledger, pinned, bytes: object.bytes, said: object.records, plan };
                 scans.push(async move {
-                    match task.scan(pulse).await {
+                    match task.scan(shift).await {
                         Ok(scan) => Ok((*number, index, Ok(scan))),
                         Err(ObjectError::Fault(fault)) => Ok((*number, index, Err(reason(&object.key, &fault)))),
                         Err(ObjectError::Other(error)) => Err(error),
@@ -178,28 +205,52 @@ fn split_plan(pinned: &Pinned<'_>, range_bytes: u64, bytes: u64) -> SplitPlan {
     SplitPlan { chunk: ChunkSize::ByBytes(target), chunk_bytes_max: most, chunks_max: 2 * RANGES_MAX }
 }
 
+/// One invocation: how far it is, and until when it has to be done.
+struct Shift<'a> {
+    pulse: Pulse<'a>,
+    clock: &'a dyn Clock,
+    until: Timestamp,
+    run: &'a RunInput,
+    /// Bytes that were read, of `bytes` in all.
+    read: AtomicU64,
+    bytes: u64,
+}
+
+impl Shift<'_> {
+    /// So many bytes more were read: goes on, unless the time is over. Whoever reads them again has no more of it.
+    async fn go_on(&self, bytes: u64) -> Result<(), LedgerError> {
+        let read = self.read.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if read < self.bytes && self.clock.now() >= self.until {
+            return Err(LedgerError::JobTooLong { job: self.run.job, read, bytes: self.bytes });
+        }
+        self.pulse.beat().await
+    }
+}
+
 /// One object to be read.
 struct Task<'a> {
     ledger: &'a Ledger,
     pinned: Pinned<'a>,
+    bytes: u64,
     /// How many records it holds, by the manifest.
     said: u64,
     plan: SplitPlan,
 }
 
 impl Task<'_> {
-    async fn scan(&self, pulse: &Pulse<'_>) -> Result<Scan, ObjectError> {
-        pulse.beat().await.map_err(ObjectError::Other)?;
+    async fn scan(&self, shift: &Shift<'_>) -> Result<Scan, ObjectError> {
+        shift.go_on(0).await?;
         self.pinned.check().await?;
         let mut scanner = EventScanner::new(self.ledger, self.plan);
         let unpacked = match self.pinned.packing {
             Some(packing) => {
                 let whole = self.pinned.unpacked(packing).await?;
                 scanner.push(&whole)?;
+                shift.go_on(self.bytes).await?;
                 Some(whole)
             }
             None => {
-                self.scan_blocks(&mut scanner, pulse).await?;
+                self.scan_blocks(&mut scanner, shift).await?;
                 None
             }
         };
@@ -212,11 +263,11 @@ impl Task<'_> {
         Ok(Scan { header, ranges: split.ranges })
     }
 
-    async fn scan_blocks(&self, scanner: &mut EventScanner, pulse: &Pulse<'_>) -> Result<(), ObjectError> {
+    async fn scan_blocks(&self, scanner: &mut EventScanner, shift: &Shift<'_>) -> Result<(), ObjectError> {
         let mut blocks = std::pin::pin!(self.pinned.blocks());
         while let Some(block) = blocks.try_next().await? {
             scanner.push(&block)?;
-            pulse.beat().await.map_err(ObjectError::Other)?;
+            shift.go_on(block.len() as u64).await?;
         }
         Ok(())
     }

@@ -376,7 +376,12 @@ impl Ports {
         let worker =
             manage::Manager::new(tables.clone(), workflows, Arc::new(HastyClock(scene.clone())), backlog_config());
         all.add("BacklogManager", worker, |worker, request| async move { worker.handle(request).await });
-        let config = split::Config { places: places.clone(), event_range_bytes: setting.event_range_bytes };
+        // Workers sleep for hours here, and go on.
+        let config = split::Config {
+            places: places.clone(),
+            event_range_bytes: setting.event_range_bytes,
+            work_seconds_max: u32::MAX.into(),
+        };
         let worker = split::JobSplitter::new(objects.clone(), tables.clone(), clock.clone(), config);
         all.add("JobSplitter", worker, |worker, request| async move { worker.split(request).await });
         let worker = reduce_range::Reducer::new(objects.clone(), tables.clone(), clock.clone(), &places);

@@ -95,7 +95,8 @@ impl Functions {
             ledgers_table: ledgers_table.clone(),
         };
         let registrar = registrar::Config { data_bucket: data_bucket.clone(), backlog: backlog.clone() };
-        let split = split::Config { places: places.clone(), event_range_bytes: EVENT_RANGE_BYTES };
+        let split =
+            split::Config { places: places.clone(), event_range_bytes: EVENT_RANGE_BYTES, work_seconds_max: 840 };
         let prefetch = prefetch::Config {
             work_bucket: work_bucket.clone(),
             data_bucket: data_bucket.clone(),

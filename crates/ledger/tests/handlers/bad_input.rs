@@ -1,5 +1,7 @@
 //! Batches that are not what they say: refused with a reason, and in nobody's way.
 
+use std::time::Duration;
+
 use error_class::{Classified, ErrorClass};
 use ledger::{
     LedgerError,
@@ -7,13 +9,13 @@ use ledger::{
     commits::ReducedRange,
     layout::{range_key, split_key},
     manifest::{ContentHash, PinnedBatch},
-    messages::{PartitionRequest, StageRequest},
+    messages::{PartitionRequest, SplitRequest, StageRequest},
 };
 use serde_json::{Value, json};
-use storage::{Location, Objects};
+use storage::{Location, Objects, memory::Operation};
 
 use crate::{
-    kit::{DATA, HEADER, INPUT, WORK, World, csv, definition, manifest, totals},
+    kit::{DATA, HEADER, INPUT, WORK, WORK_SECONDS_MAX, World, csv, definition, manifest, totals},
     stateless::{gzip, zstd},
 };
 
@@ -334,4 +336,28 @@ async fn a_job_in_more_pieces_than_there_is_room_for_is_stopped() {
     assert!(error.to_string().starts_with(&said), "{error}");
     assert!(!world.keys(WORK, "").await.iter().any(|key| key.contains("/reduced")), "nothing was begun");
     check(sections).await.unwrap();
+}
+
+/// A job that takes longer to read than a function lives is stopped before that: to read it all again would be of no use.
+#[tokio::test]
+async fn a_job_that_cannot_be_read_in_time_is_stopped() {
+    let world = World::new(&definition()).await;
+    let body = csv(2, 4);
+    let said = manifest(0, &[("a", 4), ("b", 4), ("c", 4)], totals(12));
+    world.send("b", &["a", "b", "c"].map(|name| (name, body.as_bytes())), &said).await;
+    let run = world.run().await;
+    let clock = world.clock.clone();
+    let slowly = world.faulty_handlers(move |call: &Operation| {
+        if call.name == "read" && call.what.contains("/batches/orders/b/") && !call.what.ends_with(".json") {
+            clock.advance(Duration::from_secs(WORK_SECONDS_MAX / 2));
+        }
+        None
+    });
+    let request = || SplitRequest { run: run.clone() };
+    let error = slowly.splitter.split(request()).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::InvalidInput);
+    let said = format!("of the {} bytes of job 1 were read in the time that job-splitter has", 3 * body.len());
+    assert!(error.to_string().contains(&said), "{error}");
+    assert!(world.keys(WORK, &split_key(&run)).await.is_empty());
+    assert_eq!(world.handlers(100).splitter.split(request()).await.unwrap().count, 6, "given the time");
 }

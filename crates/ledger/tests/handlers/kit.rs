@@ -37,6 +37,8 @@ pub(crate) const INPUT: &str = "input";
 pub(crate) const WORK: &str = "work";
 pub(crate) const DATA: &str = "data";
 const LEDGERS: &str = "ledgers";
+/// How long a splitter reads.
+pub(crate) const WORK_SECONDS_MAX: u64 = 840;
 
 /// Everything that outlives a handler.
 pub(crate) struct World {
@@ -158,7 +160,7 @@ impl World {
         let places =
             Places { work_bucket: WORK.to_owned(), data_bucket: DATA.to_owned(), ledgers_table: LEDGERS.to_owned() };
         let clock = self.clock.clone();
-        let config = split::Config { places: places.clone(), event_range_bytes };
+        let config = split::Config { places: places.clone(), event_range_bytes, work_seconds_max: WORK_SECONDS_MAX };
         Handlers {
             splitter: JobSplitter::new(objects.clone(), tables.clone(), clock.clone(), config),
             reducer: Reducer::new(objects.clone(), tables.clone(), clock.clone(), &places),
