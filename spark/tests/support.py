@@ -87,6 +87,27 @@ class FolderTest(unittest.TestCase):
         return "".join(part.read_bytes().decode() for part in parts)
 
 
+def put_parquet(spark: SparkSession, path: Path, columns: str, rows: List[Dict[str, Any]]) -> None:
+    """Writes a Parquet file whose columns, a line each, are as a schema of Parquet says, whatever Spark would make of
+    them. Numbers of 64 bits are beyond 32."""
+    jvm: Any = spark._jvm
+    fields = [line.strip() + ("" if line.endswith("}") else ";") for line in columns.split("\n")]
+    schema = "".join(field if field.startswith("repeated") else f"optional {field}" for field in fields)
+    kind = jvm.org.apache.parquet.schema.MessageTypeParser.parseMessageType(f"message m {{ {schema}}}")
+    place = jvm.org.apache.hadoop.fs.Path(str(path))
+    writer = jvm.org.apache.parquet.hadoop.example.ExampleParquetWriter.builder(place).withType(kind).build()
+    groups = jvm.org.apache.parquet.example.data.simple.SimpleGroupFactory(kind)
+    for row in rows:
+        group = groups.newGroup()
+        for name, value in row.items():
+            raw = value.encode() if isinstance(value, str) else value
+            if isinstance(raw, bytes):
+                raw = jvm.org.apache.parquet.io.api.Binary.fromConstantByteArray(raw)
+            group.add(name, raw)
+        writer.write(group)
+    writer.close()
+
+
 class Tasks:
     """A folder of tasks, as `generate-jobs` writes it, whose folders stand for buckets."""
 

@@ -9,7 +9,7 @@ import unittest
 from typing import Any
 from unittest import mock
 
-from tests.support import FolderTest
+from tests.support import FolderTest, put_parquet
 from tieout_spark import engine
 from tieout_spark.store import Store
 
@@ -66,22 +66,134 @@ class Files(FolderTest):
         expected = self.spark.createDataFrame(blank, schema.rsplit(",", 1)[0]).selectExpr(*texts).collect()
         self.assertEqual(found.selectExpr(*texts).collect(), expected)
 
-    def test_parquet_that_does_not_fit_is_told(self) -> None:
-        self.put_parquet(
-            "net decimal(10,3), name string", [(decimal.Decimal("1.500"), "a"), (decimal.Decimal("1.505"), "b")]
+    def put_files(self, files: list[tuple[str, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+        """Makes the file `a`, and others, as Parquet's schemas have them. The objects that they are."""
+        objects = []
+        for number, (columns, rows) in enumerate(files):
+            path = self.folder / "data" / ("a" if number == 0 else f"other-{number}")
+            put_parquet(self.spark, path, columns, rows)
+            objects.append({"bucket": "data", "key": path.name, "etag": "", "bytes": path.stat().st_size})
+        return objects
+
+    def test_parquet_is_read_however_each_file_stores_its_columns(self) -> None:
+        may = 1_714_521_600
+        objects = self.put_files(
+            [
+                (
+                    """int64 at (TIMESTAMP(NANOS,true))
+                    int32 count
+                    int32 net (DECIMAL(9,2))
+                    int32 day (DATE)
+                    binary name (STRING)
+                    boolean open
+                    int64 clock (TIME(NANOS,true))
+                    int96 old
+                    double rate""",
+                    [
+                        {"at": may * 10**9 + 1000, "count": 7, "net": -5, "day": 19844, "name": "é", "open": True},
+                        {"at": -may * 10**9 - 999_999_000, "count": -(2**31), "name": "", "clock": 10**12, "rate": 0.5},
+                    ],
+                ),
+                (
+                    """int64 count
+                    fixed_len_byte_array(9) net (DECIMAL(18,2))
+                    int64 at (TIMESTAMP(MILLIS,false))
+                    binary day (STRING)
+                    binary name (UTF8)
+                    binary open (STRING)""",
+                    [
+                        {
+                            "count": 2**40,
+                            "net": (10**17 + 7).to_bytes(9, "big"),
+                            "at": may * 1000 + 1,
+                            "day": "2024-05-01",
+                        },
+                        {"net": (-5).to_bytes(9, "big", signed=True), "day": "", "open": "FALSE"},
+                    ],
+                ),
+                (
+                    """int32 count (INTEGER(32,false))
+                    binary net (DECIMAL(5,2))
+                    int64 at (TIMESTAMP(MICROS,true))
+                    int32 day (DATE)
+                    binary name (STRING)
+                    boolean open""",
+                    [{"count": -1, "net": (705).to_bytes(2, "big"), "at": may * 10**6 + 1, "day": -719_162}],
+                ),
+                (
+                    """int32 count (INTEGER(8,false))
+                    int64 net (DECIMAL(10,2))
+                    int32 at (DATE)
+                    binary day (STRING)
+                    binary name (STRING)
+                    boolean open""",
+                    [{"count": 200, "net": 3 * 10**9, "at": 19844}],
+                ),
+                (
+                    """int64 count (DECIMAL(18,3))
+                    int32 net (INTEGER(16,true))
+                    binary at (STRING)
+                    int32 day (DATE)
+                    binary name (STRING)
+                    boolean open""",
+                    [{"count": 3 * 10**12, "net": -300, "at": "2024-05-01T02:00+02"}],
+                ),
+            ]
         )
-        for columns, words in (
-            ([("net", "decimal(2)")], '"1.505" is no decimal(2)'),
-            ([("name", "integer")], "expected what can be integer"),
-            ([("other", "text")], "no such column"),
-        ):
+        cells = [
+            "é,7,-0.05,2024-05-01,2024-05-01T00:00:00.000001Z,true",
+            ",-2147483648,,,1915-09-02T23:59:59.000001Z,",
+            ",1099511627776,1000000000000000.07,2024-05-01,2024-05-01T00:00:00.001Z,",
+            ",,-0.05,,,false",
+            ",4294967295,7.05,0001-01-01,2024-05-01T00:00:00.000001Z,",
+            ",200,30000000.00,,2024-05-01T00:00:00Z,",
+            ",3000000000,-300.00,,2024-05-01T00:00:00Z,",
+        ]
+        for columns, expected in ((COLUMNS, cells), ([], ["1", "2", "1", "2", "1", "1", "1"])):
             task = self.task(columns, "parquet", ["csv"])
-            task["output"]["prefix"] = columns[0][0]
+            task["inputs"]["a"]["objects"] = objects
+            task["output"]["prefix"] = f"columns-{len(columns)}"
+            output = task["plan"]["outputs"][0]
+            output["order"] = [{"column": column, "descending": False} for column in (90, 91)]
+            output["columns"] = output["columns"] or [{"id": 91, "name": "row", "type": "integer"}]
+            report = engine.run(self.spark, self.store, task)
+            self.assertEqual(self.text(report, 0).splitlines(), expected)
+            self.assertEqual(report["inputs"]["a"]["rows"], 7)
+
+    def test_parquet_that_does_not_fit_is_told(self) -> None:
+        columns = """fixed_len_byte_array(5) net (DECIMAL(10,3))
+            binary name (STRING)
+            int64 at (TIMESTAMP(NANOS,true))
+            int64 late (TIMESTAMP(MILLIS,true))
+            int32 day (DATE)
+            int64 many
+            int64 size (INTEGER(64,false))
+            group in { optional int32 x; }
+            repeated int32 more"""
+        good = {"net": (1500).to_bytes(5, "big"), "name": "1", "at": 10**12, "late": 10**12, "day": 0, "many": 2**33}
+        bad = {"net": (1505).to_bytes(5, "big"), "name": "b", "at": 10**12 + 1, "late": 2**62, "day": 10**8}
+        objects = self.put_files([(columns, [good, {**bad, "many": 2**63 - 1}])])
+        for column, kind, row, words in (
+            ("net", "decimal(2)", 2, '"1.505" is no decimal(2)'),
+            ("net", "integer", 1, '"1.500" is no integer'),
+            ("name", "integer", 2, '"b" is no integer'),
+            ("at", "timestamp", 2, '"1000000000001" is no timestamp'),
+            ("late", "timestamp", 2, "is no timestamp"),
+            ("day", "date", 2, "is no date"),
+            ("many", "decimal(20)", 2, "is no decimal(20)"),
+            ("many", "text", None, "it is integer in the file: expected what can be text"),
+            ("net", "date", None, "it is decimal(3) in the file: expected what can be date"),
+            ("size", "integer", None, "it is optional int64 size (INTEGER(64,false)) in the file"),
+            ("in", "integer", None, "expected what can be integer"),
+            ("more", "integer", None, "expected what can be integer"),
+            ("other", "text", None, "no such column"),
+        ):
+            task = self.task([(column, kind)], "parquet", ["csv"])
+            task["inputs"]["a"]["objects"] = objects
+            task["output"]["prefix"] = f"{column}-{kind}"
             failure = engine.run(self.spark, self.store, task)["failure"]
             self.assertIn(words, failure["message"])
-            self.assertEqual(failure["column"], columns[0][0])
-            if columns[0][1] == "decimal(2)":
-                self.assertEqual((failure["object"], failure["row"]), ("a", 2))
+            self.assertEqual((failure["column"], failure["object"], failure.get("row")), (column, "a", row))
 
     def test_values_inside_of_lines(self) -> None:
         """As part-files of ledgers have them."""

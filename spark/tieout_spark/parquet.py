@@ -1,62 +1,162 @@
-"""Parquet files as data frames."""
+"""Parquet files as data frames.
+
+A column of an input may be stored in another way in each of its files. How it is, the footers say; files that are alike
+are read together.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
+from pyspark.sql.types import StructType
 
+from tieout_spark import plain
 from tieout_spark.faults import FaultError
 from tieout_spark.sql import fault_at, literal, quoted, spark_type
-from tieout_spark.store import Store, escaped
+from tieout_spark.store import REQUESTS_AT_ONCE, Store, escaped
+
+
+class Stored(NamedTuple):
+    """A column of a file: how Spark reads it, the type of its values, and these in SQL, null where one is none."""
+
+    read: str
+    kind: str
+    value: str = "{0}"
+
+
+# The days and microseconds of the years 1 to 9999.
+DAYS = (-719_162, 2_932_896)
+MICROSECONDS = (DAYS[0] * 86_400_000_000, (DAYS[1] + 1) * 86_400_000_000 - 1)
+DAY = f"if({{0}} between {DAYS[0]} and {DAYS[1]}, date_from_unix_date({{0}}), null)"
+MOMENT = f"if({{0}} between {MICROSECONDS[0]} and {MICROSECONDS[1]}, timestamp_micros({{0}}), null)"
+# Nothing is rounded: what has parts of a microsecond is no moment.
+UNITS = {
+    "MILLIS": "try_multiply({0}, 1000L)",
+    "MICROS": "{0}",
+    "NANOS": "if({0} % 1000 = 0, {0} div 1000, null)",
+}
+DIGITS_MAX = 38
 
 
 def read_parquet(
     session: SparkSession, store: Store, name: str, objects: List[str], columns: List[Dict[str, Any]]
 ) -> DataFrame:
-    """The columns of Parquet files, by their names."""
-    texts = session.read.parquet(*[escaped(path) for path in objects])
-    known = dict(texts.dtypes)
-    numbers = {store.uri(path): index for index, path in enumerate(objects)}
-    pairs = ", ".join(f"{literal(path)}, {index}L" for path, index in numbers.items())
-    frame = texts.select(
+    """The columns of Parquet files, by their names, and `#fault`."""
+    wanted = [column for column in columns if not column["name"].startswith("#")]
+    with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
+        schemas = list(pool.map(store.parquet_schema, objects))
+    alike: Dict[str, List[int]] = {}
+    for number, schema in enumerate(schemas):
+        alike.setdefault(str(schema.toString()), []).append(number)
+    groups: Dict[Tuple[Stored, ...], List[int]] = {}
+    for numbers in alike.values():
+        first = numbers[0]
+        found = tuple(stored_as(schemas[first], name, first, column["name"], column["type"]) for column in wanted)
+        groups.setdefault(found, []).extend(numbers)
+    parts = []
+    for group, numbers in groups.items():
+        paths = {number: objects[number] for number in numbers}
+        parts.append(typed(rows(session, store, paths, wanted, group), columns, group))
+    return reduce(DataFrame.unionAll, parts)
+
+
+def stored_as(schema: Any, name: str, object: int, column: str, kind: str) -> Stored:
+    """How a column is stored in an object, of which values of a type are wanted."""
+    if not schema.containsField(column):
+        raise FaultError("the file has no such column", input=name, column=column, object=object)
+    field = schema.getType(column)
+    found = None
+    if field.isPrimitive() and str(field.getRepetition().toString()) != "REPEATED":
+        note = field.getLogicalTypeAnnotation()
+        physical = str(field.asPrimitiveType().getPrimitiveTypeName().toString())
+        found = stored(physical, "" if note is None else str(note.toString()))
+    if found is None or cell_of("", found, kind) is None:
+        shown = re.sub(r"\s+", " ", str(field.toString()))
+        problem = f"it is {found.kind if found else shown} in the file: expected what can be {kind}"
+        raise FaultError(problem, input=name, column=column, object=object)
+    return found
+
+
+def stored(physical: str, note: str) -> Optional[Stored]:
+    """A column of a physical type, with its note of what that stands for; nothing where it is none that is read."""
+    decimal = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", note)
+    if decimal:
+        digits, scale = int(decimal[1]), int(decimal[2])
+        # Spark reads what has as many digits as fit the physical type, and is wrong about bytes that are read as fewer.
+        read = {"INT32": 9, "INT64": 18}.get(physical, DIGITS_MAX)
+        return Stored(f"decimal({read},{scale})", f"decimal({scale})") if digits <= read else None
+    moment = re.fullmatch(r"TIMESTAMP\((MILLIS|MICROS|NANOS),(?:true|false)\)", note)
+    if moment:
+        return Stored("long", "timestamp", MOMENT.format(UNITS[moment[1]]))
+    whole = re.fullmatch(r"INTEGER\((\d+),(true|false)\)|", note)
+    if whole and physical in ("INT32", "INT64") and whole.groups() != ("64", "false"):
+        wide = physical == "INT64" or whole.groups() == ("32", "false")
+        return Stored("long" if wide else "integer", "integer")
+    return {
+        ("INT32", "DATE"): Stored("integer", "date", DAY),
+        ("BINARY", "STRING"): Stored("string", "text"),
+        ("BOOLEAN", ""): Stored("boolean", "boolean"),
+    }.get((physical, note))
+
+
+def rows(
+    session: SparkSession,
+    store: Store,
+    objects: Dict[int, str],
+    wanted: List[Dict[str, Any]],
+    group: Tuple[Stored, ...],
+) -> DataFrame:
+    """The rows of files that are alike: columns as they are stored, and where each row is."""
+    schema = StructType()
+    for column, one in zip(wanted, group):
+        schema = schema.add(column["name"], one.read)
+    found = session.read.schema(schema).parquet(*[escaped(path) for path in objects.values()])
+    pairs = ", ".join(f"{literal(store.uri(path))}, {number}L" for number, path in objects.items())
+    return found.select(
         f.expr(f"element_at(map({pairs}), regexp_replace(_metadata.file_path, '^file:/+', 'file:/'))").alias("#object"),
         f.expr("_metadata.row_index + 1").alias("#row"),
-        *[f.col(quoted(column["name"])).alias(f"p{column['id']}") for column in columns if column["name"] in known],
+        *[f.col(quoted(column["name"])).alias(f"p{column['id']}") for column in wanted],
     )
+
+
+def typed(found: DataFrame, columns: List[Dict[str, Any]], group: Tuple[Stored, ...]) -> DataFrame:
+    """The columns as values of their types, and what is wrong with a row: the first cell that is none."""
     cells, problems = [], []
+    of = iter(group)
     for column in columns:
         number, kind = f"c{column['id']}", column["type"]
         if column["name"].startswith("#"):
             cells.append(f"`{column['name']}` as {number}")
             continue
-        if column["name"] not in known:
-            raise FaultError("the file has no such column", input=name, column=column["name"])
-        found, cell = f"p{column['id']}", parquet_cell(f"p{column['id']}", known[column["name"]], kind)
-        if cell is None:
-            problem = f"it is {known[column['name']]} in the file: expected what can be {kind}"
-            raise FaultError(problem, input=name, column=column["name"])
+        one, raw = next(of), f"p{column['id']}"
+        cell = cell_of(raw, one, kind)
         cells.append(f"{cell} as {number}")
-        fits = f"{found} is null or {found} = ''" if kind == "text" else f"{found} is null or {cell} <=> {found}"
-        if kind != "text":
-            message = f"concat('\"', {found}, '\" is no {kind}')"
-            problems.append(f"when not ({fits}) then {fault_at(literal(column['name']), message)}")
+        if (one.kind, kind) == ("text", "text"):
+            continue
+        given = f"{raw} is not null" + (f" and {raw} <> ''" if one.kind == "text" else "")
+        # Numbers of other types are what they were, or none.
+        same = f"{cell} <=> {raw}" if one.kind.startswith("decimal") else f"{cell} is not null"
+        message = f"concat('\"', {raw}, {literal(f'{chr(34)} is no {kind}')})"
+        problems.append(f"when {given} and not ({same}) then {fault_at(literal(column['name']), message)}")
     nothing = "cast(null as struct<object: bigint, row: bigint, column: string, message: string>)"
     fault = f"case {' '.join(problems)} else {nothing} end" if problems else nothing
-    return frame.selectExpr(*cells, f"{fault} as `#fault`")
+    return found.selectExpr(*cells, f"{fault} as `#fault`")
 
 
-def parquet_cell(found: str, stored: str, kind: str) -> Optional[str]:
-    """A column of a Parquet file as one of a type; nothing where it cannot be."""
-    numbers = ("tinyint", "smallint", "int", "bigint", "decimal")
-    holds = {
-        "text": ("string",),
-        "integer": ("tinyint", "smallint", "int", "bigint"),
-        "date": ("date",),
-        "timestamp": ("timestamp", "timestamp_ntz"),
-        "boolean": ("boolean",),
-    }.get(kind, numbers)
-    if not stored.startswith(holds):
-        return None
-    return f"nullif({found}, '')" if kind == "text" else f"try_cast({found} as {spark_type(kind)})"
+def cell_of(raw: str, found: Stored, kind: str) -> Optional[str]:
+    """A stored column as one of a type, null where it does not fit; nothing where it cannot be one, by the table of
+    `docs/reconcile.md`."""
+    value = found.value.format(raw)
+    if found.kind == "text":
+        text = f"nullif({raw}, '')"
+        return text if kind == "text" else plain.value(text, kind, {})
+    if found.kind == kind:
+        return f"try_cast({value} as {spark_type(kind)})" if kind.startswith("decimal") else value
+    if found.kind.startswith(("integer", "decimal")) and kind.startswith(("integer", "decimal")):
+        return f"try_cast({value} as {spark_type(kind)})"
+    return f"cast({value} as timestamp)" if (found.kind, kind) == ("date", "timestamp") else None

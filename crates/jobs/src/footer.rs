@@ -36,12 +36,25 @@ pub(crate) struct Footer {
 }
 
 impl Columns {
-    /// Whether others are the same, in whatever order: columns are read by their names.
-    pub(crate) fn are(&self, others: &Self) -> bool {
-        self.read.len() == others.read.len()
-            && self.unread.len() == others.unread.len()
-            && self.read.iter().all(|column| others.read.contains(column))
-            && self.unread.iter().all(|name| others.unread.contains(name))
+    /// A column that others have not, or otherwise, or have more than these; in whatever order: columns are read by their names.
+    pub(crate) fn differing<'c>(&'c self, others: &'c Self) -> Option<&'c str> {
+        let missing = |one: &'c Self, other: &Self| {
+            let read = one.read.iter().find(|column| !other.read.contains(column)).map(|column| column.name.as_str());
+            read.or_else(|| one.unread.iter().find(|name| !other.unread.contains(name)).map(String::as_str))
+        };
+        missing(self, others).or_else(|| missing(others, self))
+    }
+}
+
+/// Whether a column can be read as of a type, its values being of another: by the table of `docs/reconcile.md`, which both
+/// engines follow. A value that does not fit is an error of its row.
+pub(crate) const fn is_read_as(found: Type, wanted: Type) -> bool {
+    match found {
+        Type::Text => true,
+        Type::Integer | Type::Decimal(_) => wanted.is_number(),
+        Type::Date => matches!(wanted, Type::Date | Type::Timestamp),
+        Type::Timestamp => matches!(wanted, Type::Timestamp),
+        Type::Boolean => matches!(wanted, Type::Boolean),
     }
 }
 
@@ -65,8 +78,14 @@ pub(crate) fn read(metadata: &[u8]) -> Result<Footer, String> {
     Ok(Footer { columns: found, rows })
 }
 
+/// The most digits of a decimal that both engines read.
+const DIGITS_MAX: i32 = 38;
+
 fn kind(column: &ColumnDescriptor) -> Option<Type> {
-    let decimal = || u8::try_from(column.type_scale()).ok().filter(|scale| *scale <= SCALE_MAX).map(Type::Decimal);
+    let decimal = || {
+        let scale = u8::try_from(column.type_scale()).ok().filter(|scale| *scale <= SCALE_MAX);
+        scale.filter(|_| column.type_precision() <= DIGITS_MAX).map(Type::Decimal)
+    };
     match (column.logical_type_ref(), column.converted_type()) {
         (Some(LogicalType::Decimal { .. }), _) | (None, ConvertedType::DECIMAL) => decimal(),
         (Some(LogicalType::String), _) | (None, ConvertedType::UTF8) => Some(Type::Text),
@@ -84,5 +103,67 @@ fn kind(column: &ColumnDescriptor) -> Option<Type> {
             _ => None,
         },
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use parquet::{file::writer::SerializedFileWriter, schema::parser::parse_message_type};
+
+    use super::*;
+
+    /// The columns of a file without rows.
+    fn columns_of(fields: &str) -> Columns {
+        let schema = Arc::new(parse_message_type(&format!("message m {{ {fields} }}")).unwrap());
+        let mut bytes = Vec::new();
+        SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap().close().unwrap();
+        let end = bytes.len() - usize::try_from(TAIL_BYTES).unwrap();
+        let length = usize::try_from(length(&bytes[end..]).unwrap()).unwrap();
+        read(&bytes[end - length..end]).unwrap().columns
+    }
+
+    #[test]
+    fn a_type_is_known_however_it_is_stored() {
+        for (field, kind) in [
+            ("int32 x", Some(Type::Integer)),
+            ("int64 x (INTEGER(64,true))", Some(Type::Integer)),
+            ("int32 x (INTEGER(32,false))", Some(Type::Integer)),
+            ("int64 x (INTEGER(64,false))", None),
+            ("int32 x (DECIMAL(9,2))", Some(Type::Decimal(2))),
+            ("int64 x (DECIMAL(18,2))", Some(Type::Decimal(2))),
+            ("binary x (DECIMAL(38,20))", Some(Type::Decimal(20))),
+            ("fixed_len_byte_array (16) x (DECIMAL(38,21))", None),
+            ("fixed_len_byte_array (17) x (DECIMAL(39,2))", None),
+            ("int32 x (DATE)", Some(Type::Date)),
+            ("int64 x (TIMESTAMP(NANOS,false))", Some(Type::Timestamp)),
+            ("int64 x (TIMESTAMP_MILLIS)", Some(Type::Timestamp)),
+            ("int64 x (TIME(MICROS,true))", None),
+            ("int96 x", None),
+            ("binary x (STRING)", Some(Type::Text)),
+            ("binary x", None),
+            ("boolean x", Some(Type::Boolean)),
+            ("double x", None),
+        ] {
+            let found = columns_of(&format!("OPTIONAL {field};"));
+            let read = kind.map(|kind| InputColumn::new("x".to_owned(), kind));
+            assert_eq!(found.read, read.into_iter().collect::<Vec<_>>(), "{field}");
+            assert_eq!(found.unread.is_empty(), kind.is_some(), "{field}");
+        }
+        assert_eq!(columns_of("REPEATED int32 x; OPTIONAL group y { OPTIONAL int32 z; }").unread, ["x", "y"]);
+    }
+
+    #[test]
+    fn the_column_that_differs_is_told() {
+        let one = columns_of("OPTIONAL int32 x; OPTIONAL int32 y (DECIMAL(9,2)); OPTIONAL double z;");
+        for (fields, differing) in [
+            ("OPTIONAL double z; OPTIONAL int64 y (DECIMAL(18,2)); OPTIONAL int64 x;", None),
+            ("OPTIONAL int32 x; OPTIONAL int32 y (DECIMAL(9,3)); OPTIONAL double z;", Some("y")),
+            ("OPTIONAL int32 x; OPTIONAL int32 y (DECIMAL(9,2));", Some("z")),
+            ("OPTIONAL int32 x; OPTIONAL int32 y (DECIMAL(9,2)); OPTIONAL double z; OPTIONAL int32 w;", Some("w")),
+        ] {
+            assert_eq!(one.differing(&columns_of(fields)), differing, "{fields}");
+        }
     }
 }

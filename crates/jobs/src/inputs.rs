@@ -200,8 +200,12 @@ impl Finder<'_> {
         let rows = read.iter().fold(0, |sum: u64, (_, footer)| sum.saturating_add(footer.rows));
         let mut read = read.into_iter();
         let (first, Footer { columns, .. }) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
-        if let Some((other, _)) = read.find(|(_, others)| !others.columns.are(&columns)) {
-            return Err(wrong(name, format!("{} has other columns than {}", other.key, first.key)));
+        let mut differing =
+            read.filter_map(|(other, found)| Some((other, columns.differing(&found.columns)?.to_owned())));
+        if let Some((other, column)) = differing.next() {
+            let problem =
+                format!("{} has other columns than {}: {column:?} is not the same in both", other.key, first.key);
+            return Err(wrong(name, problem));
         }
         let is_wanted =
             |unread: &&String| input.columns.is_empty() || input.columns.iter().any(|column| column.name == **unread);
@@ -212,6 +216,14 @@ impl Finder<'_> {
                 name,
                 format!("column {unread:?} of {} is of a type that is not read: {expected}", first.key),
             ));
+        }
+        let other = |found: &InputColumn| {
+            let said = input.columns.iter().find(|column| column.name == found.name)?;
+            (!footer::is_read_as(found.kind, said.kind)).then(|| (found.clone(), said.kind))
+        };
+        if let Some((InputColumn { name: column, kind, .. }, wanted)) = columns.read.iter().find_map(other) {
+            let problem = format!("column {column:?} of {} is {kind}, and cannot be read as {wanted}", first.key);
+            return Err(wrong(name, problem));
         }
         Ok(Footer { columns, rows })
     }

@@ -2,7 +2,7 @@
 
 use money::ControlTotals;
 
-use crate::{apply_error::ApplyError, combine::EventConflict, compiled::Ledger, tally::Tally};
+use crate::{apply_error::ApplyError, combine::EventConflict, compiled::Ledger, sums::Sums, tally::Tally};
 
 /// What applying came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Applied {
     pub rejected: Vec<EventConflict>,
     /// The `events` of all bases of new versions, as the bases' own lines say.
     pub events_before: u64,
+    /// What `sum` measures said in the bases of new versions, and what the events bring that were added.
+    pub(crate) sums: Sums,
 }
 
 /// The totals, while events are counted.

@@ -13,9 +13,9 @@ use crate::{
     codec::Corrupt,
     combine::{EventConflict, Stateless},
     compiled::Ledger,
-    definition::KeepLines,
+    definition::{KeepLines, MeasureKind},
     lines::{LINES_BYTES_MAX, NewLines},
-    measure::{Currencies, take_attributes},
+    measure::{Currencies, EventAmounts, take_attributes},
     overlay::{Overlay, OverlayReader},
     part_file::{PartFile, PartWriter},
     partition::{KeyHash, Partition, PartitionBits},
@@ -24,6 +24,7 @@ use crate::{
     run::{Event, Events, Group, RunReader},
     sequence::{JobBatches, JobNumber},
     side_lines::{SIDE_BYTES_MAX, SideLines},
+    sums::FiguresReader,
 };
 
 /// What an attempt to apply one partition of a job is told.
@@ -72,10 +73,14 @@ pub struct Apply<'a> {
     applied: Applied,
     tallies: Tallies,
     currencies: Currencies,
+    figures_reader: FiguresReader,
     cells: Vec<&'a str>,
+    amounts: EventAmounts,
     new_lines: NewLines<'a>,
     /// The artifact at hand, where not all of its events are taken.
     current: Option<Current<'a>>,
+    /// The artifact before, to be used again.
+    spare: Option<Artifact<'a>>,
     /// The side lines of the artifact at hand, where it has too many for its own line.
     side: Option<SideLines>,
     line_buffer: Vec<u8>,
@@ -128,9 +133,12 @@ impl<'a> Apply<'a> {
             applied: Applied::default(),
             tallies: Tallies::new(ledger),
             currencies: Currencies::default(),
+            figures_reader: FiguresReader::default(),
             cells: Vec::new(),
+            amounts: EventAmounts::default(),
             new_lines: NewLines::default(),
             current: None,
+            spare: None,
             side: None,
             line_buffer: Vec::new(),
         })
@@ -176,10 +184,11 @@ impl<'a> Apply<'a> {
             return Err(ApplyError::Misplaced { key: key.to_owned(), partition: self.job.partition });
         }
         let base = self.base(key)?;
-        let artifact = match &base {
-            Some(base) => artifact::read(ledger, base.line, key, base.sequence, &mut self.currencies)?,
-            None => Artifact::empty(ledger),
-        };
+        let mut artifact = self.spare.take().unwrap_or_else(|| Artifact::empty(ledger));
+        artifact.clear();
+        if let Some(Version { line, sequence, .. }) = base {
+            artifact::read(ledger, line, key, sequence, &mut self.currencies, &mut artifact)?;
+        }
         self.new_lines.clear();
         Ok(Current {
             events: group.events(),
@@ -209,7 +218,9 @@ impl<'a> Apply<'a> {
         }
         artifact.ids.sort_unstable_by(|left, right| left.id.cmp(&right.id));
         self.keep_lines(group.key, &mut artifact)?;
-        self.write(group.key, base.as_ref(), &artifact)
+        self.write(group.key, base.as_ref(), &artifact)?;
+        self.spare = Some(artifact);
+        Ok(())
     }
 
     /// The version that the next one is computed from: the greatest `applied_through` of what was prefetched and of what
@@ -270,18 +281,22 @@ impl<'a> Apply<'a> {
         let (ledger, key) = (self.ledger, current.group.key);
         let amounts = |source| ApplyError::Amounts { key: key.to_owned(), source };
         event.cells(&mut self.cells)?;
-        self.tallies.read.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
+        self.amounts.read(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
+        self.tallies.read.add(&self.amounts).map_err(amounts)?;
         current.read += 1;
         let artifact = &mut current.artifact;
         if ledger.keeps_ids() {
             if !self.take_id(key, artifact, current.ids_before, event)? {
                 return Ok(());
             }
-            self.tallies.applied.add_cells(ledger, &self.cells, &mut self.currencies).map_err(amounts)?;
+            self.tallies.applied.add(&self.amounts).map_err(amounts)?;
         }
         artifact.events += 1;
-        for (measure, state) in ledger.measures.iter().zip(&mut artifact.measures) {
-            state.add(measure, event, &self.cells, &mut self.currencies).map_err(amounts)?;
+        for (index, (measure, state)) in ledger.measures.iter().zip(&mut artifact.measures).enumerate() {
+            let added = state.add(measure, event, &self.cells, &self.amounts).map_err(amounts)?;
+            if let (Some((currency, amount)), MeasureKind::Sum) = (added, measure.kind) {
+                self.applied.sums.add((index, currency, amount)).map_err(amounts)?;
+            }
         }
         take_attributes(ledger, &mut artifact.attributes, event, &self.cells);
         if ledger.keep_lines() != KeepLines::None && current.read > current.skip {
@@ -309,9 +324,7 @@ impl<'a> Apply<'a> {
         };
         let same = earlier.digest == event.digest;
         let tally = if same { &mut self.tallies.duplicates } else { &mut self.tallies.conflicts };
-        tally
-            .add_cells(self.ledger, &self.cells, &mut self.currencies)
-            .map_err(|source| ApplyError::Amounts { key: key.to_owned(), source })?;
+        tally.add(&self.amounts).map_err(|source| ApplyError::Amounts { key: key.to_owned(), source })?;
         if !same {
             let key = EventConflict::key_behind(&self.applied.rejected, key);
             let event_id = event.id.to_owned();
@@ -364,9 +377,15 @@ impl<'a> Apply<'a> {
             .judge()
             .map_err(|source| ApplyError::Amounts { key: key.to_owned(), source })?;
         if let Some(base) = base {
-            let events = artifact::events_of(base.line, key, base.sequence);
-            let events = events.and_then(|events| self.applied.events_before.checked_add(events));
-            self.applied.events_before = events.ok_or(Corrupt::new("artifact", "its events cannot be counted"))?;
+            let figures = self.figures_reader.read(ledger, base.line, key, base.sequence)?;
+            let unreadable = Corrupt::new("artifact", "its events cannot be counted");
+            let figures = figures.ok_or_else(|| unreadable.clone())?;
+            for amount in figures.sums {
+                let amounts = |source| ApplyError::Amounts { key: key.to_owned(), source };
+                self.applied.sums.add(*amount).map_err(amounts)?;
+            }
+            let events = self.applied.events_before.checked_add(figures.events);
+            self.applied.events_before = events.ok_or(unreadable)?;
         }
         let heading =
             Heading { key, applied_through: self.job.batches.hi(), previous: base, judgement: judgement.as_ref() };

@@ -149,7 +149,7 @@ impl StateEngine {
             overlays.iter().zip(&parts).map(|(overlay, parts)| Overlay { job: overlay.job, parts }).collect();
         let mut apply = Apply::new(&entered.ledger, told, &stateless, &versions, &overlays)?;
         let pulse = workplace.pulse(run, entered.policy());
-        let mut parts = Parts::new(workplace, run, partition);
+        let mut parts = Parts::new(workplace, &entered.ledger, run, partition);
         let made = async {
             while let Some(piece) = apply.next_piece()? {
                 parts.write(piece).await?;
@@ -161,6 +161,7 @@ impl StateEngine {
         let (written, read_back) = parts.end(made).await?;
         let applied = apply.finish()?;
         let step = format!("{}-{}", Stage::Apply, partition.padded());
+        ties_out::sums(run.job, partition, &applied.sums.differences(&entered.ledger, &read_back.sums))?;
         let rejects = workplace.put_conflicts(run, &step, &applied.rejected).await?;
         let rule = entered.ledger.rule_version();
         let applied = AppliedPartition { rule, ..committed(partition, written, rejects, applied, &read_back) };
@@ -252,7 +253,7 @@ fn committed(
     parts: Vec<PartWritten>,
     rejects: Option<Written>,
     applied: Applied,
-    read_back: &ReadBack,
+    read_back: &ReadBack<'_>,
 ) -> AppliedPartition {
     let Applied { created, open, reconciled, breaks, overlaid, .. } = applied;
     let Applied { totals_in, totals_applied, duplicates, conflicts, events_before, .. } = applied;

@@ -53,6 +53,22 @@ impl Artifact<'_> {
             ids: Vec::new(),
         }
     }
+
+    /// Makes it one without events again. What it has allocated stays, because most of what an artifact costs is that.
+    pub(crate) fn clear(&mut self) {
+        let Self { events, measures, attributes, lines, side_file, moved, ids } = self;
+        (*events, *side_file, *moved) = (0, None, false);
+        for measure in measures {
+            match measure {
+                State::Count(count) => *count = 0,
+                State::Amounts(amounts) => amounts.clear(),
+                State::Dated(values) => values.clear(),
+            }
+        }
+        attributes.fill(None);
+        lines.clear();
+        ids.clear();
+    }
 }
 
 /// An event that an artifact has taken.
@@ -64,18 +80,19 @@ pub(crate) struct TakenId<'a> {
     pub(crate) digest: u64,
 }
 
-/// Reads a version, and refuses it where it is not of that key and sequence.
+/// Reads a version into an artifact without events, and refuses it where it is not of that key and sequence.
 pub(crate) fn read<'a>(
     ledger: &Ledger,
     line: &'a [u8],
     key: &str,
     sequence: BatchSequence,
     currencies: &mut Currencies,
-) -> Result<Artifact<'a>, Corrupt> {
-    match quick::read(ledger, line, key, sequence, currencies) {
-        Some(artifact) => Ok(artifact),
-        None => artifact_read::read(ledger, line, key, sequence),
+    artifact: &mut Artifact<'a>,
+) -> Result<(), Corrupt> {
+    if quick::read(ledger, line, key, sequence, currencies, artifact).is_none() {
+        *artifact = artifact_read::read(ledger, line, key, sequence)?;
     }
+    Ok(())
 }
 
 /// The parts of a new version that are not in its [`Artifact`].
@@ -91,18 +108,17 @@ pub(crate) fn is_of(line: &[u8], key: &str, sequence: BatchSequence) -> bool {
     behind_opening(line, key, sequence).is_some()
 }
 
-/// How many events a version was made of, by how its line begins; `None` where it is not the version of that sequence of
-/// the artifact of that key.
-pub(crate) fn events_of(line: &[u8], key: &str, sequence: BatchSequence) -> Option<u64> {
+/// How many events a version was made of, by how its line begins, and what stands behind the name of its measures; `None`
+/// where it is not the version of that sequence of the artifact of that key.
+pub(crate) fn take_events<'a>(line: &'a [u8], key: &str, sequence: BatchSequence) -> Option<(u64, &'a [u8])> {
     let rest = behind_opening(line, key, sequence)?;
     // Between the two are a word and amounts, which hold no such bytes.
     let (events, rest) = take_number(rest.get(EVENTS_NAME.find(rest)? + EVENTS_NAME.needle().len()..)?)?;
-    // What ends with its digits is cut off.
-    rest.first().map(|_| events)
+    Some((events, rest.strip_prefix(b",\"measures\":")?))
 }
 
 /// The name of the number of events, as it stands in a line.
-pub(crate) static EVENTS_NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(",\"events\":"));
+static EVENTS_NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(",\"events\":"));
 
 /// What stands in a line behind what [`put_opening`] writes; `None` where it begins otherwise.
 pub(crate) fn behind_opening<'a>(line: &'a [u8], key: &str, sequence: BatchSequence) -> Option<&'a [u8]> {
@@ -278,26 +294,30 @@ mod tests {
         let previous = Version { file: "a/\"file\"", offset: 5, sequence: BatchSequence::new(9), line: b"12345" };
         for (key, previous) in [("order-1", None), ("quoted \"key\"\n", Some(&previous))] {
             let line = line(&ledger, &artifact, key, previous);
-            let quick = quick::read(&ledger, &line, key, sequence, &mut currencies).unwrap();
+            let mut quick = Artifact::empty(&ledger);
+            quick::read(&ledger, &line, key, sequence, &mut currencies, &mut quick).unwrap();
             assert_eq!(parts(&quick), parts(&artifact));
             assert_eq!(parts(&artifact_read::read(&ledger, &line, key, sequence).unwrap()), parts(&artifact));
-            assert_eq!((events_of(&line, key, sequence), is_of(&line, key, sequence)), (Some(41), true));
+            assert_eq!((take_events(&line, key, sequence).unwrap().0, is_of(&line, key, sequence)), (41, true));
             assert!(!is_of(&line, "order-2", sequence) && !is_of(&line, key, BatchSequence::new(7)));
             for at in 0..line.len() {
                 for flip in [1, 2, 0x10, 0x20] {
                     let mut other = line.clone();
                     other[at] ^= flip;
-                    let quick = quick::read(&ledger, &other, key, sequence, &mut currencies);
-                    if let (Some(quick), Ok(any)) = (quick, artifact_read::read(&ledger, &other, key, sequence)) {
+                    quick.clear();
+                    let read = quick::read(&ledger, &other, key, sequence, &mut currencies, &mut quick);
+                    if let (Some(()), Ok(any)) = (read, artifact_read::read(&ledger, &other, key, sequence)) {
                         assert_eq!(parts(&quick), parts(&any), "{}", String::from_utf8_lossy(&other));
                     }
                 }
-                assert!(quick::read(&ledger, &line[..at], key, sequence, &mut currencies).is_none());
+                quick.clear();
+                assert!(quick::read(&ledger, &line[..at], key, sequence, &mut currencies, &mut quick).is_none());
             }
         }
         artifact.side_file = Some(SideFile { file: "f".to_owned(), offset: 0, length: 1, lines: 1, digest: 1 });
         let line = line(&ledger, &artifact, "order-1", None);
-        assert!(quick::read(&ledger, &line, "order-1", sequence, &mut currencies).is_none());
+        let mut quick = Artifact::empty(&ledger);
+        assert!(quick::read(&ledger, &line, "order-1", sequence, &mut currencies, &mut quick).is_none());
         assert!(artifact_read::read(&ledger, &line, "order-1", sequence).unwrap().side_file.is_some());
     }
 }

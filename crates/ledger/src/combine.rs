@@ -13,7 +13,7 @@ use crate::{
     codec::{Corrupt, Cursor, put_bytes},
     compiled::Ledger,
     container::{self, Builder, Kind, Section},
-    measure::Currencies,
+    measure::{Currencies, EventAmounts},
     partition::{KeyHash, Partition, PartitionBits},
     run::{Event, Origin, length_bytes, put_group},
     tally::Tally,
@@ -144,11 +144,10 @@ struct Combiner<'a, 'l> {
     duplicates: Tally,
     conflicts: Tally,
     rejected: Vec<EventConflict>,
-    currencies: Currencies,
+    counter: Counter<'a>,
     /// The events of the key at hand, as they were read.
     group: Vec<&'a [u8]>,
     events: Vec<Event<'a>>,
-    cells: Vec<&'a str>,
 }
 
 impl<'l> Combiner<'_, 'l> {
@@ -162,10 +161,9 @@ impl<'l> Combiner<'_, 'l> {
             duplicates: Tally::new(ledger),
             conflicts: Tally::new(ledger),
             rejected: Vec::new(),
-            currencies: Currencies::default(),
+            counter: Counter::default(),
             group: Vec::new(),
             events: Vec::new(),
-            cells: Vec::new(),
         }
     }
 
@@ -181,7 +179,7 @@ impl<'l> Combiner<'_, 'l> {
             self.events.sort_unstable_by(Event::order);
         }
         for event in &self.events {
-            count(self.ledger, &mut self.kept, event, &mut self.cells, &mut self.currencies)?;
+            self.counter.count(self.ledger, event, &mut self.kept)?;
         }
         let bytes = self.events.iter().map(|event| length_bytes(event.raw().len()) + event.raw().len()).sum();
         let out = self.file.body();
@@ -223,7 +221,7 @@ impl<'l> Combiner<'_, 'l> {
             };
             let same = earlier.digest == event.digest;
             let tally = if same { &mut self.duplicates } else { &mut self.conflicts };
-            if let Err(error) = count(self.ledger, tally, event, &mut self.cells, &mut self.currencies) {
+            if let Err(error) = self.counter.count(self.ledger, event, tally) {
                 problem = Err(error);
             }
             if !same {
@@ -256,20 +254,24 @@ impl<'l> Combiner<'_, 'l> {
     }
 }
 
-fn count<'a>(
-    ledger: &Ledger,
-    tally: &mut Tally,
-    event: &Event<'a>,
-    cells: &mut Vec<&'a str>,
-    currencies: &mut Currencies,
-) -> Result<(), CombineError> {
-    if ledger.amounts.is_empty() {
-        tally.add_event();
-    } else {
-        event.cells(cells)?;
-        tally.add_cells(ledger, cells, currencies)?;
+/// Reads the amounts of events, to count them.
+#[derive(Debug, Default)]
+struct Counter<'a> {
+    cells: Vec<&'a str>,
+    amounts: EventAmounts,
+    currencies: Currencies,
+}
+
+impl<'a> Counter<'a> {
+    #[inline]
+    fn count(&mut self, ledger: &Ledger, event: &Event<'a>, tally: &mut Tally) -> Result<(), CombineError> {
+        if !ledger.amounts.is_empty() {
+            event.cells(&mut self.cells)?;
+            self.amounts.read(ledger, &self.cells, &mut self.currencies)?;
+        }
+        tally.add(&self.amounts)?;
+        Ok(())
     }
-    Ok(())
 }
 
 /// A stateless file, checked.

@@ -60,7 +60,8 @@ pub(crate) struct CompiledMeasure {
     pub(crate) name: String,
     pub(crate) kind: MeasureKind,
     pub(crate) column: Option<usize>,
-    pub(crate) currency: CurrencyOf,
+    /// Which of the ledger's amount columns it is; of other columns no currency is known.
+    pub(crate) amount: Option<usize>,
     pub(crate) filter: Vec<(usize, Wanted)>,
 }
 
@@ -231,14 +232,13 @@ impl Ledger {
                 let name = self.columns.get(index).map_or("", |column| &column.name);
                 return wrong(path("column"), format!("column {name:?} must be a number or an integer"));
             }
-            let amount = self.amounts.iter().find(|amount| Some(amount.column) == column);
-            let currency = amount.map_or(CurrencyOf::All(None), |amount| amount.currency);
+            let amount = self.amounts.iter().position(|amount| Some(amount.column) == column);
             let wanted = measure.filter.iter().filter_map(|(name, value)| {
                 let column = self.column(name)?;
                 Some(self.wanted(column, value, || path(&format!("where.{name}"))).map(|wanted| (column, wanted)))
             });
             let filter = wanted.collect::<Checked<_>>()?;
-            measures.push(CompiledMeasure { name: name.clone(), kind: measure.kind, column, currency, filter });
+            measures.push(CompiledMeasure { name: name.clone(), kind: measure.kind, column, amount, filter });
         }
         Ok(measures)
     }

@@ -1,5 +1,7 @@
 //! Events, as their files have them: read, checked and brought into the form in which they travel.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use money::{Amount, Currency};
 use records::{Accepted, Header, HeaderError, Record, Validator, Values, Violation};
@@ -58,6 +60,8 @@ struct Buffers {
     /// The cells that travel, one behind the other, and where each ends.
     cells: String,
     ends: Vec<usize>,
+    /// All cells, joined by commas.
+    joined: String,
 }
 
 impl<'l> EventParser<'l> {
@@ -102,7 +106,8 @@ impl<'l> EventParser<'l> {
             let (id, time) = (event.id()?, event.time(self.interval)?);
             event.cells(&mut self.currencies, &mut amounts, &mut buffers)?;
             if let Some(out) = out(&key) {
-                put_event(out, (time, id), origin, event.digest(), &buffers.cells, &buffers.ends);
+                let digest = event.digest(&mut buffers.joined);
+                put_event(out, (time, id), origin, digest, &buffers.cells, &buffers.ends);
             }
             Ok(())
         });
@@ -177,10 +182,14 @@ impl<'r> Fields<'r, '_> {
         self.wrong(field, rule::INTERVAL, format!("expected a time within the batch's interval, {interval}"))
     }
 
-    /// Of all columns of the schema as they are written: what differs anywhere is not the same event. The digest of each
-    /// cell is the seed of the next one's, so that where a cell ends counts too.
-    fn digest(&self) -> u64 {
-        self.accepted.cells().fold(0, |digest, cell| XxHash3_64::oneshot_with_seed(digest, cell.as_bytes()))
+    /// Of all columns of the schema as they are written: what differs anywhere is not the same event. How the file has
+    /// them, in which order and with which quotes, does not count.
+    fn digest(&self, joined: &mut String) -> u64 {
+        let text = self.accepted.joined_by_commas().unwrap_or_else(|| {
+            join(joined, || self.accepted.cells());
+            joined
+        });
+        XxHash3_64::oneshot(text.as_bytes())
     }
 
     /// The cells that travel.
@@ -188,7 +197,7 @@ impl<'r> Fields<'r, '_> {
         &self,
         currencies: &mut Currencies,
         amounts: &mut Vec<(usize, Option<Currency>, Amount)>,
-        Buffers { cells, ends }: &mut Buffers,
+        Buffers { cells, ends, .. }: &mut Buffers,
     ) -> Broken<()> {
         amounts.clear();
         cells.clear();
@@ -244,6 +253,26 @@ impl<'r> Fields<'r, '_> {
     }
 }
 
+/// Joins cells by commas. Where one of them has a comma itself, the length of each follows, so that no two events have one
+/// text.
+fn join<'c, I: Iterator<Item = &'c str>>(joined: &mut String, cells: impl Fn() -> I) {
+    joined.clear();
+    let mut has_comma = false;
+    for (index, cell) in cells().enumerate() {
+        if index > 0 {
+            joined.push(',');
+        }
+        joined.push_str(cell);
+        has_comma |= cell.contains(',');
+    }
+    if has_comma {
+        for cell in cells() {
+            // Writing into memory does not fail.
+            let _ = write!(joined, "\n{}", cell.len());
+        }
+    }
+}
+
 /// Writes a number as plain decimal text: that of its cell, where it says just this. `written` is what the cell says,
 /// where that is known.
 fn push_number(cells: &mut String, cell: &str, written: Option<Amount>, number: Amount) {
@@ -254,5 +283,79 @@ fn push_number(cells: &mut String, cell: &str, written: Option<Amount>, number: 
         cells.push_str(cell);
     } else {
         cells.push_str(&number.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use records::{Dialect, Format, RecordReader};
+
+    use super::*;
+    use crate::{run::Event, sequence::BatchSequence};
+
+    /// The digests of the records of a file.
+    fn digests(delimiter: &str, header: &[&str], records: &str) -> Vec<u64> {
+        let definition = serde_json::json!({
+            "name": "orders",
+            "sources": { "shop": "2024-05-01T00:00:00Z" },
+            "events": { "format": "csv", "fields": [
+                { "name": "id" }, { "name": "event" }, { "name": "time", "type": "date" }, { "name": "text" },
+            ] },
+            "artifactKey": ["id"], "eventId": "event", "eventTime": "time",
+            "measures": { "seen": { "measure": "count" } },
+        });
+        let ledger = Ledger::from_json(&definition.to_string()).unwrap();
+        let dialect = Dialect { delimiter: delimiter.to_owned(), ..Dialect::default() };
+        let format = Format::new(&dialect, Default::default()).unwrap();
+        let header = Header::new(header.iter().copied(), &format).unwrap();
+        let all = Interval::new(Timestamp::MIN, Timestamp::MAX).unwrap();
+        let mut parser = EventParser::new(&ledger, &header, &format, all).unwrap();
+        let mut reader = RecordReader::new(records.as_bytes(), &format, 0, 1);
+        let origin = Origin { batch: BatchSequence::new(1), object: 0, row: 1 };
+        let mut digests = Vec::new();
+        while let Some(record) = reader.next_record().unwrap() {
+            let mut event = Vec::new();
+            parser.parse(&record, origin, |_| Some(&mut event)).unwrap();
+            digests.push(Event::read(&event).unwrap().digest);
+        }
+        digests
+    }
+
+    const HEADER: [&str; 4] = ["id", "event", "time", "text"];
+
+    #[test]
+    fn what_an_event_says_counts_and_not_how_its_file_has_it() {
+        let [plain] = digests(",", &HEADER, "k,e,2024-05-01,né\n")[..] else { panic!() };
+        for (delimiter, header, record) in [
+            (",", HEADER, "k,\"e\",\"2024-05-01\",né\n"),
+            (";", HEADER, "k;e;2024-05-01;né\n"),
+            (",", ["text", "time", "id", "event"], "né,2024-05-01,k,e\n"),
+        ] {
+            assert_eq!(digests(delimiter, &header, record), [plain], "{record}");
+        }
+        let [comma] = digests(",", &HEADER, "\"k,e\",e,2024-05-01,x\n")[..] else { panic!() };
+        assert_eq!(digests(";", &HEADER, "k,e;e;2024-05-01;x\n"), [comma]);
+        assert_eq!(digests(";", &["time", "text", "event", "id"], "2024-05-01;x;e;k,e\n"), [comma]);
+    }
+
+    #[test]
+    fn what_differs_anywhere_is_another_event() {
+        let records = concat!(
+            "k,e,2024-05-01,x\n",
+            "k,e,2024-05-01,\n",
+            "k,e,2024-05-01,X\n",
+            "ke,e,2024-05-01,x\n",
+            "e,k,2024-05-01,x\n",
+            "\"k,e\",e,2024-05-01,x\n",
+            "k,\"e,e\",2024-05-01,x\n",
+            "k,e,2024-05-01,\"x,\"\n",
+            "k,e,2024-05-01,\",x\"\n",
+            "k,e,2024-05-01,\"x,\n1\n1\n10\n2\"\n",
+        );
+        let mut digests = digests(",", &HEADER, records);
+        assert_eq!(digests.len(), 10);
+        digests.sort_unstable();
+        digests.dedup();
+        assert_eq!(digests.len(), 10);
     }
 }

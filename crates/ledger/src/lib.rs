@@ -75,6 +75,7 @@ mod side_lines;
 pub mod split;
 pub mod stage;
 pub mod steps;
+mod sums;
 mod tally;
 mod ties_out;
 pub mod turns;

@@ -58,6 +58,42 @@ impl Currencies {
     }
 }
 
+/// The amounts of an event, by amount column; none where the cell is empty. They are read once for all that add them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct EventAmounts(Vec<Option<(Option<Currency>, Amount)>>);
+
+impl EventAmounts {
+    /// Reads those of an event whose cells are `cells`.
+    #[inline]
+    pub(crate) fn read(
+        &mut self,
+        ledger: &Ledger,
+        cells: &[&str],
+        currencies: &mut Currencies,
+    ) -> Result<(), AmountError> {
+        self.0.clear();
+        for amount in &ledger.amounts {
+            let cell = cells.get(amount.column).copied().unwrap_or_default();
+            self.0.push(match cell.is_empty() {
+                true => None,
+                false => Some((currencies.of(amount.currency, cells), Amount::parse(cell.as_bytes())?)),
+            });
+        }
+        Ok(())
+    }
+
+    /// Those that there are, each with the index of its column.
+    #[inline]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Option<Currency>, Amount)> {
+        let amounts = self.0.iter().enumerate();
+        amounts.filter_map(|(index, amount)| amount.map(|(currency, amount)| (index, currency, amount)))
+    }
+
+    fn of(&self, measure: &CompiledMeasure) -> Option<(Option<Currency>, Amount)> {
+        measure.amount.and_then(|index| self.0.get(index).copied().flatten())
+    }
+}
+
 impl Dated {
     fn new(currency: Option<Currency>, value: &str, event: &Event<'_>) -> Self {
         Self { currency, value: value.to_owned(), event_time: event.time, event_id: event.id.to_owned() }
@@ -78,31 +114,36 @@ impl State {
         }
     }
 
-    /// Adds an event whose cells are `cells`.
+    /// Adds an event whose cells are `cells` and whose amounts are `amounts`; the amount that it brings, where it brings one.
     #[inline]
     pub(crate) fn add(
         &mut self,
         measure: &CompiledMeasure,
         event: &Event<'_>,
         cells: &[&str],
-        currencies: &mut Currencies,
-    ) -> Result<(), AmountError> {
+        amounts: &EventAmounts,
+    ) -> Result<Option<(Option<Currency>, Amount)>, AmountError> {
         let cell = |column: usize| cells.get(column).copied().unwrap_or_default();
         if measure.filter.iter().any(|(column, wanted)| !wanted.is(cell(*column))) {
-            return Ok(());
+            return Ok(None);
         }
         if let Self::Count(count) = self {
             *count += 1;
-            return Ok(());
+            return Ok(None);
         }
         let value = measure.column.map_or("", cell);
         if value.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        let currency = currencies.of(measure.currency, cells);
+        let known = amounts.of(measure);
+        let currency = known.and_then(|(currency, _)| currency);
         match self {
             Self::Count(_) => {}
-            Self::Amounts(amounts) => add_amount(amounts, measure.kind, currency, Amount::parse(value.as_bytes())?)?,
+            Self::Amounts(amounts) => {
+                let amount = known.map_or_else(|| Amount::parse(value.as_bytes()), |(_, amount)| Ok(amount))?;
+                add_amount(amounts, measure.kind, currency, amount)?;
+                return Ok(Some((currency, amount)));
+            }
             Self::Dated(values) => match values.binary_search_by_key(&currency, |value| value.currency) {
                 Err(at) => values.insert(at, Dated::new(currency, value, event)),
                 Ok(at) => {
@@ -115,7 +156,7 @@ impl State {
                 }
             },
         }
-        Ok(())
+        Ok(None)
     }
 }
 

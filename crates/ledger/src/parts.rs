@@ -4,7 +4,7 @@ use futures::TryStreamExt;
 use storage::objects::blocks;
 
 use crate::{
-    Corrupt, LedgerError, Partition,
+    Corrupt, Ledger, LedgerError, Partition,
     apply::Piece,
     commits::{PartWritten, Written},
     messages::RunInput,
@@ -23,7 +23,7 @@ pub(crate) struct Parts<'a> {
     /// The side file of the part-file that is to come.
     side: Option<Output>,
     written: Vec<PartWritten>,
-    read_back: ReadBack,
+    read_back: ReadBack<'a>,
 }
 
 /// Where it is written, and what it is of.
@@ -36,9 +36,9 @@ struct Place<'a> {
 
 impl<'a> Parts<'a> {
     /// Nothing is written yet.
-    pub(crate) fn new(workplace: &'a Workplace, run: &'a RunInput, partition: Partition) -> Self {
+    pub(crate) fn new(workplace: &'a Workplace, ledger: &'a Ledger, run: &'a RunInput, partition: Partition) -> Self {
         let place = Place { workplace, run, partition };
-        Self { place, side: None, written: Vec::new(), read_back: ReadBack::default() }
+        Self { place, side: None, written: Vec::new(), read_back: ReadBack::new(ledger) }
     }
 
     /// Writes the next piece; a part-file is read back at once.
@@ -57,7 +57,7 @@ impl<'a> Parts<'a> {
     pub(crate) async fn end(
         self,
         outcome: Result<(), LedgerError>,
-    ) -> Result<(Vec<PartWritten>, ReadBack), LedgerError> {
+    ) -> Result<(Vec<PartWritten>, ReadBack<'a>), LedgerError> {
         if let Some(side) = self.side {
             side.give_up().await;
         }

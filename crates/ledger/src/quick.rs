@@ -6,7 +6,7 @@
 use money::{Amount, Currency};
 
 use crate::{
-    artifact::{Artifact, EVENTS_NAME, behind_opening},
+    artifact::{Artifact, take_events},
     compiled::Ledger,
     json_text::take_number,
     measure::{Currencies, State},
@@ -15,21 +15,21 @@ use crate::{
 
 const LINES: &[u8] = b",\"lines\":[],\"lines_file\":null}";
 
-/// Reads a version of that key and sequence; `None` where its line is not of the kind that is read here.
-pub(crate) fn read<'a>(
+/// Reads a version of that key and sequence into an artifact without events; `None` where its line is not of the kind that
+/// is read here.
+pub(crate) fn read(
     ledger: &Ledger,
     line: &[u8],
     key: &str,
     sequence: BatchSequence,
     currencies: &mut Currencies,
-) -> Option<Artifact<'a>> {
+    artifact: &mut Artifact<'_>,
+) -> Option<()> {
     if ledger.keeps_ids() || !ledger.attributes.is_empty() {
         return None;
     }
-    let rest = behind_opening(line, key, sequence)?.strip_suffix(LINES)?;
-    let (events, rest) = take_number(rest.get(EVENTS_NAME.find(rest)? + EVENTS_NAME.needle().len()..)?)?;
-    let mut rest = rest.strip_prefix(b",\"measures\":{")?;
-    let mut artifact = Artifact::empty(ledger);
+    let (events, rest) = take_events(line.strip_suffix(LINES)?, key, sequence)?;
+    let mut rest = rest.strip_prefix(b"{")?;
     artifact.events = events;
     for (index, (measure, state)) in ledger.measures.iter().zip(&mut artifact.measures).enumerate() {
         if index > 0 {
@@ -44,7 +44,7 @@ pub(crate) fn read<'a>(
     }
     let previous = rest.strip_prefix(b"},\"attributes\":{},\"previous\":")?;
     let is_entry = previous.starts_with(b"{\"file\":\"") && previous.ends_with(b"}");
-    (is_entry || previous == b"null").then_some(artifact)
+    (is_entry || previous == b"null").then_some(())
 }
 
 /// A list of amounts, and what stands behind it.

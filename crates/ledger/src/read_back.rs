@@ -1,26 +1,38 @@
 //! Part-files, read back as they stand in the store: whether they hold what they were written to hold.
 //!
 //! It is found from the bytes alone, so that a slip of who wrote them cannot hide in its own count: each line's digest,
-//! that keys ascend, that the file ends where its last line does, and how many events the lines say they were made of.
+//! that keys ascend, that the file ends where its last line does, how many events the lines say they were made of, and what
+//! their `sum` measures come to.
 
 use crate::{
-    artifact,
     codec::Corrupt,
+    compiled::Ledger,
     part_file::{PartBytes, Sidecar, version},
     sequence::BatchSequence,
+    sums::{FiguresReader, Sums},
 };
 
 /// What the part-files of a partition hold, one behind the other.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct ReadBack {
+#[derive(Debug, Clone)]
+pub(crate) struct ReadBack<'l> {
+    ledger: &'l Ledger,
     /// Their artifacts.
     pub(crate) artifacts: u64,
     /// The `events` of all their lines.
     pub(crate) events: u64,
+    /// Their `sum` measures.
+    pub(crate) sums: Sums,
+    reader: FiguresReader,
     last: Option<String>,
 }
 
-impl ReadBack {
+impl<'l> ReadBack<'l> {
+    /// Nothing is read yet.
+    pub(crate) fn new(ledger: &'l Ledger) -> Self {
+        let (sums, reader) = Default::default();
+        Self { ledger, artifacts: 0, events: 0, sums, reader, last: None }
+    }
+
     /// Checks a part-file, the next one. `file` is where it stands, `sequence` that of its versions.
     pub(crate) fn add(&mut self, part: &PartBytes<'_>, file: &str, sequence: BatchSequence) -> Result<(), Corrupt> {
         let corrupt = |problem| Corrupt::new("part-file", problem);
@@ -36,9 +48,13 @@ impl ReadBack {
             }
             before = Some(entry.key);
             let line = version(&sidecar, &entry, part.lines)?.line;
-            let events = artifact::events_of(line, entry.key, sequence);
-            let events = events.ok_or_else(|| corrupt("a line is not of the artifact and version of its entry"))?;
-            self.events = self.events.checked_add(events).ok_or_else(|| corrupt("its events cannot be counted"))?;
+            let figures = self.reader.read(self.ledger, line, entry.key, sequence)?;
+            let figures = figures.ok_or_else(|| corrupt("a line is not of the artifact and version of its entry"))?;
+            let events = self.events.checked_add(figures.events);
+            self.events = events.ok_or_else(|| corrupt("its events cannot be counted"))?;
+            for amount in figures.sums {
+                self.sums.add(*amount).map_err(|_| corrupt("its amounts cannot be summed"))?;
+            }
             self.artifacts += 1;
             end = entry.offset.saturating_add(entry.length).saturating_add(1);
             if usize::try_from(end - 1).ok().and_then(|at| part.lines.get(at)) != Some(&b'\n') {
@@ -56,7 +72,10 @@ impl ReadBack {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::part_file::{PartFile, PartWriter};
+    use crate::{
+        part_file::{PartFile, PartWriter},
+        sums::tests::ledger,
+    };
 
     const SEQUENCE: BatchSequence = BatchSequence::new(9);
 
@@ -76,13 +95,14 @@ mod tests {
 
     fn problem(part: &PartFile, lines: &[u8]) -> &'static str {
         let bytes = PartBytes { sidecar: &part.sidecar, lines };
-        ReadBack::default().add(&bytes, &part.file, SEQUENCE).unwrap_err().problem
+        ReadBack::new(&ledger()).add(&bytes, &part.file, SEQUENCE).unwrap_err().problem
     }
 
     #[test]
     fn what_was_written_is_counted() {
         let (first, second) = (written(&[("a", 3), ("b", 40)]), written(&[("c", 5)]));
-        let mut read = ReadBack::default();
+        let ledger = ledger();
+        let mut read = ReadBack::new(&ledger);
         for part in [&first, &second] {
             read.add(&PartBytes { sidecar: &part.sidecar, lines: &part.lines }, &part.file, SEQUENCE).unwrap();
         }
@@ -112,7 +132,7 @@ mod tests {
         let part = written(&[("a", 3)]);
         let bytes = PartBytes { sidecar: &part.sidecar, lines: &part.lines };
         for (file, sequence) in [("other", SEQUENCE), (part.file.as_str(), BatchSequence::new(8))] {
-            ReadBack::default().add(&bytes, file, sequence).unwrap_err();
+            ReadBack::new(&ledger()).add(&bytes, file, sequence).unwrap_err();
         }
         // A line whose digest is right, and that is another artifact's.
         let mut writer = PartWriter::new("folder", SEQUENCE, 0);

@@ -2,7 +2,7 @@
 
 use money::{Amount, AmountError, ColumnTotal, ControlTotals, Currency, Overflow};
 
-use crate::{compiled::Ledger, measure::Currencies};
+use crate::{compiled::Ledger, measure::EventAmounts};
 
 /// The number of events and the sums of their amounts.
 #[derive(Debug, Clone, Default)]
@@ -39,23 +39,11 @@ impl Tally {
         Ok(())
     }
 
-    /// Counts an event of a run, by its cells.
+    /// Counts an event.
     #[inline]
-    pub(crate) fn add_cells(
-        &mut self,
-        ledger: &Ledger,
-        cells: &[&str],
-        currencies: &mut Currencies,
-    ) -> Result<(), AmountError> {
+    pub(crate) fn add(&mut self, amounts: &EventAmounts) -> Result<(), AmountError> {
         self.add_event();
-        for (index, amount) in ledger.amounts.iter().enumerate() {
-            let cell = cells.get(amount.column).copied().unwrap_or_default();
-            if !cell.is_empty() {
-                let currency = currencies.of(amount.currency, cells);
-                self.add_amount(index, currency, Amount::parse(cell.as_bytes())?)?;
-            }
-        }
-        Ok(())
+        amounts.iter().try_for_each(|(index, currency, amount)| self.add_amount(index, currency, amount))
     }
 
     pub(crate) fn totals(&self, ledger: &Ledger) -> Result<ControlTotals, Overflow> {

@@ -265,6 +265,15 @@ pub(crate) fn applied(
     Ok(Accounts { expected: stateless.totals.clone(), found, figures })
 }
 
+/// What `sum` measures said before and what the events of one partition brought, against what the new versions say.
+pub(crate) fn sums(job: JobNumber, partition: Partition, differences: &[String]) -> Result<(), LedgerError> {
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let boundary = format!("partition {partition} of job {job}, artifacts before and events against artifacts after");
+    Err(LedgerError::ControlTotalMismatch { boundary, difference: differences.join("; ") })
+}
+
 /// What one partition's part-files hold, as they were read back, against what was counted when they were made.
 pub(crate) fn read_back(job: JobNumber, of: &AppliedPartition, artifacts: u64) -> Result<(), LedgerError> {
     let boundary = || format!("partition {} of job {job}, written against read back", of.partition);

@@ -3,7 +3,7 @@
 //! What is cached is found by ledger, object, offset and length, never by artifact: a place is written once, so what the
 //! cache holds of it cannot be out of date.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -104,10 +104,11 @@ impl Versions {
 
     /// Keeps lines of versions that the index names. An error of the cache is nobody's.
     pub(crate) async fn keep(&self, ledger: &LedgerId, lines: &[(IndexEntry, Bytes)], lifetime: Duration) {
+        let key_of = cache_keys(ledger);
         let entries: Vec<(String, Bytes)> = lines
             .iter()
             .filter(|(entry, _)| is_cached(entry))
-            .map(|(entry, line)| (cache_key(ledger, entry), sealed(line)))
+            .map(|(entry, line)| (key_of(entry), sealed(line)))
             .collect();
         if !entries.is_empty()
             && let Err(error) = self.cache.put_many(entries, lifetime).await
@@ -125,7 +126,8 @@ impl Versions {
             return (lines, 0);
         }
         let requests = self.cache.requests(asked.len());
-        let keys: Vec<String> = asked.iter().map(|(_, (_, entry))| cache_key(ledger, entry)).collect();
+        let key_of = cache_keys(ledger);
+        let keys: Vec<String> = asked.iter().map(|(_, (_, entry))| key_of(entry)).collect();
         let found = match self.cache.get_many(&keys).await {
             Ok(found) => found,
             Err(error) => {
@@ -174,16 +176,14 @@ pub(crate) const fn is_cached(entry: &IndexEntry) -> bool {
     entry.length <= CACHED_LINE_BYTES_MAX
 }
 
-fn cache_key(ledger: &LedgerId, entry: &IndexEntry) -> String {
-    let IndexEntry { file, offset, length, .. } = entry;
-    let mut key = String::with_capacity(ledger.tenant.len() + ledger.ledger.len() + file.len() + 48);
-    for part in [&*ledger.tenant, "/version/", &*ledger.ledger, "/"] {
-        key.push_str(part);
+/// The keys of a ledger's lines.
+fn cache_keys(ledger: &LedgerId) -> impl Fn(&IndexEntry) -> String {
+    let prefix = format!("{}/version/{}", ledger.tenant, ledger.ledger);
+    // Of the object's key a hash, which is short: a cache holds millions of these. Two objects of one hash could only hide
+    // each other's lines, because each line is checked.
+    move |IndexEntry { file, offset, length, .. }| {
+        format!("{prefix}/{:x}/{offset}+{length}", XxHash3_64::oneshot(file.as_bytes()))
     }
-    // Writing into memory does not fail.
-    let _ = write!(key, "{offset}+{length}/");
-    key.push_str(file);
-    key
 }
 
 /// A line as it is cached: behind its XXH3-64.

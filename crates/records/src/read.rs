@@ -68,6 +68,7 @@ pub struct Record<'r> {
     text: &'r str,
     unescaped: &'r str,
     spans: &'r [Span],
+    plain: bool,
     fault: Option<Fault>,
 }
 
@@ -131,18 +132,19 @@ impl<'a> RecordReader<'a> {
         };
         self.line.unescaped.clear();
         let mut spans = SpanWriter { held: &mut self.line.spans, count: 0 };
-        if self.record_end.saw_quote() || self.format.skip_initial_space {
+        let plain = !self.record_end.saw_quote() && !self.format.skip_initial_space;
+        if plain {
+            split_plain(text, self.format.delimiter, &mut spans);
+        } else {
             let quoting = split_quoted(text, &self.format, &mut spans, &mut self.line.unescaped);
             fault = fault.or(quoting);
-        } else {
-            split_plain(text, self.format.delimiter, &mut spans);
         }
         if self.has_nul && memchr(0, raw).is_some() {
             fault = Some(Fault::Nul);
         }
         let count = spans.count;
         let spans = self.line.spans.get(..count).unwrap_or_default();
-        Ok(Some(Record { row, offset, raw, text, unescaped: &self.line.unescaped, spans, fault }))
+        Ok(Some(Record { row, offset, raw, text, unescaped: &self.line.unescaped, spans, plain, fault }))
     }
 }
 
@@ -258,6 +260,11 @@ impl<'r> Record<'r> {
     /// Its text, quotes and all, without the line end. Bytes that are no text show as U+FFFD.
     pub fn text(&self) -> &'r str {
         self.text
+    }
+
+    /// Whether its text is its fields with a delimiter between each two.
+    pub fn is_plain(&self) -> bool {
+        self.plain
     }
 
     /// The number of its fields: at least one.

@@ -85,6 +85,8 @@ pub struct Validator {
     format: Format,
     /// For each field its column.
     columns: Vec<usize>,
+    /// Whether a record's fields are the schema's, in its order, and none but an empty one is missing.
+    as_schema: bool,
 }
 
 /// What the cells of a record hold, by field: kept from when they are checked, so that none is read twice. It is used
@@ -107,7 +109,9 @@ impl Validator {
     /// Columns that are missing, unexpected or out of order, as the schema's `fieldsMatch` has it.
     pub fn new(schema: &CompiledSchema, header: &Header, format: &Format) -> Result<Self, HeaderError> {
         let columns = header.match_to(schema)?;
-        Ok(Self { schema: schema.clone(), header: header.clone(), format: *format, columns })
+        let in_order = columns.len() == header.names().len() && columns.iter().copied().eq(0..columns.len());
+        let as_schema = in_order && schema.only_empty_is_missing();
+        Ok(Self { schema: schema.clone(), header: header.clone(), format: *format, columns, as_schema })
     }
 
     /// The schema.
@@ -219,6 +223,13 @@ impl<'r> Accepted<'r> {
         let accepted = *self;
         let cell = move |column: &usize| accepted.record.get(*column).map_or("", |cell| accepted.present(cell));
         self.validator.columns.iter().map(cell)
+    }
+
+    /// The record's text, where it is its [`cells`](Self::cells) with a comma between each two.
+    #[inline]
+    pub fn joined_by_commas(&self) -> Option<&'r str> {
+        let Validator { format, as_schema, .. } = self.validator;
+        (*as_schema && format.delimiter == b',' && self.record.is_plain()).then(|| self.record.text())
     }
 
     #[inline]

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use jiff::{Timestamp, tz::TimeZone};
 use ledger::{
-    Definition, DuplicateScope, Interval, JobNumber, LedgerError,
+    Definition, DuplicateScope, Interval, JobNumber, Ledger, LedgerError,
     manifest::{BatchManifest, BatchObject, LedgerId, ManifestKey},
     register::RegisterError,
 };
@@ -35,36 +35,34 @@ use crate::{
 };
 
 pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Output) -> Result<(), Failure> {
+    let patience = command.wait.then(|| Duration::from_secs(command.timeout));
+    let batch = prepare(command, at).await?;
+    let uploaded = send(&batch, at).await?;
+    match patience {
+        Some(patience) => wait(&uploaded, patience, at, output).await,
+        None => tell_sent(&batch, at, output),
+    }
+}
+
+/// A batch that can be sent.
+struct Prepared {
+    key: ManifestKey,
+    manifest: BatchManifest,
+    /// The files of its objects, by the objects' names.
+    files: Vec<(String, PathBuf)>,
+}
+
+/// Reads the files as the ledger will, and makes the manifest. What the ledger would not take is told before anything is
+/// uploaded.
+async fn prepare(command: BatchSubmit, at: &Installation) -> Result<Prepared, Failure> {
     let id = LedgerId { tenant: at.tenant.clone(), ledger: command.ledger.clone() };
     let definitions = at.definitions();
     let version = definitions.version(&id).await?.ok_or_else(|| ledgers::unknown(&id.ledger))?;
     let ledger = definitions.ledger(&id, version).await?;
-    let source = source(ledger.definition(), command.source.as_deref())?;
-    let interval = Interval::new(command.from, command.to).map_err(Failure::misuse)?;
     let files = named(&command.files)?;
-
-    let mut counted = Vec::new();
-    for (_, path) in &files {
-        counted.push(count(&ledger, interval, path)?);
-    }
-    tell_rejects(&counted, command.accept_rejects)?;
-    let totals = totals(&counted, command.totals.as_deref())?;
-    let objects = files.iter().zip(&counted);
-    let object = |((name, _), counted): (&(String, PathBuf), &Counted)| BatchObject {
-        key: name.clone(),
-        records: counted.totals.records(),
-        sha256: Some(counted.sha256.clone()),
-    };
-    let manifest = BatchManifest {
-        source,
-        interval,
-        objects: objects.map(object).collect(),
-        totals,
-        correction: command.correction,
-        replaces: command.replaces,
-        again: command.again,
-    };
-    let batch = command.batch.map_or_else(|| default_name(&manifest), Ok)?;
+    let batch = command.batch.clone();
+    let manifest = manifest(command, &ledger, &files)?;
+    let batch = batch.map_or_else(|| default_name(&manifest), Ok)?;
     let key = ManifestKey::new(id, batch);
     manifest.check(&key).map_err(Failure::misuse)?;
     let counts_twice = ledger.definition().duplicates.scope == DuplicateScope::Batch;
@@ -74,33 +72,60 @@ pub(crate) async fn perform(command: BatchSubmit, at: &Installation, output: Out
     if counts_twice && manifest.again.is_none() {
         at.book().check_contents(&key, &manifest).await.map_err(same_content)?;
     }
-    let uploaded = send(&key, &manifest, &files, at).await?;
+    Ok(Prepared { key, manifest, files })
+}
 
-    if !command.wait {
-        let sent = Sent {
-            batch: &key.batch,
-            ledger: &key.ledger.ledger,
-            manifest: Location::new(&at.names.input_bucket, key.key()).to_string(),
-            totals: &manifest.totals,
-        };
-        let show = text::command(&at.tenant, &format!("batch show {} {}", key.ledger.ledger, key.batch));
-        return output.tell(&sent, |sent| {
-            format!("batch {} of {} is uploaded: {show}\n", sent.batch, text::records(sent.totals.records()))
-        });
-    }
-    let patience = Duration::from_secs(command.timeout);
-    let batch = follow(&at.book(), &at.steps(), &uploaded, patience).await?;
+fn manifest(command: BatchSubmit, ledger: &Ledger, files: &[(String, PathBuf)]) -> Result<BatchManifest, Failure> {
+    let source = source(ledger.definition(), command.source.as_deref())?;
+    let interval = Interval::new(command.from, command.to).map_err(Failure::misuse)?;
+    let counted: Vec<_> = files.iter().map(|(_, path)| count(ledger, interval, path)).collect::<Result<_, _>>()?;
+    tell_rejects(&counted, command.accept_rejects)?;
+    let totals = totals(&counted, command.totals.as_deref())?;
+    let object = |((name, _), counted): (&(String, PathBuf), &Counted)| BatchObject {
+        key: name.clone(),
+        records: counted.totals.records(),
+        sha256: Some(counted.sha256.clone()),
+    };
+    Ok(BatchManifest {
+        source,
+        interval,
+        objects: files.iter().zip(&counted).map(object).collect(),
+        totals,
+        correction: command.correction,
+        replaces: command.replaces,
+        again: command.again,
+    })
+}
+
+/// Follows the batch until it is in the ledger, which it may not get into, and tells how it ended.
+async fn wait(uploaded: &Upload, patience: Duration, at: &Installation, output: Output) -> Result<(), Failure> {
+    let ledger = &uploaded.ledger;
+    let batch = follow(&at.book(), &at.steps(), uploaded, patience).await?;
     let job = match batch.job {
-        Some(job) => at.book().job(&key.ledger, JobNumber::new(job)).await?,
+        Some(job) => at.book().job(ledger, JobNumber::new(job)).await?,
         None => None,
     };
     let rejected = match &job {
-        Some(job) => rejects::of_job(&at.objects(), &at.names, &key.ledger, job).await?,
+        Some(job) => rejects::of_job(&at.objects(), &at.names, ledger, job).await?,
         None => Some(Rejected::default()),
     };
     let ended = BatchEnded { batch, rejected };
     output.tell(&ended, BatchEnded::text)?;
     if ended.batch.status == "indexed" { Ok(()) } else { Err(Failure::Run) }
+}
+
+fn tell_sent(batch: &Prepared, at: &Installation, output: Output) -> Result<(), Failure> {
+    let Prepared { key, manifest, .. } = batch;
+    let sent = Sent {
+        batch: &key.batch,
+        ledger: &key.ledger.ledger,
+        manifest: Location::new(&at.names.input_bucket, key.key()).to_string(),
+        totals: &manifest.totals,
+    };
+    let show = text::command(&at.tenant, &format!("batch show {} {}", key.ledger.ledger, key.batch));
+    output.tell(&sent, |sent| {
+        format!("batch {} of {} is uploaded: {show}\n", sent.batch, text::records(sent.totals.records()))
+    })
 }
 
 #[derive(Serialize)]
@@ -228,12 +253,8 @@ fn default_name(manifest: &BatchManifest) -> Result<String, Failure> {
 }
 
 /// Uploads the files, and then the manifest.
-async fn send(
-    key: &ManifestKey,
-    manifest: &BatchManifest,
-    files: &[(String, PathBuf)],
-    at: &Installation,
-) -> Result<Upload, Failure> {
+async fn send(batch: &Prepared, at: &Installation) -> Result<Upload, Failure> {
+    let Prepared { key, manifest, files } = batch;
     let ManifestKey { ledger, batch, .. } = key;
     let (book, objects, digest) = (at.book(), at.objects(), manifest.digest());
     if book.batch(ledger, batch).await?.is_some_and(|known| known.digest != digest) {

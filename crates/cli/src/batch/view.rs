@@ -1,24 +1,28 @@
 //! A batch as it is shown: one shape in JSON for every command, and tables for people.
 
+#[cfg(test)]
+mod kit;
+mod shown;
+mod steps;
+
 use jiff::Timestamp;
 use ledger::{
     BatchSequence, Interval,
     book::{BatchRecord, BatchStatus, FaultRecord, View},
     job::{Job, JobStatus},
-    manifest::{LedgerId, PinnedBatch},
+    manifest::LedgerId,
     stage::Stage,
-    steps::{Figures, STEPS, StepRecord, StepStatus},
 };
-use money::ControlTotals;
 use report::text;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
-    batch::rejects::Rejected,
-    ledgers::view::{JobView, REASON_CHARS_MAX, failure, short},
+    ledgers::view::{REASON_CHARS_MAX, failure, short},
     output::columns,
 };
+
+pub(crate) use shown::{BatchEnded, BatchShown};
+pub(crate) use steps::{figures, in_order, step_status};
 
 /// A batch. Every key is always there; what is not known is `null`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -234,193 +238,16 @@ pub(crate) fn list(batches: &[BatchView], ledger: &LedgerId) -> String {
     columns(&std::iter::once(header).chain(batches.iter().map(BatchView::row)).collect::<Vec<_>>(), &[2, 3])
 }
 
-/// A batch that is followed no more, and what was rejected of its job.
-#[derive(Debug, Serialize)]
-pub(crate) struct BatchEnded {
-    #[serde(flatten)]
-    pub(crate) batch: BatchView,
-    /// `None` where it is no longer known.
-    pub(crate) rejected: Option<Rejected>,
-}
-
-impl BatchEnded {
-    pub(crate) fn text(&self) -> String {
-        let mut facts = self.batch.facts();
-        facts.extend(Rejected::told(self.rejected.as_ref()));
-        table(facts) + &self.batch.what_next()
-    }
-}
-
-/// A batch with everything that happened to it.
-#[derive(Debug, Serialize)]
-pub(crate) struct BatchShown {
-    #[serde(flatten)]
-    batch: BatchView,
-    why_corrected: Option<String>,
-    replaces: Option<String>,
-    again: Option<String>,
-    objects: Option<Vec<Object>>,
-    totals: Option<ControlTotals>,
-    /// The job that it is in, with the other batches of it.
-    of_job: Option<JobView>,
-    /// What the whole job rejected; `None` where it is no longer known.
-    rejected: Option<Rejected>,
-    steps: Vec<StepRecord>,
-}
-
-/// An object of a batch.
-#[derive(Debug, Serialize)]
-struct Object {
-    key: String,
-    version: Option<String>,
-    bytes: u64,
-    records: u64,
-}
-
-impl BatchShown {
-    pub(crate) fn new(
-        batch: BatchView,
-        pinned: Option<PinnedBatch>,
-        job: Option<&Job>,
-        rejected: Option<Rejected>,
-        mut steps: Vec<StepRecord>,
-    ) -> Self {
-        in_order(&mut steps);
-        let (manifest, objects) = pinned.map(|pinned| (pinned.manifest, pinned.objects)).unzip();
-        let objects = objects.map(|objects| {
-            let object = |object: ledger::manifest::PinnedObject| Object {
-                key: object.key,
-                version: object.version,
-                bytes: object.bytes,
-                records: object.records,
-            };
-            objects.into_iter().map(object).collect()
-        });
-        let (why_corrected, replaces, again, totals) = match manifest {
-            Some(manifest) => (manifest.correction, manifest.replaces, manifest.again, Some(manifest.totals)),
-            None => (None, None, None, None),
-        };
-        let of_job = job.map(|job| JobView::of(job, Vec::new()));
-        Self { batch, why_corrected, replaces, again, objects, totals, of_job, rejected, steps }
-    }
-
-    pub(crate) fn text(&self) -> String {
-        let mut facts = self.batch.facts();
-        facts.push(("correction", self.why_corrected.as_ref().map(|why| text::visible(why, REASON_CHARS_MAX))));
-        facts.push(("replaces", self.replaces.clone()));
-        facts.push(("again", self.again.as_ref().map(|why| text::visible(why, REASON_CHARS_MAX))));
-        for object in self.objects.iter().flatten() {
-            let name = text::visible(&object.key, 500);
-            let (events, bytes) = (text::records(object.records), text::bytes(object.bytes));
-            facts.push(("object", Some(format!("{name}: {events}, {bytes}"))));
-        }
-        for entry in self.totals.iter().flat_map(ControlTotals::entries) {
-            let currency = entry.currency.map(|currency| format!(" {currency}")).unwrap_or_default();
-            let sum = text::amount(entry.total.sum);
-            facts.push(("total", Some(format!("{}: {sum}{currency}", text::visible(&entry.column, 100)))));
-        }
-        facts.push(("job", self.of_job.as_ref().map(JobView::line)));
-        facts.extend(Rejected::told(self.rejected.as_ref()));
-        let steps = if self.steps.is_empty() { String::new() } else { format!("\n{}", steps(&self.steps)) };
-        table(facts) + &steps + &self.batch.what_next()
-    }
-}
-
-fn table(facts: Vec<(&'static str, Option<String>)>) -> String {
-    let rows: Vec<_> = facts.into_iter().filter_map(|(label, value)| Some(vec![label.to_owned(), value?])).collect();
-    columns(&rows, &[])
-}
-
-/// Puts attempts at steps in the order in which they happen.
-pub(crate) fn in_order(steps: &mut [StepRecord]) {
-    let place = |step: &StepRecord| STEPS.iter().position(|name| *name == step.step);
-    steps.sort_by_key(|step| (step.attempt, place(step)));
-}
-
-/// Attempts at steps, a line each.
-fn steps(steps: &[StepRecord]) -> String {
-    let header = ["step", "attempt", "status", "started", "duration", "figures"].map(str::to_owned).to_vec();
-    let rows = steps.iter().map(|step| {
-        let duration = step.started_at.zip(step.ended_at).map(|(from, to)| text::duration(from, to));
-        vec![
-            step.step.clone(),
-            step.step_attempt.to_string(),
-            step_status(step.status).to_owned(),
-            step.started_at.map(short).unwrap_or_default(),
-            duration.unwrap_or_default(),
-            step.failure.as_ref().map_or_else(|| figures(&step.figures), failure),
-        ]
-    });
-    columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>(), &[1, 4])
-}
-
-pub(crate) fn step_status(status: StepStatus) -> &'static str {
-    match status {
-        StepStatus::Running => "running",
-        StepStatus::Done => "done",
-        StepStatus::Failed => "failed",
-    }
-}
-
-/// The plain figures of a step: `events 12, artifacts 3`.
-pub(crate) fn figures(figures: &Figures) -> String {
-    let plain = figures.iter().filter_map(|(name, value)| {
-        let value = match value {
-            Value::Number(number) => number.as_u64().map_or_else(|| number.to_string(), text::count),
-            Value::String(said) => text::visible(said, 100),
-            _ => return None,
-        };
-        Some(format!("{} {value}", name.replace('_', " ")))
-    });
-    plain.collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use error_class::ErrorClass;
-    use ledger::{JobBatches, JobNumber, head::Head, job, policy::Policy};
-    use serde_json::json;
+    use ledger::{job, policy::Policy};
+    use serde_json::{Value, json};
 
-    use super::*;
-
-    fn ledger() -> LedgerId {
-        LedgerId::new("acme", "orders").unwrap()
-    }
-
-    fn now() -> Timestamp {
-        "2026-01-02T00:00:00Z".parse().unwrap()
-    }
-
-    fn record(more: Value) -> BatchRecord {
-        let mut record = json!({
-            "batch": "b1", "digest": "d", "status": "registered", "number": 3, "source": "shop", "correction": false,
-            "interval": { "from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z" },
-            "registered_at": now(), "let_in_at": now(), "version": 1,
-        });
-        record.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        serde_json::from_value(record).unwrap()
-    }
-
-    fn fault() -> FaultRecord {
-        FaultRecord {
-            batch: "b1".into(),
-            reason: "it cannot\u{7}".into(),
-            uploaded_at: now(),
-            at: now(),
-            expires_at: None,
-        }
-    }
-
-    fn of_two() -> Job {
-        let batches = JobBatches::new(BatchSequence::new(2), BatchSequence::new(3)).unwrap();
-        Job::new(batches, now(), &Policy::default())
-    }
-
-    fn view(indexed: u64, jobs: Vec<Job>) -> View {
-        let mut head = Head::default();
-        head.indexed = JobNumber::new(indexed);
-        View { head, jobs }
-    }
+    use super::{
+        kit::{ledger, now, of_two, record, view},
+        *,
+    };
 
     fn status(record: &BatchRecord, view: &View) -> &'static str {
         BatchView::of(&ledger(), record, None, view).status
@@ -461,72 +288,5 @@ mod tests {
         assert!(refused.contains(&format!("{words} <files>\n")), "{refused}");
         let skipped = of(json!({ "status": "skipped", "reason": "late", "correction": true }));
         assert!(skipped.contains(&format!("{words} --correction <why> <files>\n")), "{skipped}");
-    }
-
-    #[test]
-    fn what_was_not_taken_is_told_with_its_reason() {
-        let text = |batch: &BatchView| BatchEnded { batch: batch.clone(), rejected: Some(Rejected::default()) }.text();
-        let lost = BatchView::not_taken(&ledger(), &fault());
-        assert!(lost.is_final() && text(&lost).contains("status  not taken\nreason  it cannot␇\n"), "{}", text(&lost));
-        let standing = BatchView::of(&ledger(), &record(json!({})), Some(&fault()), &view(3, vec![]));
-        assert_eq!(standing.status, "indexed");
-        assert!(text(&standing).contains("another manifest of this name"), "{}", text(&standing));
-        let listed = list(&[standing, lost], &ledger());
-        assert_eq!(listed.lines().count(), 3, "{listed}");
-        assert!(list(&[], &ledger()).contains("tieout --tenant acme batch submit orders"));
-    }
-
-    fn rejected() -> Rejected {
-        let files = vec!["s3://data/r.csv".to_owned()];
-        Rejected { records: 2, by_rule: [("type".to_owned(), 2)].into(), files }
-    }
-
-    #[test]
-    fn who_followed_a_batch_is_told_what_was_rejected() {
-        let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(9, vec![]));
-        let ended = BatchEnded { batch, rejected: Some(rejected()) };
-        let text = ended.text();
-        for said in ["indexed", "2 records and events of the job, by rule: type 2\n", "s3://data/r.csv\n"] {
-            assert!(text.contains(said), "{said:?} in:\n{text}");
-        }
-        let json = serde_json::to_value(&ended).unwrap();
-        assert_eq!((&json["status"], &json["rejected"]["records"]), (&json!("indexed"), &json!(2)));
-        let none = BatchEnded { rejected: Some(Rejected::default()), ..ended }.text();
-        assert!(!none.contains("reject"), "{none}");
-    }
-
-    #[test]
-    fn every_attempt_at_every_step_has_a_line() {
-        let step = |value| serde_json::from_value::<StepRecord>(value).unwrap();
-        let all = vec![
-            step(
-                json!({"job": 3, "attempt": 3, "step_attempt": 2, "step": "apply", "status": "failed", "ended_at": now(),
-                "failure": {"class": "WorkerLost", "message": "gone"}}),
-            ),
-            step(json!({"job": 3, "attempt": 2, "step_attempt": 1, "step": "prefetch", "status": "done",
-                "started_at": "2026-01-01T23:59:58Z", "ended_at": now(), "figures": {"keys": 12000, "found": 7}})),
-            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "combine", "status": "done",
-                "figures": {"events": 3}})),
-            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "reduce", "status": "done"})),
-            step(json!({"job": 3, "attempt": 1, "step_attempt": 1, "step": "split", "status": "done"})),
-        ];
-        let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(1, vec![of_two()]));
-        let gone = BatchShown::new(batch.clone(), None, Some(&of_two()), None, Vec::new());
-        assert_eq!(serde_json::to_value(&gone).unwrap()["rejected"], json!(null), "not none at all");
-        assert!(gone.text().contains("no longer known"), "{}", gone.text());
-        let text = BatchShown::new(batch, None, Some(&of_two()), Some(rejected()), all).text();
-        let lines: Vec<_> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(
-            lines[lines.len() - 5..],
-            [
-                "split 1 done",
-                "reduce 1 done",
-                "combine 1 done events 3",
-                "prefetch 1 done 2026-01-01 23:59:58Z 2.0 s keys 12,000, found 7",
-                "apply 2 failed WorkerLost: gone",
-            ]
-        );
-        assert!(lines.contains(&"rejected 2 records and events of the job, by rule: type 2".to_owned()), "{text}");
-        assert!(lines.contains(&"job 3, of batches 2 to 3: split, starting".to_owned()), "{text}");
     }
 }

@@ -237,6 +237,64 @@ async fn keys_that_are_no_data_or_are_written_in_another_way_are_told() {
     assert!(told.contains("acme/bank/report.html lies under \"bank/\""), "{told}");
 }
 
+/// A Parquet file without rows.
+fn parquet(fields: &str) -> Vec<u8> {
+    let schema = Arc::new(parse_message_type(&format!("message rows {{ {fields} }}")).unwrap());
+    let mut bytes = Vec::new();
+    SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap().close().unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn parquet_that_not_every_engine_reads_is_refused() {
+    let others = "OPTIONAL int32 id; OPTIONAL binary region (UTF8);";
+    let table = |net: &str| parquet(&format!("{others} OPTIONAL {net};"));
+    let net = |kind: &str| json!([{"name": "net", "type": kind}]);
+    for (first, second, columns, words) in [
+        (
+            table("int32 net (DECIMAL(9,2))"),
+            table("fixed_len_byte_array (16) net (DECIMAL(38,2))"),
+            json!([]),
+            "planned",
+        ),
+        (table("binary net (UTF8)"), table("binary net (UTF8)"), net("decimal(2)"), "planned"),
+        (
+            table("int64 net (TIMESTAMP(MILLIS,true))"),
+            table("int64 net (TIMESTAMP(NANOS,false))"),
+            net("decimal(2)"),
+            r#"input "orders": column "net" of acme/1.parquet is timestamp, and cannot be read as decimal(2)"#,
+        ),
+        (
+            table("int32 net (DECIMAL(9,2))"),
+            table("int32 net (DECIMAL(9,3))"),
+            json!([]),
+            r#"acme/2.parquet has other columns than acme/1.parquet: "net" is not the same in both"#,
+        ),
+        (
+            table("fixed_len_byte_array (17) net (DECIMAL(39,2))"),
+            table("int32 net (DECIMAL(9,2))"),
+            net("decimal(2)"),
+            r#"acme/2.parquet has other columns than acme/1.parquet: "net" is not the same in both"#,
+        ),
+        (
+            table("fixed_len_byte_array (17) net (DECIMAL(39,2))"),
+            table("binary net (DECIMAL(40,2))"),
+            net("decimal(2)"),
+            r#"column "net" of acme/1.parquet is of a type that is not read"#,
+        ),
+    ] {
+        let world = World::new();
+        world.put("acme/1.parquet", &first).await;
+        world.put("acme/2.parquet", &second).await;
+        let mut job = document();
+        job["inputs"]["orders"] =
+            json!({"format": "parquet", "objects": ["1.parquet", "2.parquet"], "columns": columns});
+        let told =
+            planned(&world, &job).await.map_or_else(|error| error_class::chain(&error), |_| "planned".to_owned());
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
 #[tokio::test]
 async fn the_job_may_choose_its_engine_if_there_is_one() {
     for (choice, spark, engine) in [

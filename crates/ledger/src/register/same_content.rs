@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use storage::{Location, StorageError, documents};
 
-use super::{Entrant, LOOKS, RegisterError, Registrar};
+use super::{LOOKS, RegisterError, Registrar, entrant::Entrant};
 use crate::{
     BatchSequence,
     book::{BatchRecord, BatchStatus, Book, Content, NumberedBatch},

@@ -1,11 +1,14 @@
 //! Parquet: row groups, and their columns as the plan has them.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::{Range, RangeInclusive},
+    sync::Arc,
+};
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, Decimal128Array, RecordBatch, StringViewBuilder},
+    array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringViewBuilder},
     compute::{CastOptions, cast_with_options},
-    datatypes::{DataType, Decimal128Type, Int64Type, TimeUnit},
+    datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, TimeUnit},
 };
 use bytes::Bytes;
 use datafusion_common::Result;
@@ -56,7 +59,9 @@ pub(super) async fn send(
         bytes: object.bytes,
     };
     let metadata = new().get_metadata(None).await.map_err(broken)?;
-    let metadata = ArrowReaderMetadata::try_new(metadata, ArrowReaderOptions::new()).map_err(broken)?;
+    // Types are those of Parquet, which all who write it mean alike, and not what Arrow has noted beside them.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let metadata = ArrowReaderMetadata::try_new(metadata, options).map_err(broken)?;
     let mut next = 1_i64;
     for (group, about) in metadata.metadata().row_groups().iter().enumerate() {
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(new(), metadata.clone());
@@ -129,7 +134,6 @@ impl Reading {
         let general = |problem: String| Misfit { row: None, problem };
         let found =
             batch.column_by_name(&column.name).ok_or_else(|| general("the file has no such column".to_owned()))?;
-        let found = &unpacked(found).map_err(|error| general(error.to_string()))?;
         let typed = converted(found, column.kind).map_err(|error| general(error.to_string()))?;
         let typed =
             typed.ok_or_else(|| general(format!("expected {}, the file has {}", column.kind, found.data_type())))?;
@@ -138,14 +142,6 @@ impl Reading {
             None => Ok(typed),
             Some(row) => Err(Misfit { row: Some(row), problem: format!("the value is no {}", column.kind) }),
         }
-    }
-}
-
-/// The values of a column that is written as a dictionary and numbers, one by one.
-fn unpacked(array: &ArrayRef) -> Result<ArrayRef, arrow::error::ArrowError> {
-    match array.data_type() {
-        DataType::Dictionary(_, values) => cast_with_options(array, values, &CastOptions::default()),
-        _ => Ok(Arc::clone(array)),
     }
 }
 
@@ -183,24 +179,34 @@ fn converted(array: &ArrayRef, kind: Type) -> Result<Option<ArrayRef>, arrow::er
             let wide = cast(&DataType::Decimal128(columns::PRECISION, *scale))?;
             rescaled(wide.as_primitive::<Decimal128Type>(), from, kind)
         }
-        (DataType::Date32, Type::Date | Type::Timestamp) | (DataType::Boolean, Type::Boolean) => {
-            cast(&columns::data_type(kind))?
+        (DataType::Date32, Type::Date | Type::Timestamp) => {
+            let days = array.as_primitive::<Date32Type>();
+            let days: Date32Array = days.unary_opt(|day| DAYS.contains(&day).then_some(day));
+            cast_with_options(&days, &columns::data_type(kind), &CastOptions::default())?
         }
+        (DataType::Boolean, Type::Boolean) => Arc::clone(array),
         (DataType::Timestamp(unit, _), Type::Timestamp) => {
-            let micro = cast(&DataType::Timestamp(TimeUnit::Microsecond, None))?;
-            let micro = cast_with_options(&micro, &DataType::Int64, &CastOptions::default())?;
-            let exact = if *unit == TimeUnit::Nanosecond {
-                let nanos = cast(&DataType::Int64)?;
-                let pairs = micro.as_primitive::<Int64Type>().iter().zip(nanos.as_primitive::<Int64Type>());
-                let whole = pairs.map(|(micro, nanos)| micro.filter(|_| nanos.is_some_and(|nanos| nanos % 1000 == 0)));
-                Arc::new(whole.collect::<arrow::array::Int64Array>()) as ArrayRef
-            } else {
-                micro
-            };
-            cast_with_options(&exact, &columns::data_type(kind), &CastOptions::default())?
+            let units = cast(&DataType::Int64)?;
+            let moments: Int64Array = units.as_primitive::<Int64Type>().unary_opt(|units| microseconds(units, *unit));
+            cast_with_options(&moments, &columns::data_type(kind), &CastOptions::default())?
         }
         _ => return Ok(None),
     }))
+}
+
+/// The days of the years 1 to 9999, from 1970-01-01 on.
+const DAYS: RangeInclusive<i32> = -719_162..=2_932_896;
+
+/// A moment in microseconds; `None` where that is not all of it, and outside the years 1 to 9999.
+fn microseconds(units: i64, unit: TimeUnit) -> Option<i64> {
+    let whole = match unit {
+        TimeUnit::Second => units.checked_mul(1_000_000),
+        TimeUnit::Millisecond => units.checked_mul(1_000),
+        TimeUnit::Microsecond => Some(units),
+        TimeUnit::Nanosecond => (units % 1_000 == 0).then_some(units / 1_000),
+    };
+    let day = |whole: &i64| i32::try_from(whole.div_euclid(86_400_000_000));
+    whole.filter(|whole| day(whole).is_ok_and(|day| DAYS.contains(&day)))
 }
 
 /// Texts as values of the type; none is blank.
@@ -229,9 +235,9 @@ fn rescaled(array: &Decimal128Array, from: u8, kind: Type) -> ArrayRef {
     };
     let units = array.iter().map(|units| units.and_then(exact));
     match kind {
-        Type::Integer => Arc::new(
-            units.map(|units| units.and_then(|units| i64::try_from(units).ok())).collect::<arrow::array::Int64Array>(),
-        ),
+        Type::Integer => {
+            Arc::new(units.map(|units| units.and_then(|units| i64::try_from(units).ok())).collect::<Int64Array>())
+        }
         _ => Arc::new(units.collect::<Decimal128Array>().with_data_type(columns::data_type(kind))),
     }
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use arrow::array::{
-    ArrayRef, Decimal128Array, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray,
-    TimestampNanosecondArray,
+    ArrayRef, Date32Array, Decimal128Array, DictionaryArray, DurationSecondArray, Float64Array, Int32Array,
+    RecordBatch, StringArray, TimestampMillisecondArray, TimestampNanosecondArray,
 };
 use arrow::datatypes::Int8Type;
 use parquet::arrow::ArrowWriter;
@@ -126,5 +126,39 @@ async fn what_others_write_is_read_exactly_or_not_at_all() {
         };
         assert!(failure.message.contains(words), "{failure:?}");
         assert_eq!((failure.row, failure.column.as_deref()), (row, column), "{failure:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_are_those_of_parquet_and_of_the_years_1_to_9999() {
+    // Arrow notes beside it that these are durations.
+    let ids: ArrayRef = Arc::new(DurationSecondArray::from(vec![Some(7), None]));
+    let days = |last: i32| -> ArrayRef { Arc::new(Date32Array::from(vec![-719_162, last])) };
+    let moments =
+        |last: i64| -> ArrayRef { Arc::new(TimestampMillisecondArray::from(vec![-62_135_596_800_000, last])) };
+    for (day, at, outcome) in [
+        (
+            days(2_932_896),
+            moments(253_402_300_799_999),
+            Ok("7,0001-01-01,0001-01-01T00:00:00Z\r\n,9999-12-31,9999-12-31T23:59:59.999Z\r\n"),
+        ),
+        (days(2_932_897), moments(0), Err(("day", "is no date"))),
+        (days(0), moments(253_402_300_800_000), Err(("at", "is no timestamp"))),
+        (days(0), moments(i64::MAX), Err(("at", "is no timestamp"))),
+    ] {
+        let mut world = World::new();
+        let body = file(vec![("id", Arc::clone(&ids)), ("day", day), ("at", at)]);
+        world.put("in", TaskFormat::Parquet, None, body).await;
+        let plan = copy(&[KINDS[0], KINDS[3], KINDS[4]], "csv");
+        match (world.run(&plan, &small()).await.unwrap().outcome, outcome) {
+            (Outcome::Done(figures), Ok(text)) => {
+                assert_eq!(String::from_utf8(world.read(&figures, "out").await).unwrap(), text);
+            }
+            (Outcome::Failed { failure }, Err((column, words))) => {
+                assert!(failure.message.contains(words), "{failure:?}");
+                assert_eq!((failure.row, failure.column.as_deref()), (Some(2), Some(column)), "{failure:?}");
+            }
+            (found, expected) => panic!("{expected:?}: {found:?}"),
+        }
     }
 }
