@@ -109,6 +109,44 @@ class Inputs(FolderTest):
                 with mock.patch.object(Py4JJavaError, "__str__", lambda _: "denied"), self.assertRaises(Py4JJavaError):
                     looked_at(service, requests, "b", "k")
 
+    def test_a_report_is_put_where_there_is_none(self) -> None:
+        """By S3 itself: what looks first and puts then, puts over another's."""
+
+        def answer(status: int, name: str = "S3Exception") -> Py4JJavaError:
+            error = Py4JJavaError.__new__(Py4JJavaError)
+            error.java_exception = mock.Mock()
+            error.java_exception.getClass().getName.return_value = f"model.{name}"
+            error.java_exception.statusCode.return_value = status
+            return error
+
+        store = Store(mock.MagicMock())
+        sdk = store.jvm.software.amazon.awssdk
+        request = sdk.services.s3.model.PutObjectRequest.builder().bucket().key()
+        for answers, standing in (
+            ([None], "mine"),
+            ([answer(412)], "another's"),
+            ([answer(409), None], "mine"),
+            ([answer(409), answer(412)], "another's"),
+            ([answer(409)] * 99, OSError),
+            ([answer(503)], Py4JJavaError),
+            ([answer(412, "SdkClientException")], Py4JJavaError),
+        ):
+            store.service = mock.Mock()
+            store.service.putObject.side_effect = answers
+            texts = mock.patch.object(Py4JJavaError, "__str__", lambda _: "failed")
+            read = mock.patch.object(store, "read", return_value="another's")
+            with texts, read, mock.patch.object(store, "_service", return_value=store.service):
+                if isinstance(standing, str):
+                    self.assertEqual(store.write_first("b", "k", "mine"), standing)
+                else:
+                    with self.assertRaises(standing):
+                        store.write_first("b", "k", "mine")
+            put, body = store.service.putObject.call_args.args
+            self.assertEqual(put, request.overrideConfiguration().build())
+            self.assertEqual(body, sdk.core.sync.RequestBody.fromString())
+        sdk.core.sync.RequestBody.fromString.assert_any_call("mine")
+        sdk.awscore.AwsRequestOverrideConfiguration.builder().putHeader.assert_called_with("If-None-Match", "*")
+
 
 class Work(FolderTest):
     def test_work_that_is_done_twice_counts_once(self) -> None:

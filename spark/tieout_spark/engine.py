@@ -65,7 +65,8 @@ def run(session: SparkSession, store: Store, task: Json) -> Json:
     """Runs a task and writes its report. Whoever runs it again finds that report, and leaves what it names as it is; of
     two at once, each writes parts of its own, and the report that stands first is the task's."""
     began = time.monotonic()
-    path = store.path(task["output"]["bucket"], f"{prefix_of(task)}/report.json")
+    bucket, key = task["output"]["bucket"], f"{prefix_of(task)}/report.json"
+    path = store.path(bucket, key)
     if store.exists(path):
         found: Json = json.loads(store.read(path))
         return found
@@ -75,7 +76,7 @@ def run(session: SparkSession, store: Store, task: Json) -> Json:
     except FaultError as fault:
         report = {"failure": failure(task, fault)}
     report = {"version": VERSION, "engine": "spark", **report}
-    standing: Json = json.loads(store.write_first(path, json.dumps(report, ensure_ascii=False)))
+    standing: Json = json.loads(store.write_first(bucket, key, json.dumps(report, ensure_ascii=False)))
     return standing
 
 

@@ -12,6 +12,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 REQUESTS_AT_ONCE = 16
+# How S3 answers to a condition that there be no object: there is one; another one is being put.
+EXISTS, IN_CONFLICT = 412, 409
+PUTS_MAX = 10
 
 
 class Part(NamedTuple):
@@ -43,6 +46,27 @@ def looked_at(service: Any, requests: Any, bucket: str, key: str) -> Optional[Lo
     version = found.versionId()
     modified = int(found.lastModified().toEpochMilli())
     return Look(int(found.contentLength()), str(found.eTag()).strip('"'), version and str(version), modified)
+
+
+def put_first(service: Any, sdk: Any, bucket: str, key: str, text: str) -> bool:
+    """Puts an object of S3, unless there is one: S3 itself decides. Whether it was put."""
+    # As a header: not every version of the SDK has a method for the condition.
+    condition = sdk.awscore.AwsRequestOverrideConfiguration.builder().putHeader("If-None-Match", "*").build()
+    request = sdk.services.s3.model.PutObjectRequest.builder().bucket(bucket).key(key)
+    request = request.overrideConfiguration(condition).build()
+    for _ in range(PUTS_MAX):
+        try:
+            service.putObject(request, sdk.core.sync.RequestBody.fromString(text))
+            return True
+        except Py4JJavaError as error:
+            if not error.java_exception.getClass().getName().endswith(".S3Exception"):
+                raise
+            status = int(error.java_exception.statusCode())
+            if status == EXISTS:
+                return False
+            if status != IN_CONFLICT:
+                raise
+    raise OSError(f"s3://{bucket}/{key} is being written by others all the time")
 
 
 def escaped(path: str) -> str:
@@ -129,17 +153,26 @@ class Store:
         """An object's text."""
         return self.head(path, 1 << 30).decode()
 
-    def write_first(self, path: str, text: str) -> str:
+    def write_first(self, bucket: str, key: str, text: str) -> str:
         """Writes an object, unless there is one. What stands there then."""
+        path, service = self.path(bucket, key), None if self.root else self._service()
+        if service is not None:
+            written = put_first(service, self.jvm.software.amazon.awssdk, bucket, key, text)
+        else:
+            written = self._create(path, text)
+        return text if written else self.read(path)
+
+    def _create(self, path: str, text: str) -> bool:
+        """Creates a file, unless there is one. File systems do that at once; of S3, Hadoop makes a look and a put."""
         try:
             stream = self._files(path).create(self._path(path), False)
         except Py4JJavaError as error:
             if "FileAlreadyExists" not in str(error.java_exception.getClass().getName()):
                 raise
-            return self.read(path)
+            return False
         stream.write(bytearray(text.encode()))
         stream.close()
-        return text
+        return True
 
     def exists(self, path: str) -> bool:
         """Whether there is an object."""
