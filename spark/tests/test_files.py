@@ -236,7 +236,7 @@ class Files(FolderTest):
             self.assertEqual(failure is not None, is_absent, text)
             if failure:
                 self.assertEqual((failure["step"], failure["column"]), ("a", "net"))
-                self.assertIn("no row has this member", failure["message"])
+                self.assertIn("no row has this member, one has Net, key; ", failure["message"])
 
     def test_formulas_are_guarded_where_an_output_says_so(self) -> None:
         """The same texts as in the embedded engine's tests: the engines write the same cells."""

@@ -126,10 +126,12 @@ class Frames:
                 continue
             blank = [column["name"] for column in columns if not watch.get()[f"filled{column['id']}"]]
             given = self.task["inputs"][self.relations[number]["body"]["input"]]
-            column = absent_member(self.session, self.store, given, blank) if blank else None
-            if column is not None:
-                advice = 'it may be misspelt; a column that all rows may lack says "optional": true'
-                return FaultError(f"no row has this member: {advice}", number, column)
+            found = absent_member(self.session, self.store, given, blank) if blank else None
+            if found is not None:
+                column, names = found
+                advice = 'a column that all rows may lack says `"optional": true`'
+                one_has = ", ".join(name[:NAME_CHARS_TOLD] for name in names[:NAMES_TOLD])
+                return FaultError(f"no row has this member, one has {one_has}; {advice}", number, column)
         return None
 
     def _project(self, number: int, relation: Json, body: Json) -> Frame:
@@ -228,6 +230,8 @@ class Frames:
         return data.groupBy(*keys).agg(f.expr(f"collect_list({member})").alias(name))
 
 
+# The most names that are told of a row, and characters of each.
+NAMES_TOLD, NAME_CHARS_TOLD = 20, 100
 ROWS = "rows between unbounded preceding and current row"
 NOWHERE = ("cast(null as bigint)", "cast(null as bigint)")
 # The columns that can be wrong, and what is wrong with them, in the order in which they are computed.

@@ -73,12 +73,16 @@ def read_others(
     return typed(texts, columns)
 
 
-def absent_member(session: SparkSession, store: Store, given: Dict[str, Any], names: List[str]) -> Optional[str]:
-    """The first of those names that is no member of any line of an input."""
+def absent_member(
+    session: SparkSession, store: Store, given: Dict[str, Any], names: List[str]
+) -> Optional[Tuple[str, List[str]]]:
+    """The first of those names that is no member of any line of an input, and what members a line has."""
     paths = [store.path(one["bucket"], one["key"]) for one in given["objects"]]
-    rows = pieces.lines(session, paths).rdd
-    seen = set(rows.mapPartitions(lambda rows: members(rows, set(names))).collect())
-    return next((name for name in names if name not in seen), None)
+    lines = pieces.lines(session, paths)
+    seen = set(lines.rdd.mapPartitions(lambda rows: members(rows, set(names))).collect())
+    absent = next((name for name in names if name not in seen), None)
+    example = lines.where("trim(cast(line as string)) <> ''").first() if absent is not None else None
+    return None if absent is None else (absent, sorted(records.json_members(bytes(example[0]))) if example else [])
 
 
 def members(rows: Iterable[Row], wanted: Set[str]) -> Iterator[str]:

@@ -6,6 +6,7 @@
 mod columns;
 mod expected;
 mod maker;
+mod parquet;
 mod tables;
 mod values;
 mod write;

@@ -200,12 +200,13 @@ impl Inner {
             found.sort_unstable_by(|left, right| right.cmp(left));
             for version in found.iter().filter(|version| !version.is_deleted) {
                 let (number, text) = (version.number, version.number.text());
-                if after.is_some_and(|after| key == after.key && text >= after.version) {
+                if after
+                    .is_some_and(|after| key == after.key && after.version.as_ref().is_none_or(|after| text >= *after))
+                {
                     continue;
                 }
                 if let Some(last) = versions.last().filter(|_| versions.len() == PAGE_OBJECTS) {
-                    let next =
-                        VersionCursor { key: last.key.clone(), version: last.version.clone().unwrap_or_default() };
+                    let next = VersionCursor { key: last.key.clone(), version: last.version.clone() };
                     return Ok(VersionPage { versions, next: Some(next) });
                 }
                 let bytes = fs::metadata(versions::file(&folder, number))?.len();

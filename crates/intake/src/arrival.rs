@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::{
     error::IntakeError,
-    layout::InputKey,
+    layout::{InputKey, is_tenant},
     messages::{Arrival, Arrived, Input, ObjectCreated, RunId, RunRequest},
     runs::Runs,
 };
@@ -154,7 +154,7 @@ impl FileArrival {
                     }
                 }
             }
-            after = page.next.filter(&goes_on);
+            after = page.next.filter(&goes_on).map(behind_batches);
             if after.is_none() {
                 return failure.map_or(Ok(()), Err);
             }
@@ -203,7 +203,7 @@ impl FileArrival {
 /// What the key of an input says; of any other but a folder, the log tells why it is none.
 fn input_key(key: &str) -> Option<InputKey<'_>> {
     let parsed = InputKey::parse(key);
-    if parsed.is_none() && !key.ends_with('/') {
+    if parsed.is_none() && !key.ends_with('/') && batches(key).is_none() {
         if key.contains(char::is_control) {
             warn!(key, "object's key has control characters");
         } else {
@@ -211,6 +211,23 @@ fn input_key(key: &str) -> Option<InputKey<'_>> {
         }
     }
     parsed
+}
+
+/// The folder of batches that a key lies in: they stay where they are uploaded, and are batch-registrar's.
+fn batches(key: &str) -> Option<&str> {
+    const BATCHES: &str = "batches/";
+    let tenant = key.split_once(BATCHES)?.0;
+    let is_folder = tenant.is_empty() || tenant.strip_suffix('/').is_some_and(is_tenant);
+    if is_folder { key.get(..tenant.len() + BATCHES.len()) } else { None }
+}
+
+/// Passes over the rest of a folder of batches: there are more of them every day, and none is taken here.
+fn behind_batches(next: VersionCursor) -> VersionCursor {
+    match batches(&next.key) {
+        // No key has a greater character.
+        Some(folder) => VersionCursor { key: format!("{folder}\u{10ffff}"), version: None },
+        None => next,
+    }
 }
 
 /// The run that an upload starts: who has uploaded knows it before any event has arrived.

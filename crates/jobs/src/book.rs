@@ -161,9 +161,10 @@ impl Jobs {
         self.update(job, Update { set: attributes(set), ..Update::default() }, queued).await
     }
 
-    /// Marks an attempt as failed that is not over. Whether it was not over.
+    /// Marks an attempt as failed, and its dead letter as sent, where it is not over. Whether it was not over.
     pub async fn fail_open(&self, job: &TaskJob, failure: &Reason) -> Result<bool, StorageError> {
-        let set = json!({ "status": JobStatus::Failed, "ended_at": self.clock.now(), "failure": failure });
+        let failed = JobStatus::Failed;
+        let set = json!({ "status": failed, "ended_at": self.clock.now(), "failure": failure, "dead_letter": true });
         self.update(job, Update { set: attributes(set), ..Update::default() }, open()).await
     }
 

@@ -100,6 +100,8 @@ impl JobCloser {
         // The slot first: what is wrong with a row keeps nobody else waiting.
         self.slots.release(&execution(&job)).await?;
         let status = self.record(&job, &end).await?;
+        // And again: a message that came in between has found the job running, and may have taken a slot for it.
+        self.slots.release(&execution(&job)).await?;
         let current = self.jobs.get(&job.tenant, &job.job).await?.filter(|record| record.attempt == job.attempt);
         let Some(record) = current else {
             return Ok(Closed { status, mail: MailStatus::NotWanted, dead_letters: 0, mails_failed: 0 });

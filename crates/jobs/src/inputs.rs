@@ -168,7 +168,7 @@ impl Finder<'_> {
                 return Err(wrong(name, format!("more than {OBJECTS_MAX} objects lie under {prefix:?}")));
             }
         }
-        if let Some(other) = keys.iter().find(|key| is_other(key, format)) {
+        if let Some(other) = keys.iter().find(|key| is_other(key, format) || is_in_hidden_folder(key, &whole)) {
             let advice = "give a longer prefix, or list `objects`";
             return Err(wrong(name, format!("{other} lies under {prefix:?}, and is no data by its name: {advice}")));
         }
@@ -188,6 +188,11 @@ impl Finder<'_> {
             other => other.into(),
         })?;
         let Location { bucket, key } = at;
+        if key.split('/').any(|part| matches!(part, "" | "." | "..")) {
+            let problem =
+                "has a part that is empty, `.` or `..`: programs that take keys for paths would read another object";
+            return Err(wrong(name, format!("{key} {problem}")));
+        }
         Ok(TaskObject { bucket, key, version: info.version, etag: info.etag, bytes: info.bytes })
     }
 
@@ -262,10 +267,21 @@ impl Finder<'_> {
 /// beside what they write. Whatever else has such a name could be somebody's data.
 fn is_passed_over(key: &str) -> bool {
     let file = key.rsplit('/').next().unwrap_or_default();
-    let is_mark = ["_SUCCESS", "_committed_", "_started_", "_temporary", "_metadata", "_common_metadata"]
+    let is_transaction = ["_committed_", "_started_"]
         .iter()
-        .any(|begin| file.starts_with(begin));
+        .any(|begin| file.strip_prefix(begin).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit())));
+    let is_mark = matches!(file, "_SUCCESS" | "_metadata" | "_common_metadata") || is_transaction;
     file.is_empty() || is_mark || (file.starts_with('.') && file.ends_with(".crc"))
+}
+
+/// Whether an object lies below the prefix in a folder that programs keep to themselves: what a writer has not committed
+/// (`_temporary/`), or the log of a table (`_delta_log/`).
+fn is_in_hidden_folder(key: &str, prefix: &str) -> bool {
+    // What the prefix names itself is meant.
+    let Some(below) = key.strip_prefix(prefix) else { return false };
+    let folders = below.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let named = usize::from(!prefix.ends_with('/'));
+    folders.split('/').skip(named).any(|folder| folder.starts_with(['_', '.']))
 }
 
 /// Whether a key's name says that there is something else than data of that format.

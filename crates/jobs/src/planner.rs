@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use environment::{ConfigError, parsed, text};
 use reconcile::{
-    Job,
+    EngineChoice, Job,
     task::{Output, Task, TaskJob},
 };
 use serde_json::{json, value::RawValue};
@@ -98,14 +98,16 @@ impl JobPlanner {
         let (engine, why) = estimate::choose(job.options.engine, estimate, self.config.bounds, self.config.spark)?;
         let ledgers = task.inputs.iter().filter_map(|(name, input)| Some((name, input.ledger.as_ref()?)));
         let ledgers: BTreeMap<_, _> = ledgers.collect();
-        let known = json!({ "engine": engine, "engine_why": why, "ledgers": ledgers });
+        // Where the engine turns out too small, the other one runs the job: then the row says what was planned.
+        let known =
+            json!({ "engine": engine, "engine_why": format!("planned for {engine}: {why}"), "ledgers": ledgers });
         self.jobs.set_while_running(attempt, known).await?;
         let objects = task.inputs.values().flat_map(|input| &input.objects);
         let (bytes, count) = objects.fold((0, 0), |(bytes, count), object| (bytes + object.bytes, count + 1));
         info!(job = execution(attempt), engine = engine.as_str(), why, bytes, objects = count, "job planned");
         Ok(Chosen {
             engine,
-            spark: self.config.spark,
+            spark: self.config.spark && job.options.engine != EngineChoice::Embedded,
             task_uri: at.to_string(),
             task: at,
             report: Location::new(&task.output.bucket, task.output.report_key()),

@@ -16,8 +16,8 @@ use storage::StorageError;
 pub enum EngineError {
     /// The task needs more memory or disk than this worker has: it is for a larger one, or for the other engine.
     #[error(
-        "the job needs more than this worker's {} MiB of memory and {} MiB of disk: deploy with the parameter SparkEngine=on, \
-         or cut the inputs", memory_bytes >> 20, disk_bytes >> 20
+        "the job needs more than this worker's {} MiB of memory and {} MiB of disk: deploy with the parameter SparkEngine=on and \
+         leave `options.engine` out, or cut the inputs", memory_bytes >> 20, disk_bytes >> 20
     )]
     TooLarge {
         /// The memory that there was.
@@ -29,7 +29,10 @@ pub enum EngineError {
         source: Box<DataFusionError>,
     },
     /// The task needs more time than a run may take: it is for more processors.
-    #[error("the job did not end in {seconds} seconds: deploy with the parameter SparkEngine=on, or cut the inputs")]
+    #[error(
+        "the job did not end in {seconds} seconds: deploy with the parameter SparkEngine=on and leave `options.engine` out, or cut \
+         the inputs"
+    )]
     TooSlow {
         /// The time that there was.
         seconds: u64,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{
     expression::{ColumnId, Expression, Operator},
-    operations::{ControlTotals, Documented},
+    operations::{ControlTotals, Documented, Variance},
     plan::{Aggregation, Body, Plan, PlanColumn, PlanOutput, Relation, WindowFunction},
     types::Type,
 };
@@ -45,8 +45,12 @@ impl Natures {
                 self.0.extend(relation.columns.iter().map(|column| (column.id, as_read(column.kind))));
             }
             Body::Project { compute, .. } => {
+                let is_variance = relation.operation == Variance::NAME;
                 for one in compute {
-                    self.0.insert(one.column, self.computed(&one.expression));
+                    let divides = matches!(one.expression, Expression::Arithmetic { operator: Operator::Divide, .. });
+                    // A percentage is one of what is the same everywhere, too.
+                    let nature = if is_variance && divides { Nature::Figure } else { self.computed(&one.expression) };
+                    self.0.insert(one.column, nature);
                 }
             }
             Body::Aggregate { measures, .. } => {
@@ -158,10 +162,12 @@ mod tests {
             {"name": "d", "operation": "divide", "from": "c", "left": "net", "right": {"value": 12}, "as": "monthly"},
             {"name": "e", "operation": "round", "from": "d", "column": "percent", "decimals": 1, "as": "rounded"},
             {"name": "f", "operation": "multiply", "from": "e", "left": "net", "right": "percent", "as": "share"},
-            {"name": "g", "operation": "if", "from": "f", "where": {"column": "who", "is": "blank"},
+            {"name": "h", "operation": "variance", "from": "f", "actual": "net", "expected": {"value": "10"},
+                "difference": "beyond", "percent": "percent of ten"},
+            {"name": "g", "operation": "if", "from": "h", "where": {"column": "who", "is": "blank"},
                 "then": {"value": 0}, "else": "open", "as": "known"},
         ]);
-        assert_eq!(amounts(&steps), ["net", "due", "open", "monthly", "share", "known"]);
+        assert_eq!(amounts(&steps), ["net", "due", "open", "monthly", "share", "beyond", "known"]);
     }
 
     #[test]

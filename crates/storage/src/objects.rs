@@ -162,8 +162,8 @@ pub struct VersionPage {
 pub struct VersionCursor {
     /// Its key.
     pub key: String,
-    /// The version, as the store writes it.
-    pub version: String,
+    /// The version, as the store writes it; `None` passes over all versions of the key, and the key need not exist.
+    pub version: Option<String>,
 }
 
 /// The bytes of an object, in order, as they arrive.

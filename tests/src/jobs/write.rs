@@ -7,7 +7,7 @@ use std::{fs, io, path::Path};
 use reconcile::{Type, Value, reference::OutputRows};
 use serde_json::{Map, Value as Json, json};
 
-use super::{Data, Example, Outcome};
+use super::{Data, Example, Outcome, parquet};
 use crate::dice::Dice;
 
 /// Writes an example into a folder that several can share:
@@ -73,21 +73,27 @@ fn table(output: &OutputRows, ordered: bool, guards: bool) -> Json {
 
 /// Writes an input's objects; the input as a task names it.
 fn input(dice: &mut Dice, data: &Data, prefix: &str, bucket: &Path) -> io::Result<Json> {
-    let csv = (dice.below(3) > 0).then(|| Csv::random(dice, data));
+    let (format, csv) = match dice.below(9) {
+        0..3 => ("parquet", None),
+        3..5 => ("jsonLines", None),
+        _ => ("csv", Some(Csv::random(dice, data))),
+    };
     let mut objects = Vec::new();
     for (index, rows) in data.objects.iter().enumerate() {
         let bytes = match &csv {
             Some(csv) => csv.bytes(dice, data, rows),
+            None if format == "parquet" => parquet::bytes(dice, data, rows)?,
             None => lines(dice, data, rows),
         };
-        let key = format!("{prefix}-{index}.{}", if csv.is_some() { "csv" } else { "jsonl" });
+        let key = format!("{prefix}-{index}.{format}");
         put(&bucket.join(&key), &bytes)?;
         objects.push(json!({"bucket": "data", "key": key, "etag": "0", "bytes": bytes.len()}));
     }
-    Ok(match csv {
-        Some(csv) => json!({"format": "csv", "csv": csv.described, "objects": objects}),
-        None => json!({"format": "jsonLines", "objects": objects}),
-    })
+    let mut input = json!({"format": format, "objects": objects});
+    if let Some(csv) = csv {
+        input["csv"] = csv.described;
+    }
+    Ok(input)
 }
 
 /// JSON lines: blanks as null or, behind the first row, not at all, numbers as numbers or texts.

@@ -217,11 +217,33 @@ fn told(project: &Project) -> Vec<String> {
             }
             let conflict = catchers.iter().find(|catcher| errors(catcher) == ["Conflict"]);
             let quiet = |conflict: &&Value| match state.in_map {
-                true => kind_of(&conflict["Next"]) == "Succeed",
+                true => kind_of(&conflict["Next"]) == "Pass",
                 false => reports(&conflict["Next"]) && follows(&conflict["Next"]) == "Succeed",
             };
             if state.body["Type"] == "Task" && !conflict.is_some_and(quiet) {
                 faults.push(format!("{name}, {}: does not end quietly on a conflict", state.name));
+            }
+        }
+    }
+    faults
+}
+
+/// No child of a map hands back what it was given: all of them together, a map hands on at most 256 KiB.
+fn handed_back(project: &Project) -> Vec<String> {
+    let mut faults = Vec::new();
+    for name in project.machines.keys() {
+        let definition = match project.deployed(name) {
+            Ok(definition) => definition,
+            Err(fault) => return vec![fault],
+        };
+        for State { name: state, body, .. } in machine::states(&definition).iter().filter(|state| state.in_map) {
+            let hands_back = match body["Type"].as_str() {
+                Some("Succeed") => true,
+                Some("Pass") => body["End"] == true && body["Result"] != serde_json::json!({}),
+                _ => false,
+            };
+            if hands_back {
+                faults.push(format!("{name}, {state}: a child hands back what it was given"));
             }
         }
     }
@@ -386,4 +408,17 @@ fn failures_are_told_with_their_class() {
     in_state("CommitApply", r#""Next": "ReportConflict""#, r#""Next": "ReportFailure""#, loud);
     in_state("CommitApply", r#""Next": "ReportConflict""#, r#""Next": "Advance""#, loud);
     in_state("ApplyPartition", r#""Next": "ApplySuperseded""#, r#""Next": "ApplyFailed""#, loud);
+}
+
+#[test]
+fn children_hand_nothing_back() {
+    finds_nothing(handed_back);
+    for other in [r#""Type": "Succeed""#, r#""Type": "Pass", "End": true"#] {
+        finds(handed_back, "stateless, ReduceSuperseded: a child hands back what it was given", |broken| {
+            let text = broken.machines.get_mut("stateless").expect("there is stateless");
+            let (before, behind) = text.split_once(r#""ReduceSuperseded": { "#).expect("there is such a state");
+            let (_, behind) = behind.split_once(" }").expect("it ends");
+            *text = format!(r#"{before}"ReduceSuperseded": {{ {other} }}{behind}"#);
+        });
+    }
 }

@@ -30,7 +30,7 @@ pub(super) async fn list(
     let list = client.list_object_versions().bucket(bucket).prefix(prefix).encoding_type(EncodingType::Url);
     let list = list.max_keys(i32::try_from(PAGE_OBJECTS).unwrap_or(i32::MAX));
     let list = list.set_key_marker(after.map(|after| after.key.clone()));
-    let list = list.set_version_id_marker(after.map(|after| after.version.clone()));
+    let list = list.set_version_id_marker(after.and_then(|after| after.version.clone()));
     let page = list.send().await.map_err(|error| classify("s3:ListBucketVersions", what(), error))?;
 
     let encoded = page.encoding_type == Some(EncodingType::Url);
@@ -38,7 +38,7 @@ pub(super) async fn list(
     let versions = versions.collect::<Option<_>>();
     let versions = versions.ok_or_else(|| unreadable(what(), "a version lacks key, size or time"))?;
     let next = match (page.is_truncated, page.next_key_marker, page.next_version_id_marker) {
-        (Some(true), Some(key), Some(version)) => decoded(key, encoded).map(|key| VersionCursor { key, version }),
+        (Some(true), Some(key), version @ Some(_)) => decoded(key, encoded).map(|key| VersionCursor { key, version }),
         (Some(true), ..) => None,
         _ => return Ok(VersionPage { versions, next: None }),
     };

@@ -41,7 +41,7 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
         job.failure.as_ref().map(|why| text::visible(&format!("{}: {}", why.class, why.message), TEXT_CHARS_MAX)),
     );
     let why = job.engine_why.as_ref().map(|why| text::visible(why, TEXT_CHARS_MAX)).unwrap_or_default();
-    fact("engine", job.engine.map(|engine| format!("{engine}: {why}")));
+    fact("engine", job.engine.map(|engine| format!("{engine}, {why}")));
     fact("its time", job.milliseconds.map(|milliseconds| format!("{} ms", text::count(milliseconds))));
     fact("memory", job.peak_memory_bytes.map(text::bytes));
     fact("on disk", job.spilled_bytes.filter(|bytes| *bytes > 0).map(text::bytes));
@@ -108,7 +108,7 @@ mod tests {
         serde_json::from_value(json!({
             "tenant": "acme", "job": "close", "attempt": 1, "status": "published", "digest": "0",
             "submitted_at": "2026-01-31T08:00:00Z", "ended_at": "2026-01-31T08:00:02Z", "engine": "embedded",
-            "engine_why": "about 1 MiB on disk", "milliseconds": 1500, "peak_memory_bytes": 1_048_576,
+            "engine_why": "planned for embedded: about 1 MiB", "milliseconds": 1500, "peak_memory_bytes": 1_048_576,
             "spilled_bytes": 0, "cost_microdollars": 200, "inputs": {"orders": {"rows": 5, "bytes": 100}},
             "ledgers": {"artifacts": {"ledger": "books", "through": 7, "watermark": "2026-01-31T00:00:00Z"}},
             "steps": [{"step": "dear", "operation": "filter", "rows": 3, "milliseconds": 1}],
@@ -121,9 +121,15 @@ mod tests {
     fn a_published_job_shows_its_figures() {
         let shown = show(&record(), Timestamp::UNIX_EPOCH);
         let ledger = "ledger books, batch 7, complete until 2026-01-31T00:00:00Z";
-        for said in
-            [ledger, "close, attempt 1", "published", "embedded: about 1 MiB", "0.000200 $", "18.26", "dear  filter"]
-        {
+        for said in [
+            ledger,
+            "close, attempt 1",
+            "published",
+            "embedded, planned for embedded: about 1 MiB",
+            "0.000200 $",
+            "18.26",
+            "dear  filter",
+        ] {
             assert!(shown.contains(said), "{said}: {shown}");
         }
         let totals = "output  control total  value\ndear    rows               3\ndear    sum of net     18.26\n";

@@ -172,6 +172,20 @@ async fn a_sweep_goes_through_every_page() {
 }
 
 #[tokio::test]
+async fn a_sweep_passes_over_batches() {
+    let world = payments().await;
+    let page = storage::objects::PAGE_OBJECTS;
+    for key in ["acme/batches/orders/b/part.csv", "acme/intake/payments/batches/a.csv", "batches/orders/b/part.csv"] {
+        overwritten(&world, key, if key.contains("intake") { 1 } else { 3 * page }).await;
+    }
+    overwritten(&world, KEY, 1).await;
+    world.clock.advance(std::time::Duration::from_secs(3_600));
+    let arrived = world.handlers().arrival.arrive(Arrival::Sweep {}).await.unwrap();
+    assert_eq!((arrived.started, arrived.repeated), (2, 0));
+    assert!(arrived.ignored < 2 * page as u64, "{} versions of batches were looked at", arrived.ignored);
+}
+
+#[tokio::test]
 async fn a_version_that_cannot_be_taken_keeps_none_waiting() {
     let world = payments().await;
     overwritten(&world, KEY, 10).await;

@@ -74,7 +74,8 @@ async fn a_prefix_is_its_objects_in_the_order_of_their_keys() {
     for key in ["acme/bank/2.csv", "acme/bank/10.csv", "acme/bank/", "other/bank/3.csv", "acme/banks.csv"] {
         world.put(key, ORDERS).await;
     }
-    for key in ["acme/bank/_SUCCESS", "acme/bank/.2.csv.crc"] {
+    for key in ["_SUCCESS", "_metadata", "_common_metadata", "_committed_42", "_started_42", ".2.csv.crc"] {
+        let key = &format!("acme/bank/{key}");
         world.put(key, "beside the data").await;
     }
     let mut job = document();
@@ -83,6 +84,54 @@ async fn a_prefix_is_its_objects_in_the_order_of_their_keys() {
     let task = planned(&world, &job).await.unwrap();
     let keys: Vec<&str> = task.inputs["orders"].objects.iter().map(|object| object.key.as_str()).collect();
     assert_eq!(keys, ["acme/bank/10.csv", "acme/bank/2.csv"]);
+}
+
+/// Nothing that may be somebody's data is passed over in silence.
+#[tokio::test]
+async fn what_only_looks_like_a_mark_is_told() {
+    for name in ["_metadata_2024.csv", "_SUCCESSFUL.csv", "_committed_payments.csv", "_temporary"] {
+        let world = World::new();
+        world.put("acme/bank/1.csv", ORDERS).await;
+        world.put(&format!("acme/bank/{name}"), ORDERS).await;
+        let mut job = document();
+        job["inputs"]["orders"]["objects"] = json!([]);
+        job["inputs"]["orders"]["prefix"] = json!("bank/");
+        let told = error_class::chain(&planned(&world, &job).await.unwrap_err());
+        assert!(told.contains(&format!("acme/bank/{name} lies under")), "{told}");
+    }
+}
+
+/// What a writer has not committed would count twice, or never be.
+#[tokio::test]
+async fn folders_that_programs_keep_to_themselves_are_no_data() {
+    let told = async |prefix: &str, key: &str| {
+        let world = World::new();
+        world.put("acme/bank/1.csv", ORDERS).await;
+        world.put(key, ORDERS).await;
+        let mut job = document();
+        job["inputs"]["orders"]["objects"] = json!([]);
+        job["inputs"]["orders"]["prefix"] = json!(prefix);
+        planned(&world, &job).await.map_or_else(|error| error_class::chain(&error), |_| "planned".to_owned())
+    };
+    for key in ["acme/bank/_temporary/0/part.csv", "acme/bank/a/.staging/part.csv", "acme/bank_new/_temporary/1.csv"] {
+        let told = told("bank", key).await;
+        assert!(told.contains(&format!("{key} lies under \"bank\", and is no data by its name")), "{told}");
+    }
+    assert_eq!(told("bank/_drop", "acme/bank/_dropped/part.csv").await, "planned");
+    assert_eq!(told("bank/", "acme/bank/day=1/part.csv").await, "planned");
+}
+
+/// Hadoop would read `acme/orders.csv` for each of these, and `other/orders.csv` for the last.
+#[tokio::test]
+async fn keys_that_others_read_as_another_are_refused() {
+    for key in ["a//orders.csv", "./orders.csv", "a/../orders.csv", "../other/orders.csv"] {
+        let world = World::new();
+        world.put(&format!("acme/{key}"), ORDERS).await;
+        let mut job = document();
+        job["inputs"]["orders"]["objects"] = json!([key]);
+        let told = error_class::chain(&planned(&world, &job).await.unwrap_err());
+        assert!(told.contains(&format!("acme/{key} has a part that is empty")), "{told}");
+    }
 }
 
 #[tokio::test]
@@ -297,11 +346,13 @@ async fn parquet_that_not_every_engine_reads_is_refused() {
 
 #[tokio::test]
 async fn the_job_may_choose_its_engine_if_there_is_one() {
+    // Which it is, and whether Spark takes over where that one turns out too small.
     for (choice, spark, engine) in [
-        ("embedded", true, Some(Engine::Embedded)),
-        ("spark", true, Some(Engine::Spark)),
+        ("embedded", true, Some((Engine::Embedded, false))),
+        ("spark", true, Some((Engine::Spark, true))),
         ("spark", false, None),
-        ("auto", true, Some(Engine::Embedded)),
+        ("auto", true, Some((Engine::Embedded, true))),
+        ("auto", false, Some((Engine::Embedded, false))),
     ] {
         let mut world = World::new();
         world.spark = spark;
@@ -311,7 +362,8 @@ async fn the_job_may_choose_its_engine_if_there_is_one() {
         let handlers = world.handlers();
         world.deliver(&handlers, &body("close", &job)).await;
         let chosen = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await;
-        assert_eq!(chosen.as_ref().ok().map(|chosen| chosen.engine), engine, "{choice}: {chosen:?}");
+        let chosen = chosen.ok().map(|chosen| (chosen.engine, chosen.spark));
+        assert_eq!(chosen, engine, "{choice}, with Spark: {spark}");
     }
 }
 

@@ -176,6 +176,9 @@ impl Rows {
                     return Err(misfit(raw, &column.kind.to_string()));
                 }
             }
+            if numbers.is_empty() {
+                reading.taken.add_example(line);
+            }
             numbers.push(i64::try_from(number).unwrap_or(i64::MAX));
         }
         reading.taken.add_members(&seen);

@@ -1,8 +1,11 @@
 //! What has been read of each object, counted behind the reading: where bytes have become rows.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 use datafusion_common::DataFusionError;
@@ -12,6 +15,7 @@ use reconcile::{
     report::{Failure, ObjectFigures},
     task::{Task, TaskFormat, TaskInput},
 };
+use serde::de::IgnoredAny;
 
 use crate::fault::DataFault;
 
@@ -24,7 +28,7 @@ impl Readings {
     pub(super) fn begin(&self, input: &str, of: &TaskInput, columns: &[PlanColumn]) -> Arc<Taken> {
         let objects = of.objects.iter().map(|_| Counts::default()).collect();
         let members = columns.iter().map(|column| (column.name.clone(), AtomicBool::new(false))).collect();
-        let taken = Arc::new(Taken { objects, members });
+        let taken = Arc::new(Taken { objects, members, example: OnceLock::new() });
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((input.to_owned(), Arc::clone(&taken)));
         taken
     }
@@ -36,7 +40,7 @@ impl Readings {
         readings.iter().find_map(|(name, taken)| {
             let input = task.inputs.get(name).filter(|input| taken.is_whole(input))?;
             let column = taken.unseen().find(|column| input.must_have(column))?;
-            Some(DataFault::Input(Box::new(no_member(name, column))).into())
+            Some(DataFault::Input(Box::new(taken.no_member(name, column))).into())
         })
     }
 
@@ -64,26 +68,17 @@ impl Readings {
     }
 }
 
-fn no_member(input: &str, column: &str) -> Failure {
-    let advice = "it may be misspelt; a column that all rows may lack says `\"optional\": true`";
-    Failure {
-        class: ErrorClass::InvalidInput,
-        message: format!("input {input:?}, column {column:?}: no row has this member: {advice}"),
-        step: None,
-        operation: None,
-        column: Some(column.to_owned()),
-        input: Some(input.to_owned()),
-        object: None,
-        row: None,
-    }
-}
-
 /// What one reading has read, by object; and of JSON lines, which of its columns it has seen in a row.
 #[derive(Debug)]
 pub(crate) struct Taken {
     objects: Vec<Counts>,
     members: Vec<(String, AtomicBool)>,
+    /// The names of the members of some row: for people.
+    example: OnceLock<Vec<String>>,
 }
+
+/// The most names that are told of a row.
+const NAMES_TOLD: usize = 20;
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -108,6 +103,30 @@ impl Taken {
     pub(super) fn add_members(&self, seen: &[bool]) {
         for ((_, member), _) in self.members.iter().zip(seen).filter(|(_, seen)| **seen) {
             member.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// That a row is so.
+    pub(super) fn add_example(&self, line: &str) {
+        self.example.get_or_init(|| {
+            let members: BTreeMap<String, IgnoredAny> = serde_json::from_str(line).unwrap_or_default();
+            let told = |name: &String| name.chars().take(records::VALUE_CHARS_MAX).collect();
+            members.keys().take(NAMES_TOLD).map(told).collect()
+        });
+    }
+
+    fn no_member(&self, input: &str, column: &str) -> Failure {
+        let names = self.example.get().map(|names| names.join(", ")).unwrap_or_default();
+        let advice = "a column that all rows may lack says `\"optional\": true`";
+        Failure {
+            class: ErrorClass::InvalidInput,
+            message: format!("input {input:?}, column {column:?}: no row has this member, one has {names}; {advice}"),
+            step: None,
+            operation: None,
+            column: Some(column.to_owned()),
+            input: Some(input.to_owned()),
+            object: None,
+            row: None,
         }
     }
 

@@ -191,13 +191,15 @@ async fn a_column_of_json_lines_that_no_row_has_is_named() {
         let Outcome::Failed { failure } = outcome else { panic!("{outcome:?}") };
         assert_eq!(failure.class, ErrorClass::InvalidInput);
         assert_eq!((failure.input.as_deref(), failure.column.as_deref()), (Some("in"), Some(absent)));
-        assert!(failure.message.starts_with("input \"in\", column \"name\": no row has this member"), "{failure:?}");
+        let told = "input \"in\", column \"name\": no row has this member, one has ";
+        assert!(failure.message.starts_with(told), "{failure:?}");
     }
     // It is told before what comes of it; and not where the column may be missing.
     let body = b"{\"id\":1,\"Name\":\"a\",\"net\":1}\n";
     let plan = plan("jsonLines", &failing, "ratio", &COLUMNS);
     let found = failure(&plan, TaskFormat::JsonLines, None, &[body]).await;
     assert_eq!(found.column.as_deref(), Some("name"), "{found:?}");
+    assert!(found.message.contains("one has Name, id, net; "), "{found:?}");
     let mut world = World::new();
     world.put("in", TaskFormat::JsonLines, None, &body[..]).await;
     world.inputs.get_mut("in").unwrap().optional = vec!["name".to_owned()];

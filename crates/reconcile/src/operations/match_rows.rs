@@ -353,13 +353,13 @@ impl Documented for Match {
                 .result("matched", matched, &["b1 | R1 | 10.00 | R1 | 9.99 | 0.01 | false", "b2 | R2 | 5.00 | R2 | 5.00 | 0.00 | true", "b3 | R2 | 5.02 | R2 | 5.02 | 0.00 | true"])
                 .result("leftOnly", left, &["b4 | | 1.00 | 0", "b5 | R3 | 7.00 | 0", "b6 | R4 | | 0"])
                 .result("rightOnly", right, &["R2 | 5.01 | 2", "R3 | 8.00 | 0", "R9 | 3.00 | 0", " | 1.00 | 0"]),
-            case("within 15 percent of the left")
+            case("within 14.285714 percent of the left, which is less than one in seven")
                 .step(
                     r#"{"left": "book", "right": "bank", "on": [{"left": "ref", "right": "ref"}], "amount": {"left": "amount", "right": "paid"},
                         "tolerance": {"percent": {"percent": "14.285714", "of": "left"}}}"#,
                 )
                 .result("leftOnly", left, &["b4 | | 1.00 | 0", "b5 | R3 | 7.00 | 0", "b6 | R4 | | 0"]),
-            case("within 12.5 percent of the right, to the last digit")
+            case("within 12.5 percent of the larger, to the last digit")
                 .step(
                     r#"{"left": "book", "right": "bank", "on": [{"left": "ref", "right": "ref"}], "amount": {"left": "amount", "right": "paid"},
                         "tolerance": {"percent": {"percent": "12.5", "of": "larger"}}}"#,

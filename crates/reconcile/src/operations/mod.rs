@@ -42,6 +42,7 @@ mod vlookup;
 mod xlookup;
 
 pub(crate) use control_totals::ControlTotals;
+pub(crate) use variance::Variance;
 
 /// A step's parameters, and how they become a plan.
 pub trait Operation: fmt::Debug + Send + Sync {

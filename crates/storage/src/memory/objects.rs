@@ -169,7 +169,9 @@ impl Objects for MemoryObjects {
     ) -> Result<VersionPage, StorageError> {
         let first = after.map_or(prefix, |after| prefix.max(&after.key));
         let is_after = |key: &str, version: &Version| {
-            after.is_none_or(|after| key != after.key || version.id() < Some(after.version.as_str()))
+            after.is_none_or(|after| {
+                key != after.key || after.version.as_deref().is_some_and(|after| version.id() < Some(after))
+            })
         };
         let store = lock(&self.store);
         let mut versions = store
@@ -182,7 +184,7 @@ impl Objects for MemoryObjects {
             .peekable();
         let page: Vec<_> = versions.by_ref().take(PAGE_OBJECTS).collect();
         let last = versions.peek().and(page.last());
-        let next = last.and_then(|last| Some(VersionCursor { key: last.key.clone(), version: last.version.clone()? }));
+        let next = last.map(|last| VersionCursor { key: last.key.clone(), version: last.version.clone() });
         Ok(VersionPage { versions: page, next })
     }
 }

@@ -101,11 +101,17 @@ async fn versions_are_listed_after_the_cursor(objects: &dyn Objects, space: &Spa
     }
     let (versions, _) = all(objects, &space.0).await;
     for (number, (key, version, _)) in versions.iter().enumerate() {
-        let after = VersionCursor { key: key.clone(), version: version.clone().unwrap() };
+        let after = VersionCursor { key: key.clone(), version: version.clone() };
         let page = objects.list_versions(&space.0.bucket, &space.0.key, Some(&after)).await.unwrap();
         assert!(page.versions.into_iter().map(told).eq(versions[number + 1..].iter().cloned()), "after {after:?}");
         assert_eq!(page.next, None);
+        let passed_over = VersionCursor { version: None, ..after };
+        let page = objects.list_versions(&space.0.bucket, &space.0.key, Some(&passed_over)).await.unwrap();
+        assert!(page.versions.into_iter().map(told).eq(versions.iter().filter(|(other, ..)| other > key).cloned()));
     }
+    let nowhere = VersionCursor { key: space.at("b\u{10ffff}").key, version: None };
+    let page = objects.list_versions(&space.0.bucket, &space.0.key, Some(&nowhere)).await.unwrap();
+    assert!(page.versions.into_iter().map(told).eq(versions[4..].iter().cloned()));
 }
 
 /// Spaces, signs and letters of every alphabet come back as they were written.
