@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures::{StreamExt, TryStreamExt, stream};
 use reconcile::{
     Input, InputColumn, InputFormat, Job, PlanError, Type, columns_of,
-    task::{Csv, CsvColumn, TaskFormat, TaskInput, TaskObject},
+    task::{Csv, CsvColumn, PARQUET_FOOTER_BYTES_MAX, TaskFormat, TaskInput, TaskObject},
 };
 use records::{Constraints, Field, FieldType, FieldsMatch, Resource};
 use storage::{ByteRange, Key, Location, Objects, StorageError, Tables, objects::read_range};
@@ -21,6 +21,8 @@ use crate::{
 pub const OBJECTS_MAX: usize = 10_000;
 /// Objects looked at side by side.
 const LOOKS_AT_ONCE: usize = 32;
+/// Footers of Parquet files read side by side: each may have [`PARQUET_FOOTER_BYTES_MAX`].
+const FOOTERS_AT_ONCE: usize = 8;
 
 /// The inputs of a job, pinned.
 #[derive(Debug, Clone, Default)]
@@ -201,7 +203,7 @@ impl Finder<'_> {
     async fn footers(&self, name: &str, input: &Input, objects: &[TaskObject]) -> Result<Footer, JobError> {
         let read = stream::iter(objects)
             .map(|object| async move { Ok::<_, JobError>((object, self.footer(name, object).await?)) });
-        let read: Vec<(&TaskObject, Footer)> = read.buffered(LOOKS_AT_ONCE).try_collect::<Vec<_>>().await?;
+        let read: Vec<(&TaskObject, Footer)> = read.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?;
         let rows = read.iter().fold(0, |sum: u64, (_, footer)| sum.saturating_add(footer.rows));
         let mut read = read.into_iter();
         let (first, Footer { columns, .. }) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
@@ -256,6 +258,11 @@ impl Finder<'_> {
         }
         let tail = read(ByteRange::new(end - footer::TAIL_BYTES, end)).await?;
         let length = footer::length(&tail).ok_or_else(|| no_parquet("it does not end as one"))?;
+        if length > PARQUET_FOOTER_BYTES_MAX {
+            let problem =
+                format!("the footer of {} has {length} bytes, more than {PARQUET_FOOTER_BYTES_MAX}", object.key);
+            return Err(wrong(name, problem));
+        }
         let start = (end - footer::TAIL_BYTES).checked_sub(length);
         let start = start.ok_or_else(|| no_parquet("its footer is longer than the file"))?;
         let bytes = read(ByteRange::new(start, start + length)).await?;

@@ -286,6 +286,17 @@ async fn keys_that_are_no_data_or_are_written_in_another_way_are_told() {
     assert!(told.contains("acme/bank/report.html lies under \"bank/\""), "{told}");
 }
 
+/// It would be read whole, beside those of other files.
+#[tokio::test]
+async fn a_parquet_file_with_a_footer_beyond_measure_is_refused() {
+    let world = World::new();
+    world.put("acme/orders.parquet", b"PAR1\xff\xff\xff\x7fPAR1").await;
+    let mut job = document();
+    job["inputs"]["orders"] = json!({"format": "parquet", "objects": ["orders.parquet"]});
+    let told = error_class::chain(&planned(&world, &job).await.unwrap_err());
+    assert!(told.contains("the footer of acme/orders.parquet has 2147483647 bytes, more than 67108864"), "{told}");
+}
+
 /// A Parquet file without rows.
 fn parquet(fields: &str) -> Vec<u8> {
     let schema = Arc::new(parse_message_type(&format!("message rows {{ {fields} }}")).unwrap());

@@ -22,7 +22,11 @@ use parquet::{
     errors::ParquetError,
     file::metadata::{ParquetMetaData, ParquetMetaDataReader},
 };
-use reconcile::{Type, decimal, plan::PlanColumn, task::TaskObject};
+use reconcile::{
+    Type, decimal,
+    plan::PlanColumn,
+    task::{PARQUET_FOOTER_BYTES_MAX, TaskObject},
+};
 use storage::{
     StorageError,
     objects::{ByteRange, Location, Objects, read_range},
@@ -242,8 +246,6 @@ fn rescaled(array: &Decimal128Array, from: u8, kind: Type) -> ArrayRef {
     }
 }
 
-/// The longest footer that is read: it is in memory whole. That of a file of 10,000 row groups of 20 columns has some 30 MiB.
-const FOOTER_BYTES_MAX: u64 = 64 << 20;
 /// What a file ends with: the length of its footer, in four bytes, and four that say that it is Parquet.
 const END_BYTES: u64 = 8;
 
@@ -280,8 +282,8 @@ impl AsyncFileReader for Reader {
                 // What is too short for Parquet the reader tells.
                 None => 0,
             };
-            if length > FOOTER_BYTES_MAX {
-                let problem = format!("its footer has {length} bytes, more than {FOOTER_BYTES_MAX}");
+            if length > PARQUET_FOOTER_BYTES_MAX {
+                let problem = format!("its footer has {length} bytes, more than {PARQUET_FOOTER_BYTES_MAX}");
                 return Err(ParquetError::General(problem));
             }
             let whole = usize::try_from(length.saturating_add(END_BYTES)).ok();
