@@ -100,6 +100,11 @@ def sealed(extra: dict[str, str]) -> dict[str, str]:
     return inherited | no_aws_files() | extra
 
 
+def own(environment: dict[str, str]) -> dict[str, str]:
+    """What of an environment is not the caller's: the same in every terminal."""
+    return {name: value for name, value in environment.items() if name not in INHERITED}
+
+
 def opened(settings: Settings) -> dict[str, str]:
     """The caller's environment (a build needs it) turned towards the local stack, without its AWS variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

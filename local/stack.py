@@ -150,7 +150,8 @@ def emulator(current: Settings) -> services.Service:
         "STATE_DIR": str(temporary / "state"),
         "TMPDIR": str(temporary),
     })  # fmt: skip
-    made_of = launcher.read_bytes() + (paths.VENVS / "emulator" / "made-from").read_bytes() + repr(environment).encode()
+    own = repr(settings.own(environment)).encode()
+    made_of = launcher.read_bytes() + (paths.VENVS / "emulator" / "made-from").read_bytes() + own
     return services.Service(
         "emulator", current.emulator_port, settings.EMULATOR_PORT_VARIABLE,
         (venvs.program("emulator", "python"), str(launcher)), environment,

@@ -49,6 +49,15 @@ class Environments(unittest.TestCase):
         self.assertEqual(environment["AWS_REGION"], "us-east-1")
         self.assertFalse(environment.keys() & {"AWS_PROFILE", "AWS_SESSION_TOKEN", "HTTPS_PROXY", "CARGO_HOME"})
 
+    def test_another_terminal_makes_no_other_service(self) -> None:
+        with patch.dict(os.environ, self.CALLER | {"TERM": "xterm"}, clear=True):
+            one = settings.sealed({"AWS_REGION": "us-east-1"})
+        with patch.dict(os.environ, {"PATH": "/usr/bin", "TERM": "dumb", "LANG": "C"}, clear=True):
+            other = settings.sealed({"AWS_REGION": "us-east-1"})
+        self.assertNotEqual(one, other)
+        self.assertEqual(settings.own(one), settings.own(other))
+        self.assertEqual(settings.own(one)["AWS_REGION"], "us-east-1")
+
     def test_programs_never_see_the_callers_aws(self) -> None:
         with patch.dict(os.environ, self.CALLER, clear=True):
             environment = settings.opened(settings.Settings(5566, 17379))

@@ -72,8 +72,24 @@ async fn submit(path: &Path, id: Option<String>, at: &Installation) -> Result<St
     for file in &document.files {
         file.upload(&at.objects(), &at.names.data_bucket, &at.tenant).await?;
     }
+    let before = at.jobs().get(&at.tenant, &id).await?;
     at.starter().hand_in(&submission).await.map_err(|error| refusal(&error))?;
+    if let Some(before) = before.filter(|before| before.status.is_final()) {
+        note(&not_run_again(&before, &at.tenant));
+    }
     Ok(id)
+}
+
+/// A job's inputs are those that there were when it was planned: whoever hands it in again may mean others.
+fn not_run_again(record: &JobRecord, tenant: &str) -> String {
+    let JobRecord { job, status, .. } = record;
+    let (handed_in, status) = (report::text::time(record.submitted_at), status.as_str());
+    let redrive = report::text::command(tenant, &format!("job redrive {job}"));
+    let instead = match record.status {
+        JobStatus::Published => "for its inputs as they are now, hand it in as another, with --id".to_owned(),
+        _ => format!("to begin it anew: {redrive}"),
+    };
+    format!("job {job} was handed in on {handed_in}, is {status}, and is not run again; {instead}")
 }
 
 async fn redrive(job: &str, at: &Installation) -> Result<String, Failure> {
@@ -217,5 +233,24 @@ fn refusal(error: &JobError) -> Failure {
     match error {
         JobError::Refused(_) => Failure::misuse(error_class::chain(error)),
         _ => Failure::Service(error_class::chain(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_hands_a_job_in_again_is_told_what_that_does() {
+        let told = |status: &str| {
+            let record = serde_json::json!({
+                "tenant": "acme", "job": "close", "attempt": 1, "status": status, "digest": "0",
+                "submitted_at": "2026-01-31T08:00:00Z",
+            });
+            not_run_again(&serde_json::from_value(record).unwrap(), "acme")
+        };
+        let published = told("published");
+        assert!(published.contains("handed in on 31 January 2026") && published.contains("--id"), "{published}");
+        assert!(told("failed").contains("job redrive close"), "{}", told("failed"));
     }
 }

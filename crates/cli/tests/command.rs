@@ -157,7 +157,7 @@ fn a_ledger_that_is_not_there_is_told_with_what_to_do() {
         &["batch", "show", "orders", "b1"],
         &["batch", "redrive", "orders", "b1"],
         &["batch", "redrive", "orders", "b1", "--afresh"],
-        &["batch", "skip", "orders", "b1"],
+        &["batch", "skip", "orders", "b1", "--reason", "sent twice"],
         &["batch", "submit", "orders", "--from", "2024-05-01", "--to", "2024-05-02"],
         &["artifact", "get", "orders", "A"],
     ] {

@@ -63,7 +63,7 @@ pub(crate) enum BatchCommand {
         #[arg(value_parser = name)]
         batch: String,
         /// Why, for whoever looks at it later
-        #[arg(long, default_value = "skipped by hand", hide_default_value = true)]
+        #[arg(long)]
         reason: String,
     },
 }

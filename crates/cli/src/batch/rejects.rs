@@ -53,7 +53,9 @@ impl Rejected {
         let told =
             format!("{} records and events of the job, by rule: {}", text::count(self.records), by_rule.join(", "));
         let files = self.files.iter().map(|file| ("rejects", Some(text::visible(file, 2_000))));
-        std::iter::once(("rejected", Some(told))).chain(files).collect()
+        // A mended file sent whole would count what was taken once more.
+        let mend = "send these records alone, mended, with --correction".to_owned();
+        std::iter::once(("rejected", Some(told))).chain(files).chain([("to mend", Some(mend))]).collect()
     }
 }
 

@@ -81,6 +81,7 @@ fn manifest(command: BatchSubmit, ledger: &Ledger, files: &[(String, PathBuf)]) 
     let counted: Vec<_> = files.iter().map(|(_, path)| count(ledger, interval, path)).collect::<Result<_, _>>()?;
     tell_rejects(&counted, command.accept_rejects)?;
     let totals = totals(&counted, command.totals.as_deref())?;
+    without_amounts(ledger.definition(), &counted)?.iter().for_each(|told| note(told));
     let object = |((name, _), counted): (&(String, PathBuf), &Counted)| BatchObject {
         key: name.clone(),
         records: counted.totals.records(),
@@ -200,6 +201,18 @@ fn tell_rejects(counted: &[Counted], all_meant: bool) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What there is to be told of amount columns in which no record has anything: in JSON lines their names may be misspelt.
+fn without_amounts(definition: &Definition, counted: &[Counted]) -> Result<Vec<String>, Failure> {
+    let found = totals(counted, None)?;
+    let empty = |column: &&str| found.records() > 0 && found.entries().all(|entry| entry.column != **column);
+    let columns = definition.amounts.iter().map(|amount| amount.column.as_str()).filter(empty);
+    let told = |column| {
+        let records = text::records(found.records());
+        format!("none of {records} has anything in {column:?}: look whether the files call it otherwise")
+    };
+    Ok(columns.map(told).collect())
+}
+
 /// What all files together add up to; by the sender's own figures, where there are some and they agree.
 fn totals(counted: &[Counted], sender: Option<&Path>) -> Result<ControlTotals, Failure> {
     let mut totals = ControlTotals::default();
@@ -308,6 +321,34 @@ mod tests {
         assert_eq!(late("fees"), late("fees"));
         let long = manifest("2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z", json!({ "source": "s".repeat(60) }));
         assert!(matches!(default_name(&long), Err(Failure::Misuse(_))));
+    }
+
+    #[test]
+    fn columns_without_any_amount_are_told() {
+        let definition = json!({
+            "name": "orders", "sources": { "shop": "2024-05-01T00:00:00Z" },
+            "events": { "format": "jsonLines", "fields": [
+                { "name": "id" }, { "name": "at", "type": "datetime" },
+                { "name": "amount", "type": "number" }, { "name": "fee", "type": "number" },
+            ] },
+            "artifactKey": ["id"], "eventId": "id", "eventTime": "at",
+            "amounts": [{ "column": "amount" }, { "column": "fee" }],
+            "measures": { "seen": { "measure": "count" } },
+        });
+        let definition: Definition = serde_json::from_value(definition).unwrap();
+        let counted = |records: u64, columns: &[&str]| {
+            let mut counted = Counted::default();
+            counted.totals.add_records(records).unwrap();
+            columns.iter().for_each(|column| counted.totals.add(column, None, "1.50".parse().unwrap()).unwrap());
+            counted
+        };
+        let told = |counted: &[Counted]| without_amounts(&definition, counted).unwrap();
+        assert_eq!(
+            told(&[counted(2, &["fee"]), counted(1, &[])]),
+            [r#"none of 3 records has anything in "amount": look whether the files call it otherwise"#]
+        );
+        assert!(told(&[counted(2, &["fee"]), counted(1, &["amount"])]).is_empty());
+        assert!(told(&[]).is_empty(), "a quiet interval has none");
     }
 
     #[test]

@@ -286,7 +286,7 @@ impl LedgerView {
         for (batch, reason) in &self.not_taken {
             lines.push(format!("batch {batch} was not taken: {}", text::visible(reason, REASON_CHARS_MAX)));
             let forget = text::command(&self.tenant, &format!("batch skip {} {batch}", self.ledger));
-            lines.push(format!("  its sender corrects it, or it is forgotten: {forget}"));
+            lines.push(format!("  its sender corrects it, or it is forgotten: {forget} --reason <why>"));
         }
         lines.into_iter().map(|line| line + "\n").collect()
     }

@@ -149,7 +149,12 @@ mod tests {
         let batch = BatchView::of(&ledger(), &record(json!({})), None, &view(9, vec![]));
         let ended = BatchEnded { batch, rejected: Some(rejected()) };
         let text = ended.text();
-        for said in ["indexed", "2 records and events of the job, by rule: type 2\n", "s3://data/r.csv\n"] {
+        for said in [
+            "indexed",
+            "2 records and events of the job, by rule: type 2\n",
+            "s3://data/r.csv\n",
+            "send these records alone",
+        ] {
             assert!(text.contains(said), "{said:?} in:\n{text}");
         }
         let json = serde_json::to_value(&ended).unwrap();
