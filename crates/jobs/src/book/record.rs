@@ -121,7 +121,7 @@ pub struct JobRecord {
     /// What runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
-    /// Why that and no other.
+    /// Which engine it was planned for, and why: the other one may have taken over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_why: Option<String>,
     /// What was no error in planning it, but may be a mistake.
