@@ -42,6 +42,9 @@ SETTINGS = {
     "spark.sql.files.maxPartitionBytes": str(PIECE_BYTES),
     "spark.sql.files.openCostInBytes": str(PIECE_BYTES),
 }
+# Where the number of partitions stands that rows are shuffled or sorted into, before Spark joins small ones again.
+PARTITIONS = "spark.sql.adaptive.coalescePartitions.initialPartitionNum"
+PARTITIONS_MAX = 10_000
 PAIRS = "array<struct<a: bigint, b: bigint, c: bigint, d: bigint>>"
 
 
@@ -93,6 +96,7 @@ def done(session: SparkSession, store: Store, task: Json) -> Json:
 def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> Json:
     """What a task made, with Spark's arithmetic or with exact one."""
     frames, pins = Frames(session, store, task, exact), Pins(store, task)
+    spread(session, frames.bytes)
     pins.check()
     try:
         made = written(session, store, task, frames)
@@ -106,6 +110,13 @@ def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> J
         frames.release()
     pins.check()
     return made
+
+
+def spread(session: SparkSession, size: int) -> None:
+    """Lets rows be shuffled and sorted into a partition for each piece that is read, and at least into as many as the
+    session says. What a worker sorts and the parts of an output do not grow with the job."""
+    least = int(session.conf.get("spark.sql.shuffle.partitions") or 0)
+    session.conf.set(PARTITIONS, str(min(max(least, size // PIECE_BYTES), PARTITIONS_MAX)))
 
 
 def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> Json:
