@@ -295,6 +295,17 @@ class Pieces(unittest.TestCase):
             self.assertEqual(lines, [f"{number},{number}" for number in range(1, 121)])
             self.assertEqual(report["inputs"]["a"]["rows"], 120)  # type: ignore[index]
 
+    def test_a_row_that_is_lost_between_counting_and_reading_is_noticed(self) -> None:
+        text = "t,n\n" + "\n".join(f"x,{number}" for number in range(1, 121))
+        read = plain.read_plain
+
+        def read_short(*given: Any) -> Any:
+            return read(*given).where("c1 <> 77")
+
+        problem = self.assertRaisesRegex(RuntimeError, "input a: 119 rows were read, 120 were counted before")
+        with mock.patch.object(plain, "read_plain", side_effect=read_short), problem:
+            self.run_plan(text.encode(), True)
+
     def test_what_is_not_plain_or_wrong_is_told_as_ever(self) -> None:
         good = [f"x,{number}" for number in range(1, 1200)]
         for bad in (

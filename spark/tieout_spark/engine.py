@@ -132,6 +132,7 @@ def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> 
     if figures.repeated(bool(frames.kept)):
         frames.watches.count_again()
     judge(frames)
+    prove(frames)
     return {
         "inputs": inputs(task, frames),
         "steps": steps(task, frames),
@@ -155,6 +156,14 @@ def judge(frames: Frames) -> None:
     raise FaultError(
         fault["message"], fault["relation"], fault.get("column"), None, fault.get("object"), fault.get("row")
     )
+
+
+def prove(frames: Frames) -> None:
+    """That all rows were read that were counted before."""
+    for number, expected in frames.expected.items():
+        name, found = frames.relations[number]["body"]["input"], rows_of(frames, number)
+        if found != expected:
+            raise RuntimeError(f"input {name}: {found} rows were read, {expected} were counted before")
 
 
 def prefix_of(task: Json) -> str:

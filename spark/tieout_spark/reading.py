@@ -7,7 +7,7 @@ cell of the row: see `faults`.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import LongType, StringType, StructField, StructType
@@ -26,17 +26,23 @@ PASSED_OVER, PACKED = (".", "_"), (".gz", ".bz2", ".deflate", ".lz4", ".snappy",
 PLAIN_BYTES_MIN = 1 << 20
 
 
-def read(
-    session: SparkSession, store: Store, name: str, given: Dict[str, Any], columns: List[Dict[str, Any]]
-) -> DataFrame:
-    """The columns of an input under their numbers, and `#fault`."""
+class Rows(NamedTuple):
+    """The rows of an input: its columns under their numbers, and `#fault`."""
+
+    data: DataFrame
+    # How many there are, where all of them were counted before.
+    counted: Optional[int] = None
+
+
+def read(session: SparkSession, store: Store, name: str, given: Dict[str, Any], columns: List[Dict[str, Any]]) -> Rows:
+    """The rows of an input."""
     for index, one in enumerate(given["objects"]):
         problem = unread(one["key"].rpartition("/")[2], given["format"])
         if problem is not None:
             raise FaultError(problem, input=name, object=index)
     objects = [store.path(one["bucket"], one["key"]) for one in given["objects"]]
     if given["format"] == "parquet":
-        return read_parquet(session, store, name, objects, columns)
+        return Rows(read_parquet(session, store, name, objects, columns))
     source = described(store, name, given, columns, objects)
     if source.dialect is not None:
         source.layouts = layouts(store, source, given, objects)
@@ -47,9 +53,11 @@ def read(
     # An object without a row may be of either kind.
     others = [number for number in range(len(objects)) if number not in swift]
     if not swift:
-        return read_others(session, source, given, objects, others, columns)
+        return Rows(read_others(session, source, given, objects, others, columns))
     data = plain.read_plain(session, source, [objects[number] for number in sorted(swift)], counts, columns)
-    return data.unionAll(read_others(session, source, given, objects, others, columns)) if others else data
+    if others:
+        return Rows(data.unionAll(read_others(session, source, given, objects, others, columns)))
+    return Rows(data, sum(rows for rows, _ in counts.values()) - source.header * len(objects))
 
 
 def read_others(
