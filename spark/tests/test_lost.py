@@ -18,6 +18,7 @@ from tests.support import SCRATCH, FolderTest
 from tieout_spark import engine, figures, writing
 from tieout_spark.pins import planned
 from tieout_spark.store import Look, Store, looked_at
+from tieout_spark.watching import Watches
 
 
 class Versioned(Store):
@@ -184,6 +185,26 @@ class Work(FolderTest):
         seen = figures.Figures(self.spark)
         seen.begun = -1
         self.assertTrue(seen.repeated(False))
+
+    def test_rows_are_counted_again_only_where_work_was_done_twice_or_nobody_knows(self) -> None:
+        (self.folder / "data" / "a").write_text('{"key": "a"}\n{"key": "b"}\n')
+        task = self.task([("key", "text")], "jsonLines", ["csv", "jsonLines"])
+        seen = figures.Figures(self.spark)
+        with mock.patch.object(Watches, "count_again", side_effect=AssertionError):
+            engine.run(self.spark, self.store, task)
+        stages = list(seen.newest())
+        self.assertGreater(len(stages), 1)
+        with mock.patch.object(seen, "newest", lambda: iter(stages[:1] + stages[2:])):
+            self.assertTrue(seen.repeated(False))
+        self.assertFalse(seen.repeated(False))
+
+    def test_rows_of_parts_are_known_or_there_is_no_report(self) -> None:
+        (self.folder / "data" / "a").write_text('{"key": "a"}\n{"key": "b"}\n')
+        task = self.task([("key", "text")], "jsonLines", ["csv"])
+        told = self.assertRaisesRegex(RuntimeError, "output csv: Spark says 0 rows of its parts, 2 were made")
+        with mock.patch.object(figures.Figures, "rows_written", return_value={}), told:
+            engine.run(self.spark, self.store, task)
+        self.assertFalse((self.folder / "work" / "files" / "report.json").exists())
 
     def test_which_executors_are_lost(self) -> None:
         for active, reason, expected in (

@@ -9,6 +9,7 @@ from typing import Dict, List
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from tieout_spark.figures import Figures, Work
 from tieout_spark.frames import Frames, summed_apart
 from tieout_spark.layers import Json, as_text
 from tieout_spark.numbers import scale_of, text_of, units_of
@@ -25,14 +26,14 @@ class Written:
     output: Json
     data: DataFrame
     watch: Watch
-    group: str
+    work: Work
 
 
 # Up to here one worker sorts all rows of an output, and they are one part.
 SORTED_ALONE_BYTES_MAX = 64 << 20
 
 
-def write(session: SparkSession, frames: Frames, output: Json, folder: str) -> Written:
+def write(session: SparkSession, frames: Frames, figures: Figures, output: Json, folder: str) -> Written:
     """Writes an output."""
     rows = frames.source(output["from"]).data
     sums = [
@@ -49,7 +50,7 @@ def write(session: SparkSession, frames: Frames, output: Json, folder: str) -> W
         writer.parquet(folder)
     else:
         writer.option("lineSep", "\r\n" if output["format"] == "csv" else "\n").text(folder)
-    return Written(output, rows, watch, group)
+    return Written(output, rows, watch, figures.work(group, bool(frames.kept)))
 
 
 def in_order(frames: Frames, data: DataFrame, keys: List[Column]) -> DataFrame:
