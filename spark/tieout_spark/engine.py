@@ -17,6 +17,7 @@ from tieout_spark.layers import Json
 from tieout_spark.pieces import PIECE_BYTES
 from tieout_spark.pins import Pins
 from tieout_spark.store import Store
+from tieout_spark.watching import count_again
 from tieout_spark.writing import EXTENSIONS, Written, totals, write
 
 VERSION = 1
@@ -129,7 +130,7 @@ def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> 
     bucket = task["output"]["bucket"]
     made = [write(session, frames, figures, one, store.path(bucket, places[one["name"]])) for one in outputs]
     if figures.twice:
-        frames.watches.count_again()
+        count_again(frames.watches.all)
     judge(frames)
     prove(frames)
     return {
@@ -205,7 +206,7 @@ def reported(store: Store, task: Json, written: Written, key: str) -> Json:
     counts = [written.work.rows.get(part.number, 0) for part in found]
     rows = sum(counts)
     if rows != watch.get()["rows"]:
-        watch.count_again()
+        count_again([watch])
     if rows != watch.get()["rows"]:
         raise RuntimeError(
             f"output {output['name']}: Spark says {rows} rows of its parts, {watch.get()['rows']} were made"
