@@ -85,6 +85,11 @@ fn need(relation: &Relation, needed: &mut BTreeSet<ColumnId>) {
                 }
             }
         }
+        Body::Unpivot { cells, value, .. } => {
+            if needed.contains(value) {
+                needed.extend(cells.iter().map(|cell| cell.column));
+            }
+        }
         Body::Union { sources } => {
             for (index, column) in relation.columns.iter().enumerate() {
                 if needed.contains(&column.id) {
@@ -128,7 +133,12 @@ fn keep(relation: &mut Relation, needed: &BTreeSet<ColumnId>) {
                 columns.retain(|_| wanted.next().copied().unwrap_or(false));
             }
         }
-        Body::Read { .. } | Body::Filter { .. } | Body::Join { .. } | Body::Window { .. } | Body::Match { .. } => {}
+        Body::Read { .. }
+        | Body::Filter { .. }
+        | Body::Join { .. }
+        | Body::Window { .. }
+        | Body::Unpivot { .. }
+        | Body::Match { .. } => {}
     }
     let has = |id: ColumnId, relation: &Relation| relation.columns.iter().any(|column| column.id == id);
     relation.columns.retain(|column| needed.contains(&column.id));
@@ -144,7 +154,8 @@ fn through(body: &mut Body, new: impl Fn(RelationId) -> RelationId) {
         Body::Project { from, .. }
         | Body::Filter { from, .. }
         | Body::Aggregate { from, .. }
-        | Body::Window { from, .. } => *from = new(*from),
+        | Body::Window { from, .. }
+        | Body::Unpivot { from, .. } => *from = new(*from),
         Body::Join { left, right, .. } => (*left, *right) = (new(*left), new(*right)),
         Body::Union { sources } => sources.iter_mut().for_each(|source| source.from = new(source.from)),
         Body::Match { left, right, .. } => (left.from, right.from) = (new(left.from), new(right.from)),
