@@ -129,6 +129,13 @@ class Records(unittest.TestCase):
             ("decimal(2)", {"bareNumber": False}, "-$ 5.5 USD", "-5.50"),
             ("decimal(2)", {"bareNumber": False}, "(5)", None),
             ("integer", {}, "9223372036854775808", None),
+            ("decimal(2)", {}, "9" * 5000, None),
+            ("decimal(2)", {}, "-" + "0" * 5000 + "5.1", "-5.10"),
+            ("decimal(2)", {}, "5." + "0" * 5000, None),
+            ("decimal(2)", german, "1." + "000." * 2000 + "000", None),
+            ("decimal(2)", german, "0." + "000." * 2000 + "005,5", "5.50"),
+            ("integer", {"bareNumber": False}, "$" + "9" * 5000, None),
+            ("integer", {}, "+" + "0" * 5000, "0"),
             ("date", {"format": "%d.%m.%y"}, "1.2.69", "1969-02-01"),
             ("date", {"format": "%a %d %b %Y"}, "thu 29 February 2024", "2024-02-29"),
             ("date", {"format": "%a %d %b %Y"}, "Fri 29 Feb 2024", None),
@@ -140,6 +147,9 @@ class Records(unittest.TestCase):
             ("boolean", {"trueValues": ["ja"], "falseValues": ["nein"]}, "ja", "true"),
         ):
             self.assertEqual(parser(kind, column)(text), expected, (kind, column, text))
+        for text, number in (("9" * 5000, None), ("0" * 5000 + "5 CR", "-5.00"), ("5." + "0" * 5000, None)):
+            self.assertEqual(numbers.written(text, ".", ",", "negative", "decimal(2)"), number)
+        self.assertEqual(records.json_members(b'{"n": ' + b"9" * 5000 + b"}"), {"n"})
         self.assertEqual(dates.date("%d%m%Y", "01022024"), "2024-02-01")
         self.assertEqual(numbers.arithmetic("divide", "2.00", "3", "2,0", "decimal(20)", "up"), "0." + "6" * 19 + "7")
 
@@ -165,6 +175,8 @@ class Cells(unittest.TestCase):
             "00012",
             "9" * 38,
             "0" * 50,
+            "9" * 5000,
+            "0" * 5000 + "5",
         ]
         numbers_of += [
             "9" * 36 + ".99",

@@ -301,8 +301,8 @@ def json_cells(line: bytes, paths: List[Path]) -> Union[List[Any], Unreadable]:
 def json_members(line: bytes) -> Set[str]:
     """The names of the members of a line's object; none where it is no object."""
     try:
-        found = json.loads(line)
-    except ValueError:
+        found = json.loads(line, parse_int=Digits)
+    except (ValueError, RecursionError):
         return set()
     return set(found) if isinstance(found, dict) else set()
 
