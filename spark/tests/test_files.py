@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from tests.support import FolderTest, put_parquet
-from tieout_spark import engine
+from tieout_spark import engine, writing
 from tieout_spark.store import Store
 
 COLUMNS = [
@@ -294,6 +294,19 @@ class Files(FolderTest):
             self.assertEqual(self.text(report, 0), "")
             self.assertEqual(report["inputs"]["a"]["rows"], rows.count("\n"))
             self.assertEqual([step["rows"] for step in report["steps"]], [rows.count("\n"), 0])
+
+    def test_a_large_job_is_spread_over_as_many_partitions_as_it_has_pieces(self) -> None:
+        """So its parts are not larger than those of a small one."""
+        lines = [f'{{"key": "{number:04}"}}\n' for number in range(1000)]
+        (self.folder / "data" / "a").write_text("".join(lines))
+        # Spark joins small partitions again, but none as small as these.
+        for name in ("coalescePartitions.minPartitionSize", "advisoryPartitionSizeInBytes"):
+            self.spark.conf.set(f"spark.sql.adaptive.{name}", "1b")
+            self.addCleanup(self.spark.conf.unset, f"spark.sql.adaptive.{name}")
+        with mock.patch.object(engine, "PIECE_BYTES", 2000), mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", 0):
+            report = engine.run(self.spark, self.store, self.task([("key", "text")], "jsonLines", ["csv"]))
+        self.assertEqual(len(report["outputs"][0]["parts"]), sum(map(len, lines)) // 2000)
+        self.assertEqual(self.text(report, 0), "".join(f"{number:04}\r\n" for number in range(1000)))
 
     def test_of_two_runs_at_once_the_first_report_stands(self) -> None:
         (self.folder / "data" / "a").write_text('{"key": "a"}\n')

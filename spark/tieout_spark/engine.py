@@ -17,6 +17,7 @@ from tieout_spark.layers import Json
 from tieout_spark.pieces import PIECE_BYTES
 from tieout_spark.pins import Pins
 from tieout_spark.store import Store
+from tieout_spark.watching import count_again
 from tieout_spark.writing import EXTENSIONS, Written, totals, write
 
 VERSION = 1
@@ -42,6 +43,9 @@ SETTINGS = {
     "spark.sql.files.maxPartitionBytes": str(PIECE_BYTES),
     "spark.sql.files.openCostInBytes": str(PIECE_BYTES),
 }
+# Where the number of partitions stands that rows are shuffled or sorted into, before Spark joins small ones again.
+PARTITIONS = "spark.sql.adaptive.coalescePartitions.initialPartitionNum"
+PARTITIONS_MAX = 10_000
 PAIRS = "array<struct<a: bigint, b: bigint, c: bigint, d: bigint>>"
 
 
@@ -94,6 +98,7 @@ def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> J
     """What a task made, with Spark's arithmetic or with exact one."""
     frames, pins = Frames(session, store, task, exact), Pins(store, task)
     pins.check()
+    spread(session, frames.bytes)
     try:
         made = written(session, store, task, frames)
     except ExactArithmeticNeeded:
@@ -108,6 +113,13 @@ def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> J
     return made
 
 
+def spread(session: SparkSession, size: int) -> None:
+    """Lets rows be shuffled and sorted into a partition for each piece that is read, and at least into as many as the
+    session says. What a worker sorts and the parts of an output do not grow with the job."""
+    least = int(session.conf.get("spark.sql.shuffle.partitions") or 0)
+    session.conf.set(PARTITIONS, str(min(max(least, size // PIECE_BYTES), PARTITIONS_MAX)))
+
+
 def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> Json:
     """Writes what a task makes. What it is."""
     figures = Figures(session)
@@ -116,16 +128,17 @@ def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> 
     outputs = task["plan"]["outputs"]
     places = {output["name"]: f"{prefix_of(task)}/{output['name']}/{attempt}" for output in outputs}
     bucket = task["output"]["bucket"]
-    parts = [write(session, frames, output, store.path(bucket, places[output["name"]])) for output in outputs]
-    figures.settle()
-    if figures.repeated(bool(frames.kept)):
-        frames.watches.count_again()
+    made = [write(session, frames, figures, one, store.path(bucket, places[one["name"]])) for one in outputs]
+    if figures.twice:
+        count_again(frames.watches.all)
     judge(frames)
+    prove(frames)
     return {
         "inputs": inputs(task, frames),
         "steps": steps(task, frames),
-        "outputs": [reported(store, task, figures, one, places[one.output["name"]]) for one in parts],
-        **figures.memory([one.group for one in parts]),
+        "outputs": [reported(store, task, one, places[one.output["name"]]) for one in made],
+        "peakMemoryBytes": max((one.work.memory_bytes for one in made), default=0),
+        "spilledBytes": sum(one.work.spilled_bytes for one in made),
     }
 
 
@@ -144,6 +157,14 @@ def judge(frames: Frames) -> None:
     raise FaultError(
         fault["message"], fault["relation"], fault.get("column"), None, fault.get("object"), fault.get("row")
     )
+
+
+def prove(frames: Frames) -> None:
+    """That all rows were read that were counted before."""
+    for number, expected in frames.expected.items():
+        name, found = frames.relations[number]["body"]["input"], rows_of(frames, number)
+        if found != expected:
+            raise RuntimeError(f"input {name}: {found} rows were read, {expected} were counted before")
 
 
 def prefix_of(task: Json) -> str:
@@ -178,19 +199,20 @@ def rows_of(frames: Frames, number: int) -> int:
     return 0 if watch is None else int(watch.get()["rows"])
 
 
-def reported(store: Store, task: Json, figures: Figures, written: Written, key: str) -> Json:
+def reported(store: Store, task: Json, written: Written, key: str) -> Json:
     """What was written of an output, under that key."""
-    output = written.output
-    rows = figures.rows_written(written.group)
-    if sum(rows.values()) != written.watch.get()["rows"]:
-        written.watch.count_again()
-    parts = store.settle(store.path(task["output"]["bucket"], key), key, EXTENSIONS[output["format"]])
-    return {
-        "name": output["name"],
-        "rows": int(written.watch.get()["rows"]),
-        "totals": totals(written),
-        "parts": [{"key": part.key, "bytes": part.bytes, "rows": rows.get(part.number, 0)} for part in parts],
-    }
+    output, watch = written.output, written.watch
+    found = store.settle(store.path(task["output"]["bucket"], key), key, EXTENSIONS[output["format"]])
+    counts = [written.work.rows.get(part.number, 0) for part in found]
+    rows = sum(counts)
+    if rows != watch.get()["rows"]:
+        count_again([watch])
+    if rows != watch.get()["rows"]:
+        raise RuntimeError(
+            f"output {output['name']}: Spark says {rows} rows of its parts, {watch.get()['rows']} were made"
+        )
+    parts = [{"key": part.key, "bytes": part.bytes, "rows": count} for part, count in zip(found, counts)]
+    return {"name": output["name"], "rows": rows, "totals": totals(written), "parts": parts}
 
 
 def failure(task: Json, fault: FaultError) -> Json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -43,6 +43,8 @@ class Frames:
         self.watches = Watches()
         self.made: List[Frame] = []
         self.kept: List[DataFrame] = []
+        # Of inputs that were counted before they were read, how many rows they have.
+        self.expected: Dict[int, int] = {}
         uses = [source for relation in self.relations for source in sources(relation["body"])]
         uses.extend(output["from"] for output in task["plan"]["outputs"])
         self.bytes = sum(one["bytes"] for given in task["inputs"].values() for one in given["objects"])
@@ -104,9 +106,11 @@ class Frames:
 
     def _read(self, number: int, relation: Json, body: Json) -> Frame:
         name = body["input"]
-        data = read(self.session, self.store, name, self.task["inputs"][name], relation["columns"])
+        rows = read(self.session, self.store, name, self.task["inputs"][name], relation["columns"])
+        if rows.counted is not None:
+            self.expected[number] = rows.counted
         filled = [f.count(f"c{column['id']}").alias(f"filled{column['id']}") for column in self.required(number)]
-        return self.counted(number, data.withColumn("#fault", f.expr(of_input(number))), True, *filled)
+        return self.counted(number, rows.data.withColumn("#fault", f.expr(of_input(number))), True, *filled)
 
     def required(self, number: int) -> List[Json]:
         """The columns of a relation that one row of its input at least must have."""

@@ -7,7 +7,7 @@ cell of the row: see `faults`.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.types import LongType, StringType, StructField, StructType
@@ -26,17 +26,23 @@ PASSED_OVER, PACKED = (".", "_"), (".gz", ".bz2", ".deflate", ".lz4", ".snappy",
 PLAIN_BYTES_MIN = 1 << 20
 
 
-def read(
-    session: SparkSession, store: Store, name: str, given: Dict[str, Any], columns: List[Dict[str, Any]]
-) -> DataFrame:
-    """The columns of an input under their numbers, and `#fault`."""
+class Rows(NamedTuple):
+    """The rows of an input: its columns under their numbers, and `#fault`."""
+
+    data: DataFrame
+    # How many there are, where all of them were counted before.
+    counted: Optional[int] = None
+
+
+def read(session: SparkSession, store: Store, name: str, given: Dict[str, Any], columns: List[Dict[str, Any]]) -> Rows:
+    """The rows of an input."""
     for index, one in enumerate(given["objects"]):
         problem = unread(one["key"].rpartition("/")[2], given["format"])
         if problem is not None:
             raise FaultError(problem, input=name, object=index)
     objects = [store.path(one["bucket"], one["key"]) for one in given["objects"]]
     if given["format"] == "parquet":
-        return read_parquet(session, store, name, objects, columns)
+        return Rows(read_parquet(session, store, name, objects, columns))
     source = described(store, name, given, columns, objects)
     if source.dialect is not None:
         source.layouts = layouts(store, source, given, objects)
@@ -47,9 +53,11 @@ def read(
     # An object without a row may be of either kind.
     others = [number for number in range(len(objects)) if number not in swift]
     if not swift:
-        return read_others(session, source, given, objects, others, columns)
+        return Rows(read_others(session, source, given, objects, others, columns))
     data = plain.read_plain(session, source, [objects[number] for number in sorted(swift)], counts, columns)
-    return data.unionAll(read_others(session, source, given, objects, others, columns)) if others else data
+    if others:
+        return Rows(data.unionAll(read_others(session, source, given, objects, others, columns)))
+    return Rows(data, sum(rows for rows, _ in counts.values()) - source.header * len(objects))
 
 
 def read_others(
@@ -117,23 +125,26 @@ def parsed(rows: Iterable[Row], source: Source) -> Iterator[Tuple[Any, ...]]:
             if isinstance(record, Unreadable):
                 cells, fault = [None] * len(parsers), (None, record.message)
             else:
-                for value, parse, (name, kind) in zip(record, parsers, source.columns):
-                    cell, problem = cell_of(value, parse, kind, source)
+                for n, (value, parse) in enumerate(zip(record, parsers)):
+                    cell, problem = cell_of(value, parse, n, source)
                     cells.append(cell)
                     if problem and fault[1] is None:
-                        fault = (name, problem)
+                        fault = (source.columns[n][0], problem)
             yield (*cells, number, row, *fault)
 
 
-def cell_of(value: Any, parse: records.Parse, kind: str, source: Source) -> Tuple[Optional[str], Optional[str]]:
-    """The text of a cell, or what is wrong with it."""
+def cell_of(value: Any, parse: records.Parse, n: int, source: Source) -> Tuple[Optional[str], Optional[str]]:
+    """The text of a cell of the column of that number, or what is wrong with it."""
+    name, kind = source.columns[n]
     if value is None or value == "" or value in source.missing:
         return None, None
     if isinstance(value, Misplaced):
-        return None, f"expected {value.expected}"
+        return None, value.told(name)
     text = value if source.dialect is not None else records.json_text(value, kind)
     cell = None if text is None else parse(text)
-    return cell, None if cell is not None else f'"{records.shown(value)}" is no {kind}'
+    if cell is not None:
+        return cell, None
+    return None, f'"{records.shown(value)}" is no {records.written(kind, source.described[n])}'
 
 
 def numbered_values(

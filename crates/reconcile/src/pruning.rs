@@ -64,7 +64,13 @@ fn need(relation: &Relation, needed: &mut BTreeSet<ColumnId>) {
                 columns(&one.expression, needed);
             }
         }
-        Body::Filter { condition, .. } => columns(condition, needed),
+        Body::Filter { condition, .. } => {
+            columns(condition, needed);
+            // A row that is not as it must be is told with its place, even where nobody needs that any more.
+            if requires(condition) {
+                needed.extend(relation.place.iter().flat_map(|place| [place.object, place.row]));
+            }
+        }
         Body::Join { keys, .. } => needed.extend(keys.iter().flat_map(|(left, right)| [*left, *right])),
         Body::Aggregate { keys, measures, .. } => {
             let of: Vec<ColumnId> =
@@ -154,6 +160,10 @@ fn through(body: &mut Body, new: impl Fn(RelationId) -> RelationId) {
         Body::Union { sources } => sources.iter_mut().for_each(|source| source.from = new(source.from)),
         Body::Match { left, right, .. } => (left.from, right.from) = (new(left.from), new(right.from)),
     }
+}
+
+fn requires(expression: &Expression) -> bool {
+    matches!(expression, Expression::Require { .. }) || expression.parts().into_iter().any(requires)
 }
 
 /// Adds the columns that an expression reads.
