@@ -23,14 +23,16 @@ use crate::{
 };
 
 /// What an attempt leaves behind that the next one makes anew.
-const OF_AN_ATTEMPT: [&str; 19] = [
+const OF_AN_ATTEMPT: [&str; 21] = [
     "cancel_asked",
     "cost_microdollars",
     "dead_letter",
     "ended_at",
     "engine",
+    "engine_since",
     "engine_why",
     "failure",
+    "given_up_milliseconds",
     "inputs",
     "ledgers",
     "mail",
@@ -161,13 +163,6 @@ impl Jobs {
         self.update(job, Update { set: attributes(set), ..Update::default() }, queued).await
     }
 
-    /// Marks an attempt as failed, and its dead letter as sent, where it is not over. Whether it was not over.
-    pub async fn fail_open(&self, job: &TaskJob, failure: &Reason) -> Result<bool, StorageError> {
-        let failed = JobStatus::Failed;
-        let set = json!({ "status": failed, "ended_at": self.clock.now(), "failure": failure, "dead_letter": true });
-        self.update(job, Update { set: attributes(set), ..Update::default() }, open()).await
-    }
-
     /// Counts that an attempt has found no slot.
     pub async fn waited(&self, job: &TaskJob) -> Result<(), StorageError> {
         let update = Update { add: vec![("waits".to_owned(), 1)], ..Update::default() };
@@ -228,12 +223,6 @@ impl Jobs {
         let outcome = self.tables.update(&self.table, &key(&job.tenant, &job.job), update, condition).await?;
         Ok(outcome == Outcome::Written)
     }
-}
-
-/// The attempt is not over.
-fn open() -> Condition {
-    let open = [JobStatus::Queued, JobStatus::Running];
-    Condition::Any(open.map(|status| Condition::Equals("status".into(), json!(status))).to_vec())
 }
 
 fn key(tenant: &str, job: &str) -> Key {

@@ -12,6 +12,7 @@ use reconcile::{
     report::{Outcome, OutputFigures, Part, Report},
     task::{Task, TaskJob},
 };
+use serde_json::json;
 use storage::{Clock, Location, Objects, Tables, documents};
 use tokio::task::JoinSet;
 use tracing::info;
@@ -86,6 +87,9 @@ impl OutputChecker {
     async fn check(&self, job: &TaskJob, report: &Location) -> Result<CheckBegun, JobError> {
         self.jobs.live(job).await?;
         let (task, checked) = self.made(job, report).await?;
+        // However the attempt ends now: this is what its engine has cost.
+        let known = json!({ "engine": checked.engine, "milliseconds": checked.figures.milliseconds });
+        self.jobs.set_while_running(job, known).await?;
         let said = Said::of(&task, &checked.figures)?;
         let figures = said.figures();
         let at = Location::new(&self.config.work_bucket, pieces_key(job));

@@ -17,9 +17,9 @@ use crate::{
     error::JobError,
     layout::{document_key, execution, is_attempt, manifest_key},
     letters::{Letter, dead_letter},
-    manifest::{End, Unpublished},
+    manifest::{End, Publication, Unpublished},
     messages::{Caught, CloseRequest, Closed, EndedExecution, ExecutionEnded, Notice, StepRequest, Submission},
-    prices::Resources,
+    prices::{self, Resources},
     publisher,
     slots::Slots,
 };
@@ -99,15 +99,16 @@ impl JobCloser {
         let end = self.end(&job, &record, failure.as_ref()).await?;
         // The slot first: what is wrong with a row keeps nobody else waiting.
         self.slots.release(&execution(&job)).await?;
-        let status = self.record(&job, &end).await?;
+        let status = self.record(&job, &record, &end).await?;
         // And again: a message that came in between has found the job running, and may have taken a slot for it.
         self.slots.release(&execution(&job)).await?;
         let current = self.jobs.get(&job.tenant, &job.job).await?.filter(|record| record.attempt == job.attempt);
         let Some(record) = current else {
             return Ok(Closed { status, mail: MailStatus::NotWanted, dead_letters: 0, mails_failed: 0 });
         };
-        let dead_letters = self.bury(&record, &end).await?;
-        let mail = self.mail(&record, &end).await?;
+        let document = self.document(&job).await?;
+        let dead_letters = self.bury(&record, &end, document.as_deref()).await?;
+        let mail = self.mail(&record, &end, document.as_deref()).await?;
         info!(job = execution(&job), status = status.as_str(), mail = ?mail, "job closed");
         let mails_failed = u8::from(matches!(mail, MailStatus::Failed { .. }));
         Ok(Closed { status, mail, dead_letters, mails_failed })
@@ -133,21 +134,25 @@ impl JobCloser {
         }
     }
 
-    /// Writes the end down in the job's row.
-    async fn record(&self, job: &TaskJob, end: &End) -> Result<JobStatus, JobError> {
+    /// Writes the end down in the job's row, which was `record`.
+    async fn record(&self, job: &TaskJob, record: &JobRecord, end: &End) -> Result<JobStatus, JobError> {
+        let resources = self.config.resources;
         let (status, set) = match end {
             End::Published(publication) => {
-                let set = publisher::published(publication, &manifest_key(job), self.config.resources);
-                (JobStatus::Published, set.into())
+                let Publication { engine, figures, .. } = &**publication;
+                let cost = prices::cost(record, *engine, figures.milliseconds, resources);
+                (JobStatus::Published, publisher::published(publication, &manifest_key(job), cost).into())
             }
             End::Failed(Unpublished { reason, ended_at, .. }) => {
                 warn!(job = execution(job), class = reason.class, message = reason.message, "job failed");
-                let status = JobStatus::Failed;
-                (status, json!({ "status": status, "ended_at": ended_at, "failure": reason }))
+                let (status, cost) = (JobStatus::Failed, prices::cost_until(record, *ended_at, resources));
+                let set =
+                    json!({ "status": status, "ended_at": ended_at, "failure": reason, "cost_microdollars": cost });
+                (status, set)
             }
             End::Cancelled(Unpublished { ended_at, .. }) => {
-                let status = JobStatus::Cancelled;
-                (status, json!({ "status": status, "ended_at": ended_at }))
+                let (status, cost) = (JobStatus::Cancelled, prices::cost_until(record, *ended_at, resources));
+                (status, json!({ "status": status, "ended_at": ended_at, "cost_microdollars": cost }))
             }
         };
         self.jobs.set_always(job, set).await?;
@@ -155,14 +160,13 @@ impl JobCloser {
     }
 
     /// Sends what failed to the dead-letter queue, with the reason, once.
-    async fn bury(&self, record: &JobRecord, end: &End) -> Result<u32, JobError> {
+    async fn bury(&self, record: &JobRecord, end: &End, document: Option<&RawValue>) -> Result<u32, JobError> {
         let End::Failed(Unpublished { job, reason, .. }) = end else { return Ok(0) };
         if record.dead_letter {
             return Ok(0);
         }
-        let document = self.document(job).await?;
-        let document =
-            document.ok_or_else(|| JobError::StepMissing { what: "its document".to_owned(), job: execution(job) })?;
+        let missing = || JobError::StepMissing { what: "its document".to_owned(), job: execution(job) };
+        let document = document.ok_or_else(missing)?.to_owned();
         let TaskJob { tenant, job: id, attempt } = job.clone();
         let submission = Submission { tenant, job: id, attempt, document };
         let message = crate::starter::message_of(&submission)?;
@@ -183,9 +187,9 @@ impl JobCloser {
     }
 
     /// Sends the attempt's mail, unless it was sent. What cannot be sent is an error while it is worth trying again.
-    async fn mail(&self, record: &JobRecord, end: &End) -> Result<MailStatus, JobError> {
+    async fn mail(&self, record: &JobRecord, end: &End, document: Option<&RawValue>) -> Result<MailStatus, JobError> {
         let job = record.current();
-        let document = self.document(&job).await?.and_then(|document| Job::from_json(document.get()).ok());
+        let document = document.and_then(|document| Job::from_json(document.get()).ok());
         let to = document.map(|document| document.options.mail).unwrap_or_default();
         let from = match &self.config.mail_from {
             Some(from) if !to.is_empty() => from.clone(),

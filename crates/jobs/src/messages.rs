@@ -118,6 +118,8 @@ pub struct Taken {
     pub waiting: u32,
     /// Messages that went to the dead-letter queue.
     pub dead_letters: u32,
+    /// Messages that came too often: their jobs were started to be ended.
+    pub given_up: u32,
 }
 
 /// A message that stays in the queue.
@@ -146,6 +148,17 @@ pub struct StepRequest {
     /// The attempt.
     #[serde(flatten)]
     pub job: TaskJob,
+}
+
+/// What job-planner takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// The attempt.
+    #[serde(flatten)]
+    pub job: TaskJob,
+    /// Why the embedded engine has given it up, as Step Functions tells it: then the other one takes the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Caught>,
 }
 
 /// What job-planner answers; the machine chooses by `engine`.

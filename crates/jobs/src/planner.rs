@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use environment::{ConfigError, parsed, text};
 use reconcile::{
     EngineChoice, Job,
+    report::Engine,
     task::{Output, Task, TaskJob},
 };
 use serde_json::{json, value::RawValue};
@@ -12,12 +13,13 @@ use storage::{Clock, Location, Objects, Tables, documents};
 use tracing::info;
 
 use crate::{
-    book::Jobs,
+    book::{JobRecord, Jobs, Reason},
+    closer,
     error::JobError,
     estimate::{self, Bounds},
     inputs::Finder,
     layout::{document_key, engine_prefix, execution, task_key},
-    messages::{Chosen, StepRequest},
+    messages::{Caught, Chosen, PlanRequest},
 };
 
 /// What job-planner is configured by.
@@ -60,10 +62,13 @@ impl Config {
     }
 }
 
+/// How much a row tells of why an engine gave up.
+const WHY_CHARS_MAX: usize = 500;
+
 /// Plans an attempt: everything that can be wrong with the job is said here, before any data is read.
 ///
 /// Running it again, late or twice at once is harmless: the first task that stands is the attempt's, with the versions of
-/// the inputs that it pinned; the others follow it.
+/// the inputs that it pinned; the others follow it. That the other engine takes over is told once.
 pub struct JobPlanner {
     objects: Arc<dyn Objects>,
     tables: Arc<dyn Tables>,
@@ -79,9 +84,9 @@ impl JobPlanner {
     }
 
     /// Handles one attempt.
-    pub async fn plan(&self, request: StepRequest) -> Result<Chosen, JobError> {
-        let attempt = &request.job;
-        self.jobs.live(attempt).await?;
+    pub async fn plan(&self, request: PlanRequest) -> Result<Chosen, JobError> {
+        let PlanRequest { job: attempt, failure } = &request;
+        let record = self.jobs.live(attempt).await?;
         let job = self.document(attempt).await?;
         let at = Location::new(&self.config.work_bucket, task_key(attempt));
         let task = match documents::read::<Task>(&*self.objects, &at).await? {
@@ -94,14 +99,10 @@ impl JobPlanner {
             }
         };
         task.check()?;
-        let estimate = estimate::estimate(&task.plan, &task.inputs);
-        let (engine, why) = estimate::choose(job.options.engine, estimate, self.config.bounds, self.config.spark)?;
-        let ledgers = task.inputs.iter().filter_map(|(name, input)| Some((name, input.ledger.as_ref()?)));
-        let ledgers: BTreeMap<_, _> = ledgers.collect();
-        // Where the engine turns out too small, the other one runs the job: then the row says what was planned.
-        let known =
-            json!({ "engine": engine, "engine_why": format!("planned for {engine}: {why}"), "ledgers": ledgers });
-        self.jobs.set_while_running(attempt, known).await?;
+        let (engine, why) = match failure {
+            None => self.choose(&job, &task, attempt).await?,
+            Some(failure) => self.hand_over(&record, failure).await?,
+        };
         let objects = task.inputs.values().flat_map(|input| &input.objects);
         let (bytes, count) = objects.fold((0, 0), |(bytes, count), object| (bytes + object.bytes, count + 1));
         info!(job = execution(attempt), engine = engine.as_str(), why, bytes, objects = count, "job planned");
@@ -114,6 +115,47 @@ impl JobPlanner {
             bytes,
             objects: count,
         })
+    }
+
+    async fn choose(&self, job: &Job, task: &Task, attempt: &TaskJob) -> Result<(Engine, String), JobError> {
+        let estimate = estimate::estimate(&task.plan, &task.inputs);
+        let (engine, why) = estimate::choose(job.options.engine, estimate, self.config.bounds, self.config.spark)?;
+        let ledgers = task.inputs.iter().filter_map(|(name, input)| Some((name, input.ledger.as_ref()?)));
+        let ledgers: BTreeMap<_, _> = ledgers.collect();
+        let known = json!({
+            "engine": engine,
+            "engine_why": format!("planned for {engine}: {why}"),
+            "engine_since": self.jobs.now(),
+            "ledgers": ledgers,
+        });
+        self.jobs.set_while_running(attempt, known).await?;
+        Ok((engine, why))
+    }
+
+    /// The task is too much for the embedded engine, and goes to the other one.
+    async fn hand_over(&self, record: &JobRecord, failure: &Caught) -> Result<(Engine, String), JobError> {
+        if !self.config.spark {
+            return Err(JobError::NoSpark);
+        }
+        let engine = Engine::Spark;
+        let planned = record.engine_why.clone().unwrap_or_default();
+        // A call that is made again has told it already.
+        if record.given_up_milliseconds.is_some() {
+            return Ok((engine, planned));
+        }
+        let now = self.jobs.now();
+        let milliseconds = record.engine_since.map_or(0, |since| now.duration_since(since).as_millis());
+        let Reason { class, message } = closer::told(failure);
+        let message: String = message.chars().take(WHY_CHARS_MAX).collect();
+        let why = format!("{planned}; {engine} took over after {milliseconds} ms ({class}: {message})");
+        let known = json!({
+            "engine": engine,
+            "engine_why": why,
+            "engine_since": now,
+            "given_up_milliseconds": u64::try_from(milliseconds).unwrap_or(0),
+        });
+        self.jobs.set_while_running(&record.current(), known).await?;
+        Ok((engine, why))
     }
 
     async fn document(&self, job: &TaskJob) -> Result<Job, JobError> {

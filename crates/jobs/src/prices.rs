@@ -4,7 +4,10 @@
 use std::str::FromStr;
 
 use environment::{ConfigError, parsed};
+use jiff::Timestamp;
 use reconcile::report::Engine;
+
+use crate::book::JobRecord;
 
 /// EMR Serverless on Linux/x86: 0.052624 dollars a vCPU-hour, in 10^-7 dollars.
 const EMR_VCPU_HOUR: u128 = 526_240;
@@ -17,8 +20,8 @@ const EMR_FREE_DISK_GB: u128 = 20;
 const DRIVER_VCPUS: u128 = 4;
 const GB_PER_VCPU: u128 = 4;
 
-/// The ten state transitions of a job that goes well, at 0.025 dollars a thousand, in millionths.
-const TRANSITIONS: u128 = 10 * 25;
+/// The eleven state transitions of a job that goes well, at 0.025 dollars a thousand, in millionths.
+const TRANSITIONS: u128 = 11 * 25;
 
 /// What a function runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,23 +96,52 @@ impl Resources {
     }
 }
 
-/// About what a job costs that took so much time of an engine, in millionths of a dollar.
-pub fn cost(engine: Engine, milliseconds: u64, resources: Resources) -> u64 {
+/// About what a job costs that took so many milliseconds of an engine, in millionths of a dollar; `record` knows of the time
+/// that another one took before.
+pub fn cost(record: &JobRecord, engine: Engine, milliseconds: u64, resources: Resources) -> u64 {
+    let given_up = of_engine(Engine::Embedded, record.given_up_milliseconds.unwrap_or(0), resources);
+    let micros = given_up + of_engine(engine, milliseconds, resources);
+    u64::try_from(micros + TRANSITIONS).unwrap_or(u64::MAX)
+}
+
+/// About what a job has cost that ends without being published: its engine may have been at work until now. Nothing is known
+/// of a job that no engine was chosen for.
+pub(crate) fn cost_until(record: &JobRecord, ended_at: Timestamp, resources: Resources) -> Option<u64> {
+    let (engine, since) = (record.engine?, record.engine_since?);
+    let until_now = u64::try_from(ended_at.duration_since(since).as_millis()).unwrap_or(0);
+    Some(cost(record, engine, record.milliseconds.unwrap_or(until_now), resources))
+}
+
+fn of_engine(engine: Engine, milliseconds: u64, resources: Resources) -> u128 {
     let milliseconds = u128::from(milliseconds);
-    let micros = match engine {
+    match engine {
         // MiB × ms × price ÷ (1,024 MiB × 1,000 ms × 10^4)
         Engine::Embedded => {
             let memory = u128::from(resources.transform_memory_mib);
             memory * milliseconds * resources.architecture.gb_second() / (1_024 * 1_000 * 10_000)
         }
         Engine::Spark => resources.spark_hour() * milliseconds / (10 * 3_600_000),
-    };
-    u64::try_from(micros + TRANSITIONS).unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn record(known: &serde_json::Value) -> JobRecord {
+        let mut record = json!({
+            "tenant": "acme", "job": "close", "attempt": 1, "status": "running", "digest": "0",
+            "submitted_at": "2026-01-31T08:00:00Z",
+        });
+        record.as_object_mut().unwrap().extend(known.as_object().unwrap().clone());
+        serde_json::from_value(record).unwrap()
+    }
+
+    fn cost(engine: Engine, milliseconds: u64, resources: Resources) -> u64 {
+        super::cost(&record(&json!({})), engine, milliseconds, resources)
+    }
 
     const RESOURCES: Resources = Resources {
         architecture: Architecture::Arm64,
@@ -123,18 +155,35 @@ mod tests {
     #[test]
     fn prices_are_those_of_the_list() {
         // 10 GB for 100 s: 1,000 GB-seconds.
-        assert_eq!(cost(Engine::Embedded, 100_000, RESOURCES), 250 + 13_333);
+        assert_eq!(cost(Engine::Embedded, 100_000, RESOURCES), 275 + 13_333);
         let x86 = Resources { architecture: "x86_64".parse().unwrap(), ..RESOURCES };
-        assert_eq!(cost(Engine::Embedded, 100_000, x86), 250 + 16_666);
+        assert_eq!(cost(Engine::Embedded, 100_000, x86), 275 + 16_666);
         // An hour: 16 × 0.052624 + 64 × 0.0057785 + 540 × 0.000111.
-        assert_eq!(cost(Engine::Spark, 3_600_000, RESOURCES), 250 + 841_984 + 369_824 + 59_940);
+        assert_eq!(cost(Engine::Spark, 3_600_000, RESOURCES), 275 + 841_984 + 369_824 + 59_940);
         let free = Resources { spark_worker_disk_gb: 20, ..RESOURCES };
-        assert_eq!(cost(Engine::Spark, 3_600_000, free), 250 + 841_984 + 369_824);
+        assert_eq!(cost(Engine::Spark, 3_600_000, free), 275 + 841_984 + 369_824);
         // As many workers as there may be, and as there is room for.
         let many = Resources { spark_workers: 250, ..RESOURCES };
         assert_eq!(cost(Engine::Spark, 3_600_000, many), cost(Engine::Spark, 3_600_000, RESOURCES));
         let wide = Resources { spark_vcpus: 400, ..RESOURCES };
         assert_eq!(cost(Engine::Spark, 3_600_000, wide), cost(Engine::Spark, 3_600_000, RESOURCES));
+    }
+
+    #[test]
+    fn what_was_tried_first_is_paid_too() {
+        let took_over = json!({
+            "engine": "spark", "engine_since": "2026-01-31T09:00:00Z", "given_up_milliseconds": 100_000,
+        });
+        let hour = cost(Engine::Spark, 3_600_000, RESOURCES);
+        let both = super::cost(&record(&took_over), Engine::Spark, 3_600_000, RESOURCES);
+        assert_eq!(both, hour + 13_333);
+        // Nobody has told how long it took: it may have been all the time.
+        let ended_at = "2026-01-31T10:00:00Z".parse().unwrap();
+        assert_eq!(cost_until(&record(&took_over), ended_at, RESOURCES), Some(both));
+        let mut told = record(&took_over);
+        told.milliseconds = Some(0);
+        assert_eq!(cost_until(&told, ended_at, RESOURCES), Some(275 + 13_333));
+        assert_eq!(cost_until(&record(&json!({})), ended_at, RESOURCES), None);
     }
 
     #[test]

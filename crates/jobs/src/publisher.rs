@@ -82,10 +82,12 @@ impl JobPublisher {
             Some(end) => publication_of(end, job)?,
             None => self.make(job, &at).await?,
         };
-        self.jobs.set_always(job, published(&publication, &at.key, self.config.resources).into()).await?;
-        let (rows, bytes) = publication.size();
+        let record = self.jobs.get(&job.tenant, &job.job).await?;
+        let missing = || JobError::StepMissing { what: "its row".to_owned(), job: execution(job) };
         let (engine, milliseconds) = (publication.engine, publication.figures.milliseconds);
-        let cost_microdollars = prices::cost(engine, milliseconds, self.config.resources);
+        let cost_microdollars = prices::cost(&record.ok_or_else(missing)?, engine, milliseconds, self.config.resources);
+        self.jobs.set_always(job, published(&publication, &at.key, cost_microdollars).into()).await?;
+        let (rows, bytes) = publication.size();
         info!(job = execution(job), rows, bytes, engine = engine.as_str(), milliseconds, "job published");
         Ok(Published {
             job: job.clone(),
@@ -267,7 +269,7 @@ const TOTALS_BYTES_TOLD: usize = 128 * 1024;
 const TOTAL_FRAME_BYTES: usize = 2;
 
 /// The attributes that a published job's row has.
-pub(crate) fn published(publication: &Publication, manifest: &str, resources: Resources) -> Map<String, Value> {
+pub(crate) fn published(publication: &Publication, manifest: &str, cost_microdollars: u64) -> Map<String, Value> {
     let figures = &publication.figures;
     let mut outputs: Vec<_> = publication.outputs.iter().map(PublishedOutput::record).collect();
     let mut left = TOTALS_BYTES_TOLD;
@@ -294,7 +296,7 @@ pub(crate) fn published(publication: &Publication, manifest: &str, resources: Re
         ("milliseconds", figures.milliseconds.into()),
         ("peak_memory_bytes", figures.peak_memory_bytes.into()),
         ("spilled_bytes", figures.spilled_bytes.into()),
-        ("cost_microdollars", prices::cost(publication.engine, figures.milliseconds, resources).into()),
+        ("cost_microdollars", cost_microdollars.into()),
         ("manifest", manifest.into()),
     ];
     attributes.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()
@@ -307,7 +309,7 @@ mod tests {
     use reconcile::report::{Engine, Figures, StepFigures};
 
     use super::*;
-    use crate::{book::OutputRecord, prices::Architecture};
+    use crate::book::OutputRecord;
 
     /// A job with as much to tell as there may be: its row stays well below the 400 KB that an item has at most.
     #[test]
@@ -343,15 +345,7 @@ mod tests {
         let job = TaskJob { tenant: "acme".to_owned(), job: "close".to_owned(), attempt: 1 };
         let published_at = "2026-01-31T08:00:00Z".parse().unwrap();
         let publication = Publication { job, engine: Engine::Embedded, outputs, figures, published_at };
-        let resources = Resources {
-            architecture: Architecture::Arm64,
-            transform_memory_mib: 10_240,
-            spark_workers: 3,
-            spark_worker_vcpus: 4,
-            spark_worker_disk_gb: 200,
-            spark_vcpus: 16,
-        };
-        let row = published(&publication, "manifest.json", resources);
+        let row = published(&publication, "manifest.json", 250);
         let outputs: Vec<OutputRecord> = serde_json::from_value(row["outputs"].clone()).unwrap();
         let told: Vec<usize> = outputs.iter().map(|output| output.totals.len()).collect();
         assert_eq!(told[0], 1_000, "the first output has room");

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use environment::{ConfigError, parsed, text};
 use reconcile::{Job, task::TaskJob};
+use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use storage::{
@@ -20,8 +21,8 @@ use crate::{
     layout::{ATTEMPT_MAX, JOB_CHARS_MAX, document_key, execution, is_job},
     letters::{Letter, dead_letter},
     messages::{
-        ApiRequest, ApiResponse, ItemFailure, SqsEvent, SqsMessage, StartRequest, Started, StepRequest, Submission,
-        Taken,
+        ApiRequest, ApiResponse, Caught, CloseRequest, ItemFailure, SqsEvent, SqsMessage, StartRequest, Started,
+        StepRequest, Submission, Taken,
     },
     slots::Slots,
 };
@@ -92,6 +93,7 @@ enum Fate {
     Started,
     Repeated,
     Waiting,
+    GivenUp,
 }
 
 impl JobStarter {
@@ -124,6 +126,7 @@ impl JobStarter {
             match self.message(&message).await {
                 Ok(Fate::Started) => taken.started += 1,
                 Ok(Fate::Repeated) => taken.repeated += 1,
+                Ok(Fate::GivenUp) => taken.given_up += 1,
                 Ok(Fate::Waiting) => {
                     taken.waiting += 1;
                     taken.failures.push(ItemFailure { id: message.message_id });
@@ -146,6 +149,7 @@ impl JobStarter {
             repeated = taken.repeated,
             waiting = taken.waiting,
             dead_letters = taken.dead_letters,
+            given_up = taken.given_up,
             "messages handled"
         );
         taken
@@ -160,12 +164,12 @@ impl JobStarter {
         let too_often = received > RECEIPTS_MAX.saturating_add(waits);
         // What has begun, or is over, may run well: it is for its state machine to say.
         if too_often && known.is_none_or(|known| known.status == JobStatus::Queued) {
-            return Err(Refused::Poisonous { received }.into());
+            return self.give_up(&submission, received).await;
         }
         let fate = match self.take(&submission).await {
             Err(error) if too_often && !matches!(error, JobError::Refused(_)) => {
-                warn!(error = error_class::chain(&error), "message given up");
-                return Err(Refused::Poisonous { received }.into());
+                warn!(error = error_class::chain(&error), "message not handled");
+                return self.give_up(&submission, received).await;
             }
             fate => fate?,
         };
@@ -226,7 +230,7 @@ impl JobStarter {
         }
         // Whoever has cancelled it while it waited has ended it: nothing is to be started.
         let fate = match self.jobs.begin(&meant).await? || !self.is_over(&meant).await? {
-            true => self.execute(&meant, &holder).await?,
+            true => self.execute(&StepRequest { job: meant.clone() }, &holder).await?,
             false => Fate::Repeated,
         };
         // A message that comes late may have taken a slot for what has ended meanwhile.
@@ -241,8 +245,28 @@ impl JobStarter {
         Ok(now.is_none_or(|now| now.attempt != job.attempt || now.status.is_final()))
     }
 
-    async fn execute(&self, job: &TaskJob, name: &str) -> Result<Fate, JobError> {
-        let input = serde_json::to_string(&StepRequest { job: job.clone() });
+    /// Ends a job whose message comes again and again: its execution begins with the failure, and ends it like any other. Where
+    /// not even that can be started, the message stays in the queue.
+    async fn give_up(&self, submission: &Submission, received: u32) -> Result<Fate, JobError> {
+        let refused = Refused::Poisonous { received };
+        let record = self.register(submission).await?;
+        let job = submission.attempt();
+        if job.attempt > record.attempt {
+            return Err(refused.into());
+        }
+        if job.attempt < record.attempt || record.status.is_final() {
+            return Ok(Fate::Repeated);
+        }
+        let name = execution(&job);
+        let failure = Some(Caught { error: refused.kind().to_owned(), cause: refused.to_string() });
+        Ok(match self.execute(&CloseRequest { job, failure }, &name).await? {
+            Fate::Started => Fate::GivenUp,
+            fate => fate,
+        })
+    }
+
+    async fn execute(&self, input: &impl Serialize, name: &str) -> Result<Fate, JobError> {
+        let input = serde_json::to_string(input);
         let input = input.map_err(|error| JobError::Malformed { what: name.to_owned(), reason: error.to_string() })?;
         Ok(match self.workflows.start(&self.config.machine, name, &input).await? {
             Start::Started => Fate::Started,
@@ -250,7 +274,7 @@ impl JobStarter {
         })
     }
 
-    /// Sends a message to the dead-letter queue, with the reason; where it names a job that is not over, that has failed.
+    /// Sends a message to the dead-letter queue, with the reason.
     async fn bury(&self, message: &SqsMessage, refused: &Refused) -> Result<(), JobError> {
         let submission = serde_json::from_str::<Submission>(&message.body).ok();
         let letter = Letter {
@@ -259,15 +283,7 @@ impl JobStarter {
             class: refused.kind(),
             reason: error_class::chain(refused),
         };
-        self.queues.send(&self.config.dead_letters, &dead_letter(&letter)).await?;
-        if let (Some(submission), Refused::Poisonous { .. }) = (submission, refused) {
-            let failure = crate::book::Reason { class: refused.kind().to_owned(), message: refused.to_string() };
-            let attempt = submission.attempt();
-            if self.jobs.fail_open(&attempt, &failure).await? {
-                self.slots.release(&execution(&attempt)).await?;
-            }
-        }
-        Ok(())
+        Ok(self.queues.send(&self.config.dead_letters, &dead_letter(&letter)).await?)
     }
 
     /// Writes a job down and puts it into the queue, by which everything else goes. Returns what is known of it.

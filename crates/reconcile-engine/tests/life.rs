@@ -8,7 +8,8 @@ use jobs::{
     layout,
     manifest::End,
     messages::{
-        CheckAction, CheckReply, CheckRequest, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest,
+        CheckAction, CheckReply, CheckRequest, PlanRequest, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started,
+        StepRequest,
     },
     planner::{self, JobPlanner},
     prices::{Architecture, Resources},
@@ -78,7 +79,7 @@ async fn the_example_ties_out_to_the_cent() {
         spark: false,
     };
     let planner = JobPlanner::new(objects.clone(), tables.clone(), clock.clone(), config);
-    let chosen = planner.plan(StepRequest { job: job.clone() }).await.unwrap();
+    let chosen = planner.plan(PlanRequest { job: job.clone(), failure: None }).await.unwrap();
 
     let room = Room { memory_bytes: 512 << 20, disk_bytes: 1 << 30, time: Duration::from_secs(600) };
     let config = transform::Config { jobs_table: name("jobs"), room };

@@ -26,8 +26,12 @@ fn stage(engine: &str, spark: bool) -> Stage {
 }
 
 async fn run(stage: &Stage) -> (Ending, Vec<String>) {
+    run_with(stage, json!({"tenant": "acme", "job": "close", "attempt": 2})).await
+}
+
+async fn run_with(stage: &Stage, input: Value) -> (Ending, Vec<String>) {
     let machine = Machine::new("reconcile", Project::read().unwrap().deployed("reconcile").unwrap());
-    let ended = machine.run(stage, "one", json!({"tenant": "acme", "job": "close", "attempt": 2})).await;
+    let ended = machine.run(stage, "one", input).await;
     (ended, stage.calls().into_iter().map(|(called, _)| called).collect())
 }
 
@@ -83,7 +87,11 @@ async fn what_the_function_cannot_do_goes_to_spark() {
         let (ended, called) = run(&with_spark).await;
         assert!(matches!(ended, Ending::Succeeded(_)), "{error}: {ended:?}");
         assert_eq!(called.iter().filter(|called| *called == "TransformRunner").count(), times, "{error}");
-        assert!(called.iter().any(|called| called == SPARK), "{error}");
+        // And the row says so before it runs there.
+        let before = called.iter().position(|called| called == SPARK).expect("Spark runs it") - 1;
+        let (planner, told) = &with_spark.calls()[before];
+        assert_eq!((planner.as_str(), &told["failure"]["Error"]), ("JobPlanner", &json!(error)));
+        assert_eq!(called.iter().filter(|called| *called == "JobPlanner").count(), 2, "{error}");
 
         let without = stage("embedded", false);
         lost(&without);
@@ -147,6 +155,20 @@ async fn every_end_is_told() {
     let (ended, called) = run(&stage).await;
     assert_eq!(ended, Ending::Failed(Failure::new("Denied", "no")), "published, and somebody has to tell it");
     assert_eq!(called.last().unwrap(), "JobCloser");
+}
+
+/// It ends like every job that has failed: with row, mail and dead letter of job-closer's, and with an event.
+#[tokio::test]
+async fn a_job_whose_message_came_too_often_is_ended() {
+    let stage = stage("embedded", false);
+    stage.always("JobCloser", json!({"status": "failed"}));
+    let failure = json!({"Error": "poisonous", "Cause": "received 21 times"});
+    let input = json!({"tenant": "acme", "job": "close", "attempt": 2, "failure": failure});
+    let (ended, called) = run_with(&stage, input.clone()).await;
+    assert_eq!(ended, Ending::Failed(Failure::new("poisonous", "received 21 times")));
+    assert_eq!(called, ["JobCloser", "events:putEvents"]);
+    assert_eq!(stage.calls()[0].1, input);
+    assert_eq!(details(&stage), [json!({"tenant": "acme", "job": "close", "attempt": 2, "status": "failed"})]);
 }
 
 #[tokio::test]

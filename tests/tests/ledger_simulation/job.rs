@@ -6,7 +6,7 @@ use jobs::{
     book::Jobs,
     estimate::Bounds,
     layout::document_key,
-    messages::StepRequest,
+    messages::PlanRequest,
     planner::{Config, JobPlanner},
 };
 use reconcile::{
@@ -65,7 +65,7 @@ impl Verdict<'_> {
             spark: false,
         };
         let planner = JobPlanner::new(objects.clone(), tables.clone(), clock, config);
-        let chosen = planner.plan(StepRequest { job }).await.unwrap();
+        let chosen = planner.plan(PlanRequest { job, failure: None }).await.unwrap();
         documents::read(&**objects, &chosen.task).await.unwrap().unwrap()
     }
 }

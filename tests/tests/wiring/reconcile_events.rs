@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use jobs::{
     layout,
-    messages::{CheckAction, CheckRequest, CloseRequest, Notice, Piece, StartRequest, StepRequest, Submission},
+    messages::{
+        CheckAction, CheckRequest, CloseRequest, Notice, Piece, PlanRequest, StartRequest, StepRequest, Submission,
+    },
     starter,
     transform::TransformRequest,
 };
@@ -36,9 +38,10 @@ fn the_same_job_is_handed_in_by_the_queue_and_by_the_api() {
 
 #[test]
 fn the_steps_of_the_sample_job_are_what_the_functions_take() {
-    for name in ["job-planner", "job-publisher"] {
-        assert_eq!(exact::<StepRequest>(name).job, job(1), "{name}");
-    }
+    assert_eq!(exact::<StepRequest>("job-publisher").job, job(1));
+    assert_eq!(exact::<PlanRequest>("job-planner"), PlanRequest { job: job(1), failure: None });
+    let handed_over: PlanRequest = exact("job-planner-hand-over");
+    assert!(handed_over.job == job(1) && handed_over.failure.expect("it says why").error == "TooLarge");
     let transform: TransformRequest = exact("transform-runner");
     assert_eq!((transform.job, transform.task.key), (job(1), layout::task_key(&job(1))));
     let piece = Piece { number: 0, from: 0, to: 1 };
@@ -81,6 +84,7 @@ fn the_states_say_what_the_samples_do() {
     for (state, sample) in [
         ("Plan", "job-planner"),
         ("Transform", "transform-runner"),
+        ("HandOver", "job-planner-hand-over"),
         ("Check", "output-checker"),
         ("CheckPiece", "output-checker-piece"),
         ("ReportPiece", "output-checker-report-piece"),

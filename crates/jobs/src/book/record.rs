@@ -121,9 +121,15 @@ pub struct JobRecord {
     /// What runs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<Engine>,
-    /// Which engine it was planned for, and why: the other one may have taken over.
+    /// Which engine it was planned for, and why; and why the other one took over, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_why: Option<String>,
+    /// Since when the engine is at work, or was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_since: Option<Timestamp>,
+    /// How long the embedded engine was at work before it gave the job up, and the other one took over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up_milliseconds: Option<u64>,
     /// What was no error in planning it, but may be a mistake.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
@@ -148,7 +154,7 @@ pub struct JobRecord {
     /// What it wrote to disk because memory was short.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spilled_bytes: Option<u64>,
-    /// About what the engine cost, in millionths of a dollar ([`crate::prices`]).
+    /// About what the engines cost, in millionths of a dollar ([`crate::prices`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_microdollars: Option<u64>,
     /// The key of the manifest of a published job, in the data bucket.

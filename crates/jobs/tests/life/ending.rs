@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use error_class::{Classified, ErrorClass};
 use jobs::{
-    book::{JobStatus, MailStatus},
+    book::{JobRecord, JobStatus, MailStatus},
     manifest::End,
-    messages::{CloseRequest, EndedExecution, ExecutionEnded, Notice, StepRequest},
+    messages::{Caught, CloseRequest, EndedExecution, ExecutionEnded, Notice, PlanRequest, StepRequest},
+    prices,
 };
+use reconcile::report::Engine;
 use serde_json::{Value as Json, json};
 
-use crate::kit::{ORDERS, World, again, attempt, body, document, lost};
+use crate::kit::{ORDERS, RESOURCES, World, again, attempt, body, document, lost};
 
 fn with_mail() -> Json {
     let mut job = document();
@@ -97,6 +99,78 @@ async fn a_cancelled_job_is_no_failure() {
     assert!(world.dead_letters().is_empty());
 }
 
+/// The embedded engine gave the job up, and Spark took over: however it ends, the row says so, and what both have cost.
+#[tokio::test]
+async fn who_took_over_is_told_at_every_end() {
+    for status in [JobStatus::Published, JobStatus::Failed, JobStatus::Cancelled] {
+        let mut world = World::new();
+        world.spark = true;
+        started(&world, &document()).await;
+        let (handlers, job) = (world.handlers(), attempt("close", 1));
+        handlers.planner.plan(PlanRequest { job: job.clone(), failure: None }).await.unwrap();
+        world.clock.advance(Duration::from_secs(100));
+        let cause = json!({"errorMessage": "the step \"dear\" needs more disk"}).to_string();
+        let failure = Some(Caught { error: "TooLarge".to_owned(), cause });
+        let mut chosen = None;
+        // A call whose answer was lost is made again.
+        for _ in 0..2 {
+            let request = PlanRequest { job: job.clone(), failure: failure.clone() };
+            chosen = Some(handlers.planner.plan(request).await.unwrap());
+            world.clock.advance(Duration::from_secs(1_800));
+        }
+        let chosen = chosen.unwrap();
+        assert_eq!(world.record("close").await.engine, Some(Engine::Spark), "while it runs there");
+        let milliseconds = match status {
+            JobStatus::Published => {
+                world.engine(&chosen).await;
+                world.check(&handlers, &job, &chosen.report).await.unwrap();
+                handlers.publisher.publish(StepRequest { job: job.clone() }).await.unwrap();
+                7
+            }
+            JobStatus::Cancelled => {
+                assert!(world.jobs().ask_cancel(&job).await.unwrap());
+                3_600_000
+            }
+            _ => 3_600_000,
+        };
+        let told = world.record("close").await.cost_microdollars;
+        let closed = handlers.closer.close(failed(1)).await.unwrap();
+        let record = world.record("close").await;
+        assert_eq!((closed.status, record.status, record.engine), (status, status, Some(Engine::Spark)));
+        let why = record.engine_why.clone().unwrap();
+        assert!(why.starts_with("planned for embedded: "), "{why}");
+        let took_over = r#"; spark took over after 100000 ms (TooLarge: the step "dear" needs more disk)"#;
+        assert!(why.ends_with(took_over), "{why}");
+        let cost = |given_up, milliseconds| {
+            let before = JobRecord { given_up_milliseconds: given_up, ..record.clone() };
+            prices::cost(&before, Engine::Spark, milliseconds, RESOURCES)
+        };
+        assert!(cost(Some(100_000), milliseconds) > cost(None, milliseconds));
+        assert_eq!(record.cost_microdollars, Some(cost(Some(100_000), milliseconds)), "{status:?}");
+        assert!(told.is_none() || told == record.cost_microdollars, "publisher and closer say the same");
+    }
+}
+
+/// What an engine has done is paid, even if it does not tie out; what never came to one costs nothing that is known.
+#[tokio::test]
+async fn what_is_not_published_has_cost_what_its_engine_took() {
+    let world = World::new();
+    started(&world, &document()).await;
+    let (handlers, job) = (world.handlers(), attempt("close", 1));
+    let chosen = world.to_engine(&handlers, &job).await.unwrap();
+    world.check(&handlers, &job, &chosen.report).await.unwrap();
+    world.clock.advance(Duration::from_secs(500));
+    handlers.closer.close(failed(1)).await.unwrap();
+    let record = world.record("close").await;
+    let cost = prices::cost(&record, Engine::Embedded, 7, RESOURCES);
+    assert_eq!((record.milliseconds, record.cost_microdollars), (Some(7), Some(cost)));
+
+    let world = World::new();
+    started(&world, &document()).await;
+    world.handlers().closer.close(failed(1)).await.unwrap();
+    assert_eq!(world.record("close").await.cost_microdollars, None);
+}
+
 #[tokio::test]
 async fn a_new_attempt_takes_the_inputs_as_they_are_then() {
     let world = World::new();
@@ -121,7 +195,7 @@ async fn a_new_attempt_takes_the_inputs_as_they_are_then() {
     assert!((record.seconds(world.jobs().now()) - 5.0).abs() < 1e-9);
     // The old attempt has nothing to say any more.
     handlers.closer.close(failed(1)).await.unwrap();
-    let error = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await.unwrap_err();
+    let error = handlers.planner.plan(PlanRequest { job: attempt("close", 1), failure: None }).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Conflict);
     assert_eq!(world.record("close").await.status, JobStatus::Running);
     let closed = world.execute(&handlers, &attempt("close", 2)).await.unwrap();

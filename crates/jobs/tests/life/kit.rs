@@ -16,8 +16,8 @@ use jobs::{
     manifest::{End, Publication},
     messages::{
         ApiRequest, ApiResponse, Caught, CheckAction, CheckReply, CheckRequest, CheckedFigures, Chosen, CloseRequest,
-        Closed, Notice, Piece, Published, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started, StepRequest,
-        Taken,
+        Closed, Notice, Piece, PlanRequest, Published, SqsAttributes, SqsEvent, SqsMessage, StartRequest, Started,
+        StepRequest, Taken,
     },
     planner::{self, JobPlanner},
     prices::{Architecture, Resources},
@@ -28,9 +28,7 @@ use reconcile::{
     Format, Type, Value,
     plan::{Body, Plan, PlanColumn},
     reference::{Arrival, InputRows, OutputRows, run},
-    report::{
-        Engine, Failure, Figures, InputFigures, ObjectFigures, Outcome, OutputFigures, Part, Report, StepFigures, Sum,
-    },
+    report::{Failure, Figures, InputFigures, ObjectFigures, Outcome, OutputFigures, Part, Report, StepFigures, Sum},
     task::{Task, TaskFormat, TaskInput, TaskJob, TaskObject},
 };
 use records::{LineEnd, Writer};
@@ -51,7 +49,7 @@ pub(crate) const DEAD: &str = "dead-letters";
 const JOBS: &str = "jobs";
 const FEEDS: &str = "feeds";
 pub(crate) const LEDGERS: &str = "ledgers";
-const RESOURCES: Resources = Resources {
+pub(crate) const RESOURCES: Resources = Resources {
     architecture: Architecture::Arm64,
     transform_memory_mib: 10_240,
     spark_workers: 3,
@@ -292,7 +290,7 @@ impl World {
 
     /// Plans the attempt and runs its task.
     pub(crate) async fn to_engine(&self, handlers: &Handlers, job: &TaskJob) -> Result<Chosen, JobError> {
-        let chosen = handlers.planner.plan(StepRequest { job: job.clone() }).await?;
+        let chosen = handlers.planner.plan(PlanRequest { job: job.clone(), failure: None }).await?;
         self.engine(&chosen).await;
         Ok(chosen)
     }
@@ -347,7 +345,7 @@ impl World {
             }
         };
         let at = Location::new(&task.output.bucket, task.output.report_key());
-        documents::write(&*self.objects, &at, &Report::new(Engine::Embedded, outcome)).await.unwrap();
+        documents::write(&*self.objects, &at, &Report::new(chosen.engine, outcome)).await.unwrap();
     }
 
     async fn rows(&self, input: &TaskInput, task: &Task, name: &str) -> InputRows {

@@ -1,7 +1,7 @@
 //! Ledgers as inputs: what is read of them, and when.
 
 use error_class::Classified;
-use jobs::{book::JobStatus, messages::StepRequest};
+use jobs::{book::JobStatus, messages::PlanRequest};
 use ledger::{
     BatchSequence, Definition, JobBatches, Partition, PartitionBits, Rules,
     commits::{AppliedPartition, ApplyManifest, PartWritten, Written},
@@ -105,7 +105,7 @@ impl World {
     }
 
     async fn task(&self, job: &str) -> Task {
-        let chosen = self.handlers().planner.plan(StepRequest { job: attempt(job, 1) }).await.unwrap();
+        let chosen = self.handlers().planner.plan(PlanRequest { job: attempt(job, 1), failure: None }).await.unwrap();
         documents::read(&*self.objects, &chosen.task).await.unwrap().unwrap()
     }
 }
@@ -204,7 +204,8 @@ async fn what_is_wrong_with_a_ledger_is_said_with_its_name() {
         let mut job = document();
         job["inputs"]["artifacts"][key] = value;
         world.deliver(&world.handlers(), &body("close", &job)).await;
-        let error = world.handlers().planner.plan(StepRequest { job: attempt("close", 1) }).await.unwrap_err();
+        let error =
+            world.handlers().planner.plan(PlanRequest { job: attempt("close", 1), failure: None }).await.unwrap_err();
         assert!(error_class::chain(&error).contains(words), "{words}: {error}");
         assert_eq!(error.class(), error_class::ErrorClass::InvalidInput, "{error}");
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jobs::{JobError, messages::StepRequest};
+use jobs::{JobError, messages::PlanRequest};
 use parquet::{data_type::Int64Type, file::writer::SerializedFileWriter, schema::parser::parse_message_type};
 use reconcile::{
     report::Engine,
@@ -19,7 +19,7 @@ use crate::kit::{ORDERS, World, attempt, body, document};
 async fn planned(world: &World, document: &Json) -> Result<Task, JobError> {
     let handlers = world.handlers();
     assert_eq!(world.deliver(&handlers, &body("close", document)).await.started, 1);
-    let chosen = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await?;
+    let chosen = handlers.planner.plan(PlanRequest { job: attempt("close", 1), failure: None }).await?;
     Ok(documents::read(&*world.objects, &chosen.task).await?.expect("there is a task"))
 }
 
@@ -38,7 +38,7 @@ async fn inputs_are_pinned_as_they_are_now() {
     // What comes later changes nothing: a second plan follows the first.
     world.put("acme/orders.csv", "id,region,net\n").await;
     let handlers = world.handlers();
-    let chosen = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await.unwrap();
+    let chosen = handlers.planner.plan(PlanRequest { job: attempt("close", 1), failure: None }).await.unwrap();
     assert_eq!((chosen.engine, chosen.bytes, chosen.objects), (Engine::Embedded, ORDERS.len() as u64, 1));
     assert_eq!(chosen.task_uri, "s3://work/acme/jobs/close/attempt=1/task.json");
     assert_eq!(chosen.report.key, "acme/jobs/close/attempt=1/output/report.json");
@@ -61,7 +61,7 @@ async fn warnings_are_told_whoever_writes_the_row() {
         let gone = || StorageError::Unavailable { what: "table".into(), source: "down".into() };
         (operation.name == "update").then(|| Fault::Refused(gone()))
     };
-    let request = StepRequest { job: attempt("close", 1) };
+    let request = PlanRequest { job: attempt("close", 1), failure: None };
     world.faulty_handlers(down).planner.plan(request.clone()).await.unwrap_err();
     assert!(world.record("close").await.warnings.is_empty());
     world.handlers().planner.plan(request).await.unwrap();
@@ -408,7 +408,7 @@ async fn the_job_may_choose_its_engine_if_there_is_one() {
         job["options"] = json!({"engine": choice});
         let handlers = world.handlers();
         world.deliver(&handlers, &body("close", &job)).await;
-        let chosen = handlers.planner.plan(StepRequest { job: attempt("close", 1) }).await;
+        let chosen = handlers.planner.plan(PlanRequest { job: attempt("close", 1), failure: None }).await;
         let chosen = chosen.ok().map(|chosen| (chosen.engine, chosen.spark));
         assert_eq!(chosen, engine, "{choice}, with Spark: {spark}");
     }
@@ -420,7 +420,7 @@ async fn a_job_that_is_over_or_to_be_is_not_planned() {
     world.put("acme/orders.csv", ORDERS).await;
     let handlers = world.handlers();
     world.deliver(&handlers, &body("close", &document())).await;
-    let plan = async |number| handlers.planner.plan(StepRequest { job: attempt("close", number) }).await;
+    let plan = async |number| handlers.planner.plan(PlanRequest { job: attempt("close", number), failure: None }).await;
     let error = plan(2).await.unwrap_err();
     assert_eq!(error_class::Classified::class(&error), error_class::ErrorClass::Conflict, "{error}");
     world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap();

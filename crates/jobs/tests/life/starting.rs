@@ -135,21 +135,56 @@ async fn the_eleventh_waits_and_is_never_lost() {
 
 #[tokio::test]
 async fn a_message_that_is_never_handled_to_its_end_is_poisonous() {
-    let world = World::new();
-    let down = |operation: &storage::memory::Operation| {
-        let failing = operation.name == "start";
-        failing.then(|| Fault::Refused(StorageError::Unavailable { what: "machine".into(), source: "down".into() }))
-    };
-    let handlers = world.faulty_handlers(down);
-    let body = body("close", &document());
-    for _ in 0..jobs::starter::RECEIPTS_MAX {
-        assert_eq!(world.deliver(&handlers, &body).await.failures.len(), 1);
+    let mut job = document();
+    job["options"] = json!({"mail": ["reader@example.com"]});
+    let body = body("close", &job);
+    // Before it has its slot, and behind that.
+    for (failing, status) in [("query", JobStatus::Queued), ("start", JobStatus::Running)] {
+        let world = World::new();
+        let down = move |operation: &storage::memory::Operation| {
+            let error = || StorageError::Unavailable { what: "port".into(), source: "down".into() };
+            (operation.name == failing).then(|| Fault::Refused(error()))
+        };
+        let handlers = world.faulty_handlers(down);
+        for _ in 0..jobs::starter::RECEIPTS_MAX {
+            assert_eq!(world.deliver(&handlers, &body).await.failures.len(), 1);
+        }
+        assert_eq!(world.record("close").await.status, status);
+        // Nobody may end it where nothing can be started: its message stays.
+        let nothing_starts = world.faulty_handlers(|operation| {
+            let error = || StorageError::Unavailable { what: "machine".into(), source: "down".into() };
+            (operation.name == "start").then(|| Fault::Refused(error()))
+        });
+        assert_eq!(world.deliver(&nothing_starts, &body).await.failures.len(), 1);
+        assert!(world.dead_letters().is_empty() && world.workflows.executions().is_empty());
+        ends_as_poisonous(&world, &body).await;
     }
-    assert_eq!(world.deliver(&handlers, &body).await.dead_letters, 1);
-    assert_eq!(world.dead_letters()[0].attributes["class"], "poisonous");
+}
+
+/// It is given up, and ends as all jobs do that fail.
+async fn ends_as_poisonous(world: &World, body: &str) {
+    let slots_gone = |operation: &storage::memory::Operation| {
+        let error = || StorageError::Unavailable { what: "table".into(), source: "down".into() };
+        (operation.name == "query").then(|| Fault::Refused(error()))
+    };
+    let taken = world.deliver(&world.faulty_handlers(slots_gone), body).await;
+    assert_eq!((taken.given_up, taken.dead_letters, taken.failures.len()), (1, 0, 0));
+    let [execution] = &world.workflows.executions()[..] else { panic!("one execution") };
+    assert_eq!(execution.name, "acme-close-1");
+    let handlers = world.handlers();
+    for (dead_letters, from) in [(1, "the machine"), (0, "the rule")] {
+        let close: CloseRequest = serde_json::from_str(&execution.input).unwrap();
+        let closed = handlers.closer.close(Notice::State(close)).await.unwrap();
+        assert_eq!((closed.status, closed.dead_letters), (JobStatus::Failed, dead_letters), "{from}");
+    }
+    let [letter] = &world.dead_letters()[..] else { panic!("one letter") };
+    assert_eq!(letter.attributes["class"], "poisonous");
+    assert!(letter.attributes["reason"].contains("22 times"), "{letter:?}");
+    assert_eq!(world.mailer.sent().len(), 1);
+    assert!(matches!(world.end(&attempt("close", 1)).await, Some(jobs::manifest::End::Failed(_))));
     let record = world.record("close").await;
-    assert_eq!(record.status, JobStatus::Failed);
-    assert!(record.failure.unwrap().message.contains("21 times"));
+    assert_eq!((record.status, record.failure.unwrap().class.as_str()), (JobStatus::Failed, "poisonous"));
+    assert_eq!(world.deliver(&handlers, body).await.repeated, 1, "it is over");
     let holders = (0..10).map(|job| format!("other-{job}"));
     for other in holders {
         assert_eq!(

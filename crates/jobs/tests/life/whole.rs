@@ -12,7 +12,7 @@ use error_class::{Classified, ErrorClass};
 use jobs::{
     book::{JobStatus, MailStatus},
     manifest::End,
-    messages::StepRequest,
+    messages::{PlanRequest, StepRequest},
 };
 use reconcile::report::{Engine, Outcome, Report};
 use serde_json::json;
@@ -99,7 +99,7 @@ async fn runs_twice(world: World) {
     let handlers = world.handlers();
     let job = attempt("close", 1);
     let chosen = world.to_engine(&handlers, &job).await.unwrap();
-    assert_eq!(handlers.planner.plan(StepRequest { job: job.clone() }).await.unwrap(), chosen);
+    assert_eq!(handlers.planner.plan(PlanRequest { job: job.clone(), failure: None }).await.unwrap(), chosen);
     let check = || world.check(&handlers, &job, &chosen.report);
     let (one, other) = tokio::join!(check(), check());
     assert_eq!(one.unwrap(), other.unwrap());
