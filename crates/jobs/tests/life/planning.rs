@@ -65,7 +65,7 @@ async fn warnings_are_told_whoever_writes_the_row() {
     world.faulty_handlers(down).planner.plan(request.clone()).await.unwrap_err();
     assert!(world.record("close").await.warnings.is_empty());
     world.handlers().planner.plan(request).await.unwrap();
-    assert_eq!(world.record("close").await.warnings, [r#"step "sums" is not run: its result is not used"#]);
+    assert_eq!(world.record("close").await.warnings, [r#"step "sums" is not run: no output comes of it"#]);
 }
 
 #[tokio::test]
