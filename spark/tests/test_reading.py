@@ -52,12 +52,14 @@ class Paths(unittest.TestCase):
         self.assertEqual(found({"member": "paid"}, euro, amount), "1.50")
         for member, step in (("other", "only"), ("none", "only"), ("one", euro)):
             self.assertIsNone(found({"member": member}, step, amount), member)
-        self.assertEqual(found({"member": "paid"}, "only", amount), records.Misplaced("one entry of 2"))
-        self.assertEqual(found({"member": "count"}, "only", amount), records.Misplaced("a list"))
-        self.assertEqual(found({"member": "paid"}, amount), records.Misplaced("an object"))
+        several = records.Misplaced("one entry of 2", ("EUR",), "a")
+        self.assertEqual(found({"member": "paid"}, "only", amount), several)
+        self.assertEqual(found({"member": "count"}, "only", amount), records.Misplaced("a list", (), "a"))
+        self.assertEqual(found({"member": "paid"}, amount), records.Misplaced("an object", (), "a"))
         steps: list[Any] = [{"member": "measures"}, {"member": "paid"}, "only", amount]
         source = sources.Source("a", [("paid", "text")], None, [{}], [], False, {}, [steps])
-        self.assertEqual(reading.cell_of(found(*steps[1:]), str, "text", source), (None, "expected one entry of 2"))
+        told = 'artifact "a": expected one entry of 2: name a currency, paid.EUR'
+        self.assertEqual(reading.cell_of(found(*steps[1:]), str, 0, source), (None, told))
 
     def test_halves_of_characters_are_no_text(self) -> None:
         """The embedded engine refuses them; Spark would write U+FFFD in their place."""
@@ -76,7 +78,18 @@ class Paths(unittest.TestCase):
                 self.assertIn(expected, found.message)
             else:
                 source = sources.Source("a", [("t", "text")], None, [{}], [], False, {})
-                self.assertEqual(reading.cell_of(found[0], str, "text", source), expected)
+                self.assertEqual(reading.cell_of(found[0], str, 0, source), expected)
+
+    def test_what_is_no_date_is_told_how_dates_are_written(self) -> None:
+        for kind, described, form in (
+            ("date", {}, "date as YYYY-MM-DD"),
+            ("date", {"format": "%d/%m/%Y"}, "date as %d/%m/%Y"),
+            ("timestamp", {}, "timestamp as YYYY-MM-DDThh:mm:ssZ"),
+            ("integer", {}, "integer"),
+        ):
+            source = sources.Source("a", [("c", kind)], None, [described], [], False, {})
+            told = reading.cell_of("31.12.2024", records.parser(kind, described), 0, source)
+            self.assertEqual(told, (None, f'"31.12.2024" is no {form}'))
 
 
 class Records(unittest.TestCase):

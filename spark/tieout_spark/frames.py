@@ -191,6 +191,20 @@ class Frames:
         cells = {column: f"{sql.value} as c{column}"}
         return self.chosen(frame, [cells.get(one["id"], f"c{one['id']}") for one in relation["columns"]])
 
+    def _unpivot(self, number: int, relation: Json, body: Json) -> Frame:
+        ids, names = [column["id"] for column in relation["columns"]], [literal(cell["name"]) for cell in body["cells"]]
+        new = {
+            body["name"]: f"get(array({', '.join(names)}), at)",
+            body["value"]: "cell",
+            body["ordinal"]: "cast(at as bigint)",
+        }
+        rows = f"explode(sequence(0, {len(names) - 1})) as at"
+        if body["value"] in ids:
+            cells = ", ".join(f"c{cell['column']}" for cell in body["cells"])
+            rows = f"posexplode(array({cells})) as (at, cell)"
+        data = self.source(body["from"]).data.selectExpr(*(f"c{one}" for one in ids if one not in new), rows)
+        return self.counted(number, data.selectExpr(*(f"{new.get(one, f'c{one}')} as c{one}" for one in ids)))
+
     def _union(self, number: int, relation: Json, body: Json) -> Frame:
         names = [f"c{column['id']}" for column in relation["columns"]]
         parts = []

@@ -13,7 +13,7 @@ from pyspark.sql import functions as f
 
 from tieout_spark.numbers import scale_of
 from tieout_spark.pieces import lines
-from tieout_spark.records import RECORD_BYTES_MAX, WINDOWS_1252, Dialect
+from tieout_spark.records import RECORD_BYTES_MAX, WINDOWS_1252, Dialect, written
 from tieout_spark.sources import PieceKey, Source
 from tieout_spark.sql import fault_at, literal, quoted, spark_type
 from tieout_spark.store import uniform
@@ -174,7 +174,8 @@ def typed(source: Source, found: DataFrame, columns: List[Dict[str, Any]]) -> Da
     problems = [f"when size <> fields then {fault_at('cast(null as string)', FIELDS)}"]
     for n, name in enumerate(names):
         if kinds[n] != "text":
-            message = f"concat('\"', substring(x{n}, 1, 100), {literal(f'{chr(34)} is no {kinds[n]}')})"
+            expected = written(kinds[n], source.described[n])
+            message = f"concat('\"', substring(x{n}, 1, 100), {literal(f'{chr(34)} is no {expected}')})"
             problems.append(f"when x{n} is not null and v{n} is null then {fault_at(literal(name), message)}")
     numbers = {name: f"v{n}" for n, name in enumerate(names)}
     made = [f"{numbers.get(one['name'], quoted(one['name']))} as c{one['id']}" for one in columns]

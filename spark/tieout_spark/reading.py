@@ -125,23 +125,26 @@ def parsed(rows: Iterable[Row], source: Source) -> Iterator[Tuple[Any, ...]]:
             if isinstance(record, Unreadable):
                 cells, fault = [None] * len(parsers), (None, record.message)
             else:
-                for value, parse, (name, kind) in zip(record, parsers, source.columns):
-                    cell, problem = cell_of(value, parse, kind, source)
+                for n, (value, parse) in enumerate(zip(record, parsers)):
+                    cell, problem = cell_of(value, parse, n, source)
                     cells.append(cell)
                     if problem and fault[1] is None:
-                        fault = (name, problem)
+                        fault = (source.columns[n][0], problem)
             yield (*cells, number, row, *fault)
 
 
-def cell_of(value: Any, parse: records.Parse, kind: str, source: Source) -> Tuple[Optional[str], Optional[str]]:
-    """The text of a cell, or what is wrong with it."""
+def cell_of(value: Any, parse: records.Parse, n: int, source: Source) -> Tuple[Optional[str], Optional[str]]:
+    """The text of a cell of the column of that number, or what is wrong with it."""
+    name, kind = source.columns[n]
     if value is None or value == "" or value in source.missing:
         return None, None
     if isinstance(value, Misplaced):
-        return None, f"expected {value.expected}"
+        return None, value.told(name)
     text = value if source.dialect is not None else records.json_text(value, kind)
     cell = None if text is None else parse(text)
-    return cell, None if cell is not None else f'"{records.shown(value)}" is no {kind}'
+    if cell is not None:
+        return cell, None
+    return None, f'"{records.shown(value)}" is no {records.written(kind, source.described[n])}'
 
 
 def numbered_values(

@@ -197,6 +197,13 @@ def parser(kind: str, column: Dict[str, Any]) -> Parse:
     return lambda text: numbers.plain(text, kind)
 
 
+def written(kind: str, column: Dict[str, Any]) -> str:
+    """What the text of a cell must be, for people."""
+    usual = {"date": "YYYY-MM-DD", "timestamp": "YYYY-MM-DDThh:mm:ssZ"}.get(kind)
+    form = column.get("format") or usual
+    return kind if usual is None else f"{kind} as {form}"
+
+
 @cache
 def _parser(kind: str, column: str) -> Parse:
     return parser(kind, json.loads(column))
@@ -260,9 +267,17 @@ class Digits(str):
 
 @dataclass
 class Misplaced:
-    """What stands in the way to a value of JSON."""
+    """What stands in the way to a value of JSON: where it is a list by currency, in these; and of which artifact."""
 
     expected: str
+    currencies: Tuple[str, ...] = ()
+    artifact: Optional[str] = None
+
+    def told(self, column: str) -> str:
+        """What is wrong with a column of that name, and which columns would do."""
+        of = "" if self.artifact is None else f"artifact {json.dumps(self.artifact, ensure_ascii=False)}: "
+        columns = " or ".join(f"{column}.{currency}" for currency in self.currencies)
+        return f"{of}expected {self.expected}" + (f": name a currency, {columns}" if columns else "")
 
 
 def json_cells(line: bytes, paths: List[Path]) -> Union[List[Any], Unreadable]:
@@ -277,7 +292,10 @@ def json_cells(line: bytes, paths: List[Path]) -> Union[List[Any], Unreadable]:
         return Unreadable(f"expected an object of JSON: {error}")
     if not isinstance(found, dict) or not is_whole("".join(found)):
         return Unreadable("expected an object of JSON, whose members have names of whole characters")
-    return [json_value(found, path) for path in paths]
+    values = [json_value(found, path) for path in paths]
+    for misplaced in (value for value in values if isinstance(value, Misplaced)):
+        misplaced.artifact = found["key"] if isinstance(found.get("key"), str) else None
+    return values
 
 
 def json_members(line: bytes) -> Set[str]:
@@ -304,7 +322,8 @@ def json_value(value: Any, path: Path) -> Any:
             member, wanted = step["entry"]["member"], step["entry"]["is"]
             value = next((entry for entry in value if isinstance(entry, dict) and entry.get(member) == wanted), None)
         elif len(value) > 1:
-            return Misplaced(f"one entry of {len(value)}")
+            named = (entry.get("currency") for entry in value if isinstance(entry, dict))
+            return Misplaced(f"one entry of {len(value)}", tuple(one for one in named if isinstance(one, str)))
         else:
             value = value[0] if value else None
     return value

@@ -26,7 +26,7 @@ use ledger::{
 };
 use storage::{Links, Objects, Tables, cache::NoCache};
 
-use crate::{args::Target, error::Failure};
+use crate::{args::Target, error::Failure, job::inputs::Inputs};
 
 /// A session with one installation, for one tenant.
 pub(crate) struct Installation {
@@ -145,6 +145,18 @@ impl Installation {
             ledgers_table: self.names.table("ledgers"),
         };
         BacklogManager::new(self.tables(), Arc::new(self.session.workflows()), aws_adapters::clock(), config)
+    }
+
+    /// Where a job finds its inputs, its objects being those of `objects`.
+    pub(crate) fn inputs(&self, objects: Arc<dyn Objects>) -> Inputs {
+        Inputs {
+            objects,
+            tables: self.tables(),
+            feeds_table: self.names.table("feeds"),
+            ledgers_table: self.names.table("ledgers"),
+            bucket: self.names.data_bucket.clone(),
+            tenant: self.tenant.clone(),
+        }
     }
 
     pub(crate) fn jobs(&self) -> Jobs {

@@ -1,11 +1,15 @@
 //! `tieout job`.
 
 pub(crate) mod args;
+mod files;
+pub(crate) mod inputs;
 mod submit;
 mod view;
 
 use std::{
+    io::{IsTerminal, stdout},
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,6 +21,7 @@ use jobs::{
     messages::Submission,
     starter,
 };
+use reconcile::Format;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use storage::{Location, documents};
@@ -28,6 +33,7 @@ use crate::{
     installation::Installation,
     job::{
         args::JobCommand,
+        files::WithFiles,
         submit::{Document, text_of},
     },
     output::{Output, json, note},
@@ -68,11 +74,17 @@ async fn submit(path: &Path, id: Option<String>, at: &Installation) -> Result<St
     let document = Document::read(path)?;
     let id = id.unwrap_or_else(|| document.id(path));
     let submission = Submission { tenant: at.tenant.clone(), job: id.clone(), attempt: 1, document: document.text };
-    starter::check(&submission).map_err(|refused| refusal(&JobError::from(refused)))?;
+    let job = starter::check(&submission).map_err(|refused| refusal(&JobError::from(refused)))?;
+    let before = at.jobs().get(&at.tenant, &id).await?;
+    // What was handed in before goes by the inputs that there were then.
+    if before.is_none() && !document.files.is_empty() {
+        let (bucket, objects) = (&at.names.data_bucket, at.objects());
+        let files = document.files.iter().map(|file| (file.to(bucket, &at.tenant), file.path.clone())).collect();
+        at.inputs(Arc::new(WithFiles { objects, files })).plan(&job).await?;
+    }
     for file in &document.files {
         file.upload(&at.objects(), &at.names.data_bucket, &at.tenant).await?;
     }
-    let before = at.jobs().get(&at.tenant, &id).await?;
     at.starter().hand_in(&submission).await.map_err(|error| refusal(&error))?;
     if let Some(before) = before.filter(|before| before.status.is_final()) {
         note(&not_run_again(&before, &at.tenant));
@@ -211,6 +223,9 @@ async fn take(
     if output.json {
         return json(&Taken { job, output: found, bucket });
     }
+    if to.is_none() {
+        is_shown(found, stdout().is_terminal())?;
+    }
     match (found.objects.as_slice(), to) {
         ([only], to) => download::fetch(&at.objects(), &Location::new(bucket, &only.key), to).await,
         (several, Some(folder)) => {
@@ -226,6 +241,15 @@ async fn take(
             Err(Failure::misuse(format!("output {} has {many} objects: --to says the folder for them", found.name)))
         }
     }
+}
+
+/// What is no text would only confuse a terminal.
+fn is_shown(output: &PublishedOutput, on_terminal: bool) -> Result<(), Failure> {
+    if !on_terminal || output.format != Format::Parquet {
+        return Ok(());
+    }
+    let advice = "--to says the file for it, and standard output can be redirected";
+    Err(Failure::misuse(format!("output {} is Parquet, and no text for a terminal: {advice}", output.name)))
 }
 
 /// What was refused is the caller's to mend; all else is the service's.
@@ -252,5 +276,20 @@ mod tests {
         let published = told("published");
         assert!(published.contains("handed in on 31 January 2026") && published.contains("--id"), "{published}");
         assert!(told("failed").contains("job redrive close"), "{}", told("failed"));
+    }
+
+    #[test]
+    fn parquet_is_not_written_to_a_terminal() {
+        let output = |format: Format| {
+            let output = serde_json::json!({
+                "name": "out", "format": format, "rows": 1, "totals": {}, "amounts": [], "objects": [],
+            });
+            serde_json::from_value::<PublishedOutput>(output).unwrap()
+        };
+        let Err(Failure::Misuse(told)) = is_shown(&output(Format::Parquet), true) else { panic!("it is written") };
+        assert!(told.contains("output out is Parquet") && told.contains("--to"), "{told}");
+        for (format, on_terminal) in [(Format::Parquet, false), (Format::Csv, true), (Format::JsonLines, true)] {
+            is_shown(&output(format), on_terminal).unwrap();
+        }
     }
 }

@@ -11,7 +11,11 @@ use records::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
-use storage::{Condition, Key, StorageError, Tables, tables::Query};
+use storage::{
+    Condition, Key, StorageError, Tables,
+    mail::{RECIPIENTS_MAX, is_address},
+    tables::Query,
+};
 
 use crate::{
     error::IntakeError,
@@ -209,8 +213,6 @@ const KEYS: [&str; 20] = [
     "type",
 ];
 
-/// The most recipients that one mail may have (SES).
-const RECIPIENTS_MAX: usize = 50;
 /// A chunk is held in memory, and so is what is made of it.
 pub(crate) const CHUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// A record is parsed in one piece; 16 MiB is far beyond what a person would call a record.
@@ -341,13 +343,6 @@ impl Feed {
             None => Ok(()),
         }
     }
-}
-
-/// Whether `text` can be a mail address; whether it is one, only sending tells.
-fn is_address(text: &str) -> bool {
-    let domain = |host: &str| !host.is_empty() && !host.starts_with('.') && !host.ends_with('.');
-    text.rsplit_once('@').is_some_and(|(user, host)| !user.is_empty() && domain(host))
-        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>'))
 }
 
 /// The `feeds` table.

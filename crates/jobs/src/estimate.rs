@@ -52,30 +52,28 @@ const PLANNED_PERCENT: u64 = 70;
 
 /// How large the plan seems with these inputs.
 pub fn estimate(plan: &Plan, inputs: &BTreeMap<String, TaskInput>) -> Estimate {
-    let (mut sizes, mut again) = (Sizes::default(), vec![0_u32; plan.relations.len()]);
+    let (mut sizes, again) = (Sizes::default(), readers(plan));
     let (mut read, mut work, mut written) = (0_u64, 0_u64, 0_u64);
-    for relation in &plan.relations {
-        let sources = relation.body.sources();
+    for (relation, again) in plan.relations.iter().zip(&again) {
         sizes.push(relation, inputs);
         match &relation.body {
             // What is compressed well has more cells than bytes.
             Body::Read { input } => {
                 let bytes = inputs.get(input).map_or(0, size).max(sizes.last());
-                read = read.saturating_add(bytes);
+                read = read.saturating_add(bytes.saturating_mul(*again));
             }
-            Body::Project { .. } | Body::Filter { .. } | Body::Union { .. } => {}
+            Body::Project { .. } | Body::Filter { .. } | Body::Unpivot { .. } | Body::Union { .. } => {}
             Body::Join { .. } | Body::Aggregate { .. } | Body::Window { .. } | Body::Match { .. } => {
+                let sources = relation.body.sources();
                 work = sources.iter().fold(work, |sum, source| sum.saturating_add(sizes.bytes(*source)));
             }
         }
-        count(&mut again, sources);
     }
-    count(&mut again, plan.outputs.iter().map(|output| output.from));
     for output in &plan.outputs {
         written = written.saturating_add(sizes.bytes(output.from));
         work = work.saturating_add(sorted(plan, output).map_or(0, |id| sizes.bytes(id)));
     }
-    // What several are made of is kept on disk. Inputs are read again.
+    // What several are made of is kept on disk; inputs are read again.
     let kept = plan.relations.iter().zip(&sizes.made).zip(&again);
     let kept = kept.filter(|((relation, _), again)| **again > 1 && !matches!(relation.body, Body::Read { .. }));
     let disk_bytes = kept.fold(work, |sum, ((_, made), _)| sum.saturating_add(made.bytes));
@@ -86,10 +84,11 @@ pub fn estimate(plan: &Plan, inputs: &BTreeMap<String, TaskInput>) -> Estimate {
     }
 }
 
-/// What is sorted for an output, if anything is: rows before columns are added to them, and none that come in their order.
+/// What is sorted for an output, if anything is: rows before columns are added to them or more rows are made of them,
+/// behind filters, and none that come in their order.
 fn sorted(plan: &Plan, output: &PlanOutput) -> Option<RelationId> {
-    let mut id = output.from;
-    if output.order.is_empty() {
+    let (mut id, mut order, mut filtered) = (output.from, output.order.clone(), None);
+    if order.is_empty() {
         return None;
     }
     loop {
@@ -97,18 +96,33 @@ fn sorted(plan: &Plan, output: &PlanOutput) -> Option<RelationId> {
         let is_read_so = |key: &OrderKey| {
             !key.descending && relation.columns.iter().any(|column| column.id == key.column && is_place(column))
         };
+        let is_new = |key: &OrderKey, new: [ColumnId; 2]| new.contains(&key.column);
         match &relation.body {
-            Body::Read { .. } if output.order.iter().all(is_read_so) => return None,
-            Body::Project { from, keep, .. } if output.order.iter().all(|key| keep.contains(&key.column)) => id = *from,
-            _ => return Some(id),
+            Body::Read { .. } if order.iter().all(is_read_so) => return None,
+            Body::Filter { from, .. } => {
+                filtered = filtered.or(Some(id));
+                id = *from;
+            }
+            Body::Project { from, keep, .. } if order.iter().all(|key| keep.contains(&key.column)) => id = *from,
+            Body::Unpivot { from, name, value, ordinal, .. }
+                if order.pop_if(|key| key.column == *ordinal).is_some()
+                    && !order.iter().any(|key| is_new(key, [*name, *value])) =>
+            {
+                id = *from;
+            }
+            _ => return filtered.or(Some(id)),
         }
     }
 }
 
-fn count(again: &mut [u32], of: impl IntoIterator<Item = RelationId>) {
-    for id in of {
+/// How often each relation is read.
+fn readers(plan: &Plan) -> Vec<u64> {
+    let mut again = vec![0; plan.relations.len()];
+    let sources = plan.relations.iter().flat_map(|relation| relation.body.sources());
+    for id in sources.chain(plan.outputs.iter().map(|output| output.from)) {
         again.get_mut(id.0 as usize).into_iter().for_each(|count| *count += 1);
     }
+    again
 }
 
 fn size(input: &TaskInput) -> u64 {
@@ -170,6 +184,14 @@ impl Sizes {
                     JoinKind::Inner => left.max(right),
                     JoinKind::Full => left.saturating_add(right),
                 }
+            }
+            Body::Unpivot { from, cells, name, value, .. } => {
+                let of = cells.iter().filter_map(|cell| self.cells.get(&cell.column));
+                let bytes = of.max().copied().unwrap_or_else(|| usual(Type::Text));
+                self.cells.insert(*value, bytes);
+                let longest = cells.iter().map(|cell| cell.name.len() as u64 + 1).max();
+                self.cells.insert(*name, longest.unwrap_or(0));
+                self.rows(*from).saturating_mul(cells.len() as u64)
             }
             Body::Union { sources } => {
                 for (at, column) in relation.columns.iter().enumerate() {
@@ -361,6 +383,36 @@ mod tests {
     fn what_fits_nowhere_is_told_what_to_do() {
         let error = choose(EngineChoice::Auto, sized(80 << 30), FUNCTION, false).unwrap_err().to_string();
         assert!(error.contains("MiB on disk, of 10240") && error.contains("SparkEngine=on"), "{error}");
+    }
+
+    /// An input that several steps take is read by each of them.
+    #[test]
+    fn every_reader_of_an_input_counts() {
+        const GIB: u64 = 1 << 30;
+        let filter = |name: &str, value: i64| json!({"name": name, "operation": "filter", "from": "a", "where": {"column": "n", "is": "=", "value": value}});
+        let names: Vec<String> = (0..40).map(|at| format!("f{at}")).collect();
+        let steps: Vec<serde_json::Value> = (0..).zip(&names).map(|(at, name)| filter(name, at)).collect();
+        let append = json!({"name": "all", "operation": "append", "tables": names});
+        let once = of(GIB, &json!([steps[0]]), &["f0"]);
+        let often = of(GIB, &json!([steps, vec![append]].concat()), &["all"]);
+        assert!(often.seconds > once.seconds + 39 * GIB / READ_BYTES_A_SECOND, "{often:?} {once:?}");
+    }
+
+    /// A row becomes many rows, and they need no sort where the row needed none.
+    #[test]
+    fn what_becomes_rows_is_sorted_before_if_at_all() {
+        const GIB: u64 = 1 << 30;
+        let unpivot = |from: &str, blanks: &str| json!({"name": "long", "operation": "unpivot", "from": from, "columns": vec!["n"; 100], "names": "m", "values": "v", "blanks": blanks});
+        let sort =
+            |from: &str, by: &str| json!({"name": "sorted", "operation": "sort", "from": from, "by": [{"column": by}]});
+        let one = of(GIB, &json!([sort("a", "n")]), &["sorted"]);
+        for blanks in ["keep", "drop"] {
+            let plain = of(GIB, &json!([unpivot("a", blanks)]), &["long"]);
+            assert_eq!(plain.disk_bytes, 0, "{plain:?}");
+            assert!(plain.seconds > one.seconds + 10 * GIB / READ_BYTES_A_SECOND, "{plain:?}");
+        }
+        let after = of(GIB, &json!([unpivot("a", "keep"), sort("long", "v")]), &["sorted"]);
+        assert!(after.disk_bytes > 20 * one.disk_bytes, "{after:?} {one:?}");
     }
 
     /// A guess that goes by the lengths of the inputs alone takes a job of a hundred new columns for one of none.

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use environment::{ConfigError, parsed, text};
-use reconcile::{Job, task::TaskJob};
+use reconcile::{Job, PlanError, task::TaskJob};
 use serde::Serialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use storage::{
     Clock, Location, Objects, Queues, Tables, Workflows,
+    mail::{RECIPIENTS_MAX, is_address},
     objects::{Put, PutOptions},
     queues::Message,
     workflows::Start,
@@ -354,7 +355,24 @@ pub fn check(submission: &Submission) -> Result<Job, Refused> {
         let bytes = document.get().len();
         return malformed(format!("the document has {bytes} bytes, more than {DOCUMENT_BYTES_MAX}"));
     }
-    Ok(Job::from_json(document.get())?)
+    let read = Job::from_json(document.get())?;
+    check_mail(&read.options.mail)?;
+    Ok(read)
+}
+
+fn check_mail(to: &[String]) -> Result<(), PlanError> {
+    let wrong = |path: String, problem: String| Err(PlanError::Document { path, problem });
+    if to.len() > RECIPIENTS_MAX {
+        let problem = format!("has {} addresses, and a mail goes to {RECIPIENTS_MAX} at most", to.len());
+        return wrong("options.mail".to_owned(), problem);
+    }
+    match to.iter().enumerate().find(|(_, address)| !is_address(address)) {
+        Some((index, address)) => wrong(
+            format!("options.mail[{index}]"),
+            format!("{address:?} is no mail address: expected one like finance@example.com"),
+        ),
+        None => Ok(()),
+    }
 }
 
 fn read(body: &str) -> Result<Submission, Refused> {

@@ -321,14 +321,19 @@ impl Work for Renamed {
     }
 }
 
-/// The partitions of all `inputs`, which have one schema.
-pub(crate) fn all(inputs: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> Arc<dyn ExecutionPlan> {
-    let partitions = inputs.iter().map(|input| input.output_partitioning().partition_count()).sum();
-    Operator::plan("All", All, inputs, schema, partitions)
+/// The rows of all `inputs`, which have one schema, in at most so many partitions: each has partitions of several inputs,
+/// one behind the other in the order of the inputs.
+pub(crate) fn all(inputs: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef, most: usize) -> Arc<dyn ExecutionPlan> {
+    let given: usize = inputs.iter().map(|input| input.output_partitioning().partition_count()).sum();
+    let partitions = given.min(most.max(1));
+    Operator::plan("All", All { partitions, schema: Arc::clone(&schema) }, inputs, schema, partitions)
 }
 
 #[derive(Debug)]
-struct All;
+struct All {
+    partitions: usize,
+    schema: SchemaRef,
+}
 
 impl Work for All {
     fn start(
@@ -337,14 +342,15 @@ impl Work for All {
         inputs: &[Arc<dyn ExecutionPlan>],
         context: &Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let mut before = 0;
-        for input in inputs {
-            let count = input.output_partitioning().partition_count();
-            if partition < before + count {
-                return input.execute(partition - before, Arc::clone(context));
-            }
-            before += count;
+        let mut mine = Vec::new();
+        for (at, input) in inputs.iter().enumerate() {
+            // Inputs of one partition each go to different ones.
+            let of = (0..input.output_partitioning().partition_count()).map(|of| (at + of, of));
+            mine.extend(of.filter(|(to, _)| to % self.partitions == partition).map(|(_, of)| (Arc::clone(input), of)));
         }
-        Err(DataFusionError::Internal("there is no such partition".to_owned()))
+        let context = Arc::clone(context);
+        // Begun when its turn comes: one that reads holds what it has read ahead.
+        let started = stream::iter(mine).map(move |(input, of)| input.execute(of, Arc::clone(&context)));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), started.try_flatten())))
     }
 }

@@ -23,6 +23,7 @@ mod size;
 mod sorting;
 mod spool;
 mod text;
+mod unpivot;
 mod window;
 
 pub use fault::EngineError;

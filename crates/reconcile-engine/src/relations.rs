@@ -23,6 +23,7 @@ use crate::{
     scan::{self, Source},
     sorting::{Ordered, ascending},
     spool::Spool,
+    unpivot::{self, New},
     window,
 };
 
@@ -66,33 +67,30 @@ impl Relations<'_> {
     }
 
     /// The plan of a relation; one that has been kept is read.
-    pub(crate) fn plan(&self, id: RelationId) -> Result<Ordered> {
-        match self.spools.get(&id) {
-            Some(spool) => Ok(spool.read()),
-            None => self.make(id),
-        }
+    fn plan(&self, id: RelationId) -> Result<Ordered> {
+        self.plan_for(id, &[])
     }
 
     /// The plan of a relation whose rows are wanted in that order, and in one partition: it may have neither, but has them
     /// where it is cheaper to sort before than behind it.
     pub(crate) fn plan_for(&self, id: RelationId, order: &[OrderKey]) -> Result<Ordered> {
-        if self.spools.contains_key(&id) || !is_chained(self.relation(id)?) {
-            return self.plan(id);
+        match self.spools.get(&id) {
+            Some(spool) => Ok(spool.read()),
+            None => self.make(id, order),
         }
-        self.chain(id, order)
     }
 
-    /// The plan that makes a relation.
-    pub(crate) fn make(&self, id: RelationId) -> Result<Ordered> {
+    /// The plan that makes a relation; `wanted` as of [`Self::plan_for`].
+    pub(crate) fn make(&self, id: RelationId, wanted: &[OrderKey]) -> Result<Ordered> {
         let relation = self.relation(id)?;
         if is_chained(relation) {
-            return self.chain(id, &[]);
+            return self.chain(id, wanted);
         }
-        let made = self.body(relation)?;
+        let made = self.body(relation, wanted)?;
         Ok(Ordered { plan: counted(made.plan, self.counter(id)?), ..made })
     }
 
-    fn body(&self, relation: &Relation) -> Result<Ordered> {
+    fn body(&self, relation: &Relation, wanted: &[OrderKey]) -> Result<Ordered> {
         let partitions = self.source.threads;
         match &relation.body {
             Body::Read { input } => self.read(relation, input),
@@ -108,6 +106,12 @@ impl Relations<'_> {
             }
             Body::Window { from, function, partition, order, column } => {
                 window::window(relation, self.plan(*from)?, *function, (partition, order), *column, partitions)
+            }
+            Body::Unpivot { from, cells, name, value, ordinal } => {
+                let new = New { name: *name, value: *value, ordinal: *ordinal };
+                // There are fewer rows before it.
+                let input = self.in_order(*from, new.back(wanted).unwrap_or_default())?;
+                unpivot::unpivot(relation, input, cells, new, self.source.batch_rows)
             }
             Body::Union { sources } => self.union(relation, sources),
             Body::Match { left, right, tolerance } => {
@@ -153,18 +157,20 @@ impl Relations<'_> {
             below = from;
         }
         stages.reverse();
-        let mut input = match self.firsts(below, links.last().copied())? {
-            Some(firsts) => firsts,
-            None => self.plan(below)?,
-        };
         // What is computed makes rows longer: they are sorted before.
         let before = links.iter().try_fold(wanted.to_vec(), |order, body| back(order, body)).unwrap_or_default();
-        if !before.is_empty() && !input.is_in(&before) {
-            input = input.gathered(&before)?;
-        }
+        let input = match self.firsts(below, links.last().copied())? {
+            Some(firsts) => firsts.gathered_unless_in(&before)?,
+            None => self.in_order(below, &before)?,
+        };
         let order = links.into_iter().rev().fold(input.order, through);
         let scanned = input.scanned && !order.is_empty();
         Ok(Ordered { plan: compute::chain(input.plan, stages), order, scanned })
+    }
+
+    /// The plan of a relation, with its rows in that order, if it is one.
+    fn in_order(&self, id: RelationId, order: &[OrderKey]) -> Result<Ordered> {
+        self.plan_for(id, order)?.gathered_unless_in(order)
     }
 
     /// A window of which only the rows are kept that it numbers 1, where its input comes in its order.
@@ -193,7 +199,7 @@ impl Relations<'_> {
         let source =
             |source: &UnionSource| Ok(compute::renamed(self.plan(source.from)?.plan, &source.columns, &schema));
         let sources = sources.iter().map(source).collect::<Result<Vec<_>>>()?;
-        Ok(Ordered::without(compute::all(sources, schema)))
+        Ok(Ordered::without(compute::all(sources, schema, self.source.threads)))
     }
 
     /// How a join is done: what is much smaller than the other, or fits into memory, is held there.
@@ -212,13 +218,19 @@ impl Relations<'_> {
         }
     }
 
-    /// About how many bytes of inputs each relation is made of.
+    /// About how many bytes each relation has, by those of the inputs that it is made of.
     fn sizes(&self) -> Vec<u64> {
         let mut sizes: Vec<u64> = Vec::with_capacity(self.task.plan.relations.len());
         for relation in &self.task.plan.relations {
             let size = match &relation.body {
                 Body::Read { input } => {
                     self.task.inputs.get(input).map_or(0, |input| input.objects.iter().map(|object| object.bytes).sum())
+                }
+                Body::Unpivot { from, cells, .. } => {
+                    // A column takes as much there as it does before.
+                    let before = self.task.plan.relations.get(from.0 as usize).map_or(1, |from| from.columns.len());
+                    let column = sizes.get(from.0 as usize).copied().unwrap_or(0) / before.max(1) as u64;
+                    column.saturating_mul((cells.len() * relation.columns.len()) as u64)
                 }
                 body => {
                     let of = |id: RelationId| sizes.get(id.0 as usize).copied().unwrap_or(0);

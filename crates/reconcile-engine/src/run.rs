@@ -249,7 +249,7 @@ fn context(limits: &Limits, threads: usize, pool: &Arc<Pool>) -> Result<Arc<Task
 impl Attempt<'_> {
     async fn run(mut self, outputs: &Outputs<'_>, begin: Instant) -> Result<Figures> {
         for id in shared(&self.task.plan) {
-            let made = self.relations.make(id)?;
+            let made = self.relations.make(id, &[])?;
             self.plans.push(Arc::clone(&made.plan));
             let spool = Spool::of(made, &self.context, &self.spooled).await?;
             self.relations.spools.insert(id, spool);
@@ -273,7 +273,7 @@ impl Attempt<'_> {
             tracing::debug!(rows = counter.rows(), relation = index, "relation read to its end");
             let id = RelationId(u32::try_from(index).unwrap_or(u32::MAX));
             let before = std::mem::replace(&mut self.relations.counters, counters(self.task));
-            let made = self.relations.make(id)?;
+            let made = self.relations.make(id, &[])?;
             drain(&made.plan, &self.context).await?;
             for (fresh, before) in self.relations.counters.iter_mut().zip(before) {
                 if fresh.rows() < before.rows() || !before.is_unfinished() {

@@ -93,6 +93,11 @@ impl Ordered {
         Ok(Self { plan: Arc::new(merge), order: order.to_vec(), scanned: false })
     }
 
+    /// As [`Self::gathered`], unless each partition is in that order already or there are no keys.
+    pub(crate) fn gathered_unless_in(self, order: &[OrderKey]) -> Result<Self> {
+        if self.is_in(order) { Ok(self) } else { self.gathered(order) }
+    }
+
     /// The rows with equal keys in one partition.
     pub(crate) fn partitioned(self, keys: &[ColumnId], into: usize) -> Result<Self> {
         if keys.is_empty() {

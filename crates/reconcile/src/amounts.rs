@@ -69,6 +69,10 @@ impl Natures {
                 };
                 self.0.insert(*column, nature);
             }
+            Body::Unpivot { cells, value, .. } => {
+                let nature = cells.iter().map(|cell| self.of(cell.column)).max().unwrap_or(Nature::Number);
+                self.0.insert(*value, nature);
+            }
             Body::Union { sources } => {
                 for (at, column) in relation.columns.iter().enumerate() {
                     let of = sources.iter().filter_map(|source| source.columns.get(at));

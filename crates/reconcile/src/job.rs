@@ -46,7 +46,11 @@ pub struct Step {
 
 /// A job, as it is written.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(
+    rename_all = "camelCase",
+    deny_unknown_fields,
+    expecting = "an object with `version`, `inputs`, `steps` and `outputs`"
+)]
 #[schemars(rename = "Job", title = "A tieout reconcile job")]
 struct JobDocument {
     /// The version of this form: 1.
@@ -245,8 +249,8 @@ impl Job {
     pub fn from_json(text: &str) -> Result<Self, PlanError> {
         let mut reader = serde_json::Deserializer::from_str(text);
         let document: JobDocument = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|error| PlanError::document(error.path().to_string(), error.inner().to_string()))?;
-        reader.end().map_err(|error| PlanError::document(".", error.to_string()))?;
+            .map_err(|error| unreadable(&error.path().to_string(), error.inner()))?;
+        reader.end().map_err(|error| unreadable(".", &error))?;
         if document.version != Self::VERSION {
             let problem = format!("expected {}, the version of job documents that is known", Self::VERSION);
             return Err(PlanError::document("version", problem));
@@ -299,6 +303,17 @@ impl Job {
         }
         Ok(())
     }
+}
+
+/// What of a document cannot be read, and where.
+fn unreadable(path: &str, error: &serde_json::Error) -> PlanError {
+    const WHOLE: &str = "the document";
+    if !error.is_data() {
+        return PlanError::document(WHOLE, format!("is no JSON: {error}"));
+    }
+    // A key that could not be read has no name.
+    let known = path.trim_end_matches('?').trim_end_matches('.');
+    PlanError::document(if known.is_empty() { WHOLE } else { known }, error.to_string())
 }
 
 fn read_step(index: usize, mut step: Map<String, Json>) -> Result<Step, PlanError> {
@@ -370,7 +385,11 @@ impl Input {
     /// Whether what it says goes together.
     pub fn check(&self, name: &str) -> Result<(), PlanError> {
         let ledger = self.format == InputFormat::Ledger;
-        let problem = if ledger != self.ledger.is_some() {
+        let is_path = |prefix: &String| ["./", "../", "/"].iter().any(|begin| prefix.starts_with(begin));
+        let problem = if self.prefix.as_ref().is_some_and(is_path) {
+            "`prefix` is the beginning of keys in the data bucket, not a folder of a machine: leave `./`, `../` and `/` at its \
+             beginning out, or list the files in `objects`"
+        } else if ledger != self.ledger.is_some() {
             "`ledger` goes with format `ledger`"
         } else if ledger && (!self.objects.is_empty() || self.prefix.is_some()) {
             "a ledger has neither `objects` nor `prefix`"

@@ -28,13 +28,40 @@ pub enum JsonStep {
     Only,
 }
 
+/// What stands where a way to a value cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misplaced {
+    /// What was expected.
+    expected: String,
+    /// Of a list with an amount for each of several currencies: these.
+    currencies: Vec<String>,
+}
+
+impl Misplaced {
+    /// What is wrong with a column of that name, and which columns would do.
+    pub fn told(&self, column: &str) -> String {
+        let Self { expected, currencies } = self;
+        let columns: Vec<String> = currencies.iter().map(|currency| format!("{column}.{currency}")).collect();
+        match &columns[..] {
+            [] => format!("expected {expected}"),
+            _ => format!("expected {expected}: name a currency, {}", columns.join(" or ")),
+        }
+    }
+}
+
+impl From<&str> for Misplaced {
+    fn from(expected: &str) -> Self {
+        Self { expected: expected.to_owned(), currencies: Vec::new() }
+    }
+}
+
 /// A member's name, borrowed where it has no escapes.
 #[derive(PartialEq, Eq, Hash, Deserialize)]
 struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
 
 impl JsonPath {
     /// The value behind an object, as it is written there; `None` where it is blank. The error says what was expected.
-    pub fn find<'a>(&self, object: &'a RawValue) -> Result<Option<&'a RawValue>, String> {
+    pub fn find<'a>(&self, object: &'a RawValue) -> Result<Option<&'a RawValue>, Misplaced> {
         Self::walk(&self.0, object)
     }
 
@@ -47,7 +74,7 @@ impl JsonPath {
     }
 
     /// The value that these steps lead to.
-    pub fn walk<'a>(steps: &[JsonStep], from: &'a RawValue) -> Result<Option<&'a RawValue>, String> {
+    pub fn walk<'a>(steps: &[JsonStep], from: &'a RawValue) -> Result<Option<&'a RawValue>, Misplaced> {
         let mut at = from;
         for step in steps {
             if at.get() == "null" {
@@ -61,7 +88,10 @@ impl JsonPath {
                 JsonStep::Only => match entries(at)?.as_slice() {
                     [] => None,
                     [one] => Some(*one),
-                    several => return Err(format!("one entry of {}", several.len())),
+                    several => {
+                        let currencies = several.iter().filter_map(|entry| currency(entry)).collect();
+                        return Err(Misplaced { expected: format!("one entry of {}", several.len()), currencies });
+                    }
                 },
             };
             match next {
@@ -73,19 +103,27 @@ impl JsonPath {
     }
 }
 
-fn members(value: &RawValue) -> Result<HashMap<Name<'_>, &RawValue>, String> {
-    serde_json::from_str(value.get()).map_err(|_| "an object".to_owned())
+fn members(value: &RawValue) -> Result<HashMap<Name<'_>, &RawValue>, Misplaced> {
+    serde_json::from_str(value.get()).map_err(|_| "an object".into())
 }
 
-fn entries(value: &RawValue) -> Result<Vec<&RawValue>, String> {
-    serde_json::from_str(value.get()).map_err(|_| "a list".to_owned())
+fn entries(value: &RawValue) -> Result<Vec<&RawValue>, Misplaced> {
+    serde_json::from_str(value.get()).map_err(|_| "a list".into())
 }
 
 /// The entry, if that text is its member.
-fn is_of<'a>(entry: &'a RawValue, member: &str, is: &str) -> Result<Option<&'a RawValue>, String> {
-    let found = members(entry)?.remove(&Name(member.into()));
-    let text = found.and_then(|value| serde_json::from_str::<Name<'_>>(value.get()).ok());
-    Ok(text.is_some_and(|text| text.0 == is).then_some(entry))
+fn is_of<'a>(entry: &'a RawValue, member: &str, is: &str) -> Result<Option<&'a RawValue>, Misplaced> {
+    Ok(text_of(entry, member)?.is_some_and(|text| text == is).then_some(entry))
+}
+
+fn currency(entry: &RawValue) -> Option<String> {
+    text_of(entry, "currency").ok()?.map(Cow::into_owned)
+}
+
+/// The text of an object's member, where it is one.
+fn text_of<'a>(object: &'a RawValue, member: &str) -> Result<Option<Cow<'a, str>>, Misplaced> {
+    let found = members(object)?.remove(&Name(member.into()));
+    Ok(found.and_then(|value| serde_json::from_str::<Name<'_>>(value.get()).ok()).map(|name| name.0))
 }
 
 #[cfg(test)]
@@ -96,7 +134,8 @@ mod tests {
         let path: JsonPath = serde_json::from_str(steps).unwrap();
         assert_eq!(serde_json::to_string(&path).unwrap(), steps);
         let line: Box<RawValue> = serde_json::from_str(line).unwrap();
-        path.find(&line).map(|value| value.map(|value| value.get().to_owned()))
+        let found = path.find(&line).map_err(|misplaced| misplaced.told("paid"));
+        found.map(|value| value.map(|value| value.get().to_owned()))
     }
 
     #[test]
@@ -121,12 +160,12 @@ mod tests {
         }
         assert_eq!(find(r#"[{"member":"attributes"},{"member":"country"},{"member":"value"}]"#, line), Ok(None));
         for (steps, expected) in [
-            (r#"{"member":"paid"},"only""#, "one entry of 2"),
+            (r#"{"member":"paid"},"only""#, "one entry of 2: name a currency, paid.EUR"),
             (r#"{"member":"count"},"only""#, "a list"),
             (r#"{"member":"count"},{"entry":{"member":"currency","is":"EUR"}}"#, "a list"),
             (r#"{"member":"text"},{"member":"x"}"#, "an object"),
         ] {
-            assert_eq!(of(steps), Err(expected.to_owned()), "{steps}");
+            assert_eq!(of(steps), Err(format!("expected {expected}")), "{steps}");
         }
     }
 }

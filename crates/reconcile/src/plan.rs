@@ -174,6 +174,20 @@ pub enum Body {
         /// The new column.
         column: ColumnId,
     },
+    /// Each row once for each of some of its cells. The columns of the relation are some of those of `from`, and those of
+    /// the three new ones that are needed.
+    Unpivot {
+        /// Of what.
+        from: RelationId,
+        /// The cells of a row, in the order of the rows that are made of it.
+        cells: Vec<UnpivotedCell>,
+        /// The new column with the cells' names.
+        name: ColumnId,
+        /// The new column with the cells.
+        value: ColumnId,
+        /// The new column that tells the rows of one row apart: 0 for the first cell, 1 for the second, …
+        ordinal: ColumnId,
+    },
     /// The rows of all: each source names its columns in the order of the relation's.
     Union {
         /// Of what.
@@ -276,6 +290,16 @@ pub enum WindowFunction {
     },
 }
 
+/// A cell of a row that gets a row of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnpivotedCell {
+    /// What it is called there.
+    pub name: String,
+    /// The column that it stands in; all have one type.
+    pub column: ColumnId,
+}
+
 /// A source of a union.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnionSource {
@@ -360,7 +384,8 @@ impl Body {
             Self::Project { from, .. }
             | Self::Filter { from, .. }
             | Self::Aggregate { from, .. }
-            | Self::Window { from, .. } => vec![*from],
+            | Self::Window { from, .. }
+            | Self::Unpivot { from, .. } => vec![*from],
             Self::Join { left, right, .. } => vec![*left, *right],
             Self::Union { sources } => sources.iter().map(|source| source.from).collect(),
             Self::Match { left, right, .. } => vec![left.from, right.from],

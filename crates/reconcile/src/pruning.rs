@@ -64,7 +64,13 @@ fn need(relation: &Relation, needed: &mut BTreeSet<ColumnId>) {
                 columns(&one.expression, needed);
             }
         }
-        Body::Filter { condition, .. } => columns(condition, needed),
+        Body::Filter { condition, .. } => {
+            columns(condition, needed);
+            // A row that is not as it must be is told with its place, even where nobody needs that any more.
+            if requires(condition) {
+                needed.extend(relation.place.iter().flat_map(|place| [place.object, place.row]));
+            }
+        }
         Body::Join { keys, .. } => needed.extend(keys.iter().flat_map(|(left, right)| [*left, *right])),
         Body::Aggregate { keys, measures, .. } => {
             let of: Vec<ColumnId> =
@@ -77,6 +83,11 @@ fn need(relation: &Relation, needed: &mut BTreeSet<ColumnId>) {
                 if let WindowFunction::RunningSum { of } | WindowFunction::LastValue { of } = function {
                     needed.insert(*of);
                 }
+            }
+        }
+        Body::Unpivot { cells, value, .. } => {
+            if needed.contains(value) {
+                needed.extend(cells.iter().map(|cell| cell.column));
             }
         }
         Body::Union { sources } => {
@@ -122,7 +133,12 @@ fn keep(relation: &mut Relation, needed: &BTreeSet<ColumnId>) {
                 columns.retain(|_| wanted.next().copied().unwrap_or(false));
             }
         }
-        Body::Read { .. } | Body::Filter { .. } | Body::Join { .. } | Body::Window { .. } | Body::Match { .. } => {}
+        Body::Read { .. }
+        | Body::Filter { .. }
+        | Body::Join { .. }
+        | Body::Window { .. }
+        | Body::Unpivot { .. }
+        | Body::Match { .. } => {}
     }
     let has = |id: ColumnId, relation: &Relation| relation.columns.iter().any(|column| column.id == id);
     relation.columns.retain(|column| needed.contains(&column.id));
@@ -138,11 +154,16 @@ fn through(body: &mut Body, new: impl Fn(RelationId) -> RelationId) {
         Body::Project { from, .. }
         | Body::Filter { from, .. }
         | Body::Aggregate { from, .. }
-        | Body::Window { from, .. } => *from = new(*from),
+        | Body::Window { from, .. }
+        | Body::Unpivot { from, .. } => *from = new(*from),
         Body::Join { left, right, .. } => (*left, *right) = (new(*left), new(*right)),
         Body::Union { sources } => sources.iter_mut().for_each(|source| source.from = new(source.from)),
         Body::Match { left, right, .. } => (left.from, right.from) = (new(left.from), new(right.from)),
     }
+}
+
+fn requires(expression: &Expression) -> bool {
+    matches!(expression, Expression::Require { .. }) || expression.parts().into_iter().any(requires)
 }
 
 /// Adds the columns that an expression reads.

@@ -90,6 +90,15 @@ impl Type {
         }
     }
 
+    /// What a text must be to stand for a value of this type, for people.
+    pub fn written(self) -> String {
+        match self {
+            Self::Date => "date as YYYY-MM-DD".to_owned(),
+            Self::Timestamp => "timestamp as YYYY-MM-DDThh:mm:ssZ".to_owned(),
+            Self::Text | Self::Integer | Self::Decimal(_) | Self::Boolean => self.to_string(),
+        }
+    }
+
     /// The text of a value of this type, as outputs write it; blank is empty.
     pub fn format(self, value: &Value) -> String {
         match value {

@@ -126,6 +126,10 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
             ),
             "input \"a\": `optional` goes with format `jsonLines`",
         ),
+        (
+            with("/inputs/a", json!({"format": "csv", "prefix": "./pre/"})),
+            "input \"a\": `prefix` is the beginning of keys in the data bucket, not a folder of a machine: leave `./`",
+        ),
         (with("/inputs/a/ledger", json!("orders")), "input \"a\": `ledger` goes with format `ledger`"),
         (with("/steps", json!([{"name": "s"}])), "steps[0].operation: is missing"),
         (with("/steps", json!([{"name": "s", "operation": "Group By"}])), "is \"groupBy\" meant?"),
@@ -162,6 +166,18 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
     ] {
         let found = refusal(&changed);
         assert!(found.contains(words), "expected {words}, found {found}");
+    }
+    for (text, words) in [
+        ("{\"version\": 1,}", "the document: is no JSON: trailing comma at line 1 column 15"),
+        ("{\"version\": 1", "the document: is no JSON: EOF while parsing"),
+        ("", "the document: is no JSON: EOF while parsing"),
+        ("{\"version\": 1}", "the document: missing field `inputs`"),
+        ("7", "the document: invalid type: integer `7`, expected an object with `version`, `inputs`, `steps` and"),
+        (r#"{"version": 1, "inputs": {"a": {"formt": "csv"}}}"#, "inputs.a.formt: unknown field `formt`"),
+        (r#"{"version": 1, "inputs": {"a": {7: "csv"}}}"#, "the document: is no JSON: key must be a string"),
+    ] {
+        let found = Job::from_json(text).unwrap_err().to_string();
+        assert!(found.starts_with(words), "expected {words}, found {found}");
     }
     assert!(Job::from_json("{}{}").is_err() && Job::from_json("[]").is_err() && Job::from_json("").is_err());
     planned(&base()).unwrap();

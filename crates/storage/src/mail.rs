@@ -7,6 +7,13 @@ use crate::StorageError;
 /// The most recipients of one mail: SES's bound.
 pub const RECIPIENTS_MAX: usize = 50;
 
+/// Whether `text` can be a mail address; whether it is one, only sending tells.
+pub fn is_address(text: &str) -> bool {
+    let domain = |host: &str| !host.is_empty() && !host.starts_with('.') && !host.ends_with('.');
+    text.rsplit_once('@').is_some_and(|(user, host)| !user.is_empty() && domain(host))
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '<' | '>'))
+}
+
 /// A mail.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mail {

@@ -11,8 +11,8 @@ use crate::args::PATIENCE_SECONDS;
 pub(crate) enum JobCommand {
     /// Hand in a job: a JSON document as docs/reconcile.md explains it
     ///
-    /// Of its inputs, objects that begin with ./, ../ or / are files of this machine, beside the document: they are uploaded
-    /// first. The same document under the same id is one job, however often it is handed in.
+    /// Of its inputs, objects that begin with ./, ../ or / are files of this machine, beside the document: the job is planned
+    /// with them, and refused if it cannot be; then they are uploaded. The same document under the same id is one job, however often it is handed in.
     Submit {
         /// A JSON file
         file: PathBuf,
@@ -39,6 +39,8 @@ pub(crate) enum JobCommand {
         job: String,
     },
     /// Take an output of a published job
+    ///
+    /// Parquet is not written to a terminal: give it a file, or redirect standard output.
     Output {
         /// The job's id
         #[arg(value_parser = job)]

@@ -30,7 +30,7 @@ pub(crate) struct Document {
 /// A file that a job reads.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct LocalFile {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     key: String,
 }
 
@@ -109,9 +109,14 @@ impl LocalFile {
         Ok(Self { path, key })
     }
 
+    /// Where it is uploaded to.
+    pub(crate) fn to(&self, bucket: &str, tenant: &str) -> Location {
+        Location::new(bucket, input_key(tenant, &self.key))
+    }
+
     /// Uploads it, unless it is there already.
     pub(crate) async fn upload(&self, objects: &dyn Objects, bucket: &str, tenant: &str) -> Result<(), Failure> {
-        let to = Location::new(bucket, input_key(tenant, &self.key));
+        let to = self.to(bucket, tenant);
         let (mut file, bytes): (File, u64) = open(&self.path)?;
         match objects.head(&to, None).await {
             Ok(there) if there.bytes == bytes => return Ok(()),

@@ -1,7 +1,7 @@
 //! Jobs, as people and programs see them.
 
 use jiff::Timestamp;
-use jobs::book::{JobRecord, JobStatus, OutputRecord};
+use jobs::book::{JobRecord, JobStatus, MailStatus, OutputRecord};
 use report::text;
 
 use crate::output::columns;
@@ -46,6 +46,13 @@ pub(crate) fn show(job: &JobRecord, now: Timestamp) -> String {
     fact("memory", job.peak_memory_bytes.map(text::bytes));
     fact("on disk", job.spilled_bytes.filter(|bytes| *bytes > 0).map(text::bytes));
     fact("cost", job.cost_microdollars.map(|cost| format!("about {}.{:06} $", cost / 1_000_000, cost % 1_000_000)));
+    fact(
+        "mail",
+        match &job.mail {
+            Some(MailStatus::Failed { reason }) => Some(format!("not sent: {}", text::visible(reason, TEXT_CHARS_MAX))),
+            _ => None,
+        },
+    );
     for warning in &job.warnings {
         fact("note", Some(text::visible(warning, TEXT_CHARS_MAX)));
     }
@@ -145,6 +152,15 @@ mod tests {
         assert!(shown.contains("handed in        31 January 2026, 08:00:00"), "{shown}");
         assert!(shown.contains("and again        31 January 2026, 08:00:01"), "{shown}");
         assert!(list(&[again.clone()], Timestamp::UNIX_EPOCH).contains("  1.0  "), "{again:?}");
+    }
+
+    #[test]
+    fn a_mail_that_was_not_sent_is_told() {
+        let mut job = record();
+        assert!(!show(&job, Timestamp::UNIX_EPOCH).contains("mail"));
+        job.mail = Some(MailStatus::Failed { reason: "the address is not verified".to_owned() });
+        let shown = show(&job, Timestamp::UNIX_EPOCH);
+        assert!(shown.contains("mail             not sent: the address is not verified\n"), "{shown}");
     }
 
     #[test]

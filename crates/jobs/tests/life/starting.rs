@@ -62,6 +62,11 @@ async fn what_is_malformed_ends_in_the_dead_letter_queue_with_its_reason() {
     let handlers = world.handlers();
     let mut unknown = document();
     unknown["steps"][0]["operation"] = json!("filtre");
+    let mailing = |to: Vec<&str>| {
+        let mut job = document();
+        job["options"] = json!({ "mail": to });
+        body("a", &job)
+    };
     for (body, reason) in [
         ("no JSON".to_owned(), "malformed"),
         (String::new(), "malformed"),
@@ -71,6 +76,9 @@ async fn what_is_malformed_ends_in_the_dead_letter_queue_with_its_reason() {
         (again("a", &document(), 0), "there is no attempt 0"),
         (body("a", &unknown), r#"no operation "filtre""#),
         (body("a", &json!({"version": 1})), "inputs"),
+        (mailing(vec!["a@example.com", "b@example,com"]), r#"options.mail[1]: "b@example,com" is no mail address"#),
+        (mailing(vec!["reader"]), r#"options.mail[0]: "reader" is no mail address: expected one like finance@"#),
+        (mailing(vec!["a@example.com"; 51]), "options.mail: has 51 addresses, and a mail goes to 50 at most"),
         (body("a", &json!({"version": 1, "padding": "x".repeat(210 * 1024)})), "bytes, more than"),
         (again("a", &document(), 2), "attempt 2 at job a cannot begin: there is no such job yet"),
     ] {

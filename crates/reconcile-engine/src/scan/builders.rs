@@ -68,7 +68,7 @@ impl Spelling {
         match self {
             Self::Date(_, format) | Self::Moment(_, format) => format!("{kind} as {format}"),
             Self::Boolean { yes, no } => format!("one of {} or {}", yes.join(", "), no.join(", ")),
-            Self::Plain | Self::Number(_) => kind.to_string(),
+            Self::Plain | Self::Number(_) => kind.written(),
         }
     }
 

@@ -8,7 +8,7 @@ use futures::TryStreamExt;
 use memchr::{memchr_iter, memrchr};
 use reconcile::{
     Type,
-    json_path::{JsonPath, JsonStep},
+    json_path::{JsonPath, JsonStep, Misplaced},
     task::TaskObject,
 };
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -163,17 +163,20 @@ impl Rows {
                 .map_err(|error| failure(number, format!("expected a JSON object: {error}")))?;
             let cells = ways.iter().zip(&mut builders).zip(&reading.columns).zip(&mut seen);
             for ((((at, steps), builder), column), seen) in cells {
-                let misfit = |raw: &str, expected: &str| reading.misfit(self.object, number, column, raw, expected);
                 let value = match values.get(*at).copied().flatten() {
                     Some(value) => {
                         *seen = true;
-                        JsonPath::walk(steps, value).map_err(|expected| misfit(value.get(), &expected))?
+                        let misplaced = |misplaced: Misplaced| {
+                            let problem = format!("{}{}", artifact(line), misplaced.told(&column.name));
+                            reading.misplaced(self.object, number, column, problem)
+                        };
+                        JsonPath::walk(steps, value).map_err(misplaced)?
                     }
                     None => None,
                 };
                 let raw = value.map_or("null", RawValue::get);
                 if append(builder, raw, column.kind).is_none() {
-                    return Err(misfit(raw, &column.kind.to_string()));
+                    return Err(reading.misfit(self.object, number, column, raw, &column.kind.written()));
                 }
             }
             if numbers.is_empty() {
@@ -202,6 +205,16 @@ impl Reading {
         }
         (members, ways)
     }
+}
+
+/// The artifact that a line of a ledger is about, before what is wrong with it.
+fn artifact(line: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Artifact<'k> {
+        #[serde(borrow)]
+        key: Cow<'k, str>,
+    }
+    serde_json::from_str::<Artifact<'_>>(line).map_or_else(|_| String::new(), |of| format!("artifact {:?}: ", of.key))
 }
 
 /// Adds a value as it stands in JSON; `None` where it is not of the column's type.

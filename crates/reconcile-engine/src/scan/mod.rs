@@ -295,7 +295,11 @@ impl Reading {
     fn misfit(&self, object: usize, row: u64, column: &PlanColumn, cell: &str, expected: &str) -> DataFusionError {
         let shown: String = cell.chars().take(records::VALUE_CHARS_MAX).collect();
         let more = if shown.len() < cell.len() { "…" } else { "" };
-        let problem = format!("expected {expected}, found {:?}", shown + more);
+        self.misplaced(object, row, column, format!("expected {expected}, found {:?}", shown + more))
+    }
+
+    /// A cell of which that is wrong.
+    fn misplaced(&self, object: usize, row: u64, column: &PlanColumn, problem: String) -> DataFusionError {
         match self.input.objects.get(object) {
             Some(object) => self.failure(object, Some(row), Some(&column.name), problem),
             None => DataFusionError::Internal("an object is not there".to_owned()),

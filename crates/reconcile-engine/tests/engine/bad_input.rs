@@ -148,6 +148,25 @@ async fn bad_csv_is_named_by_object_row_and_column() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_date_is_told_how_dates_are_written() {
+    let columns = |format: &Json| {
+        let day = json!({"name": "day", "type": "date", "format": format});
+        described(&json!({"columns": [day, {"name": "at", "type": "timestamp"}]}))
+    };
+    let plan = plan("jsonLines", &json!([]), "in", &[("day", "date"), ("at", "timestamp")]);
+    for (format, body, words) in [
+        (Json::Null, "day,at\n31.12.2024,\n", "expected date as YYYY-MM-DD, found \"31.12.2024\""),
+        (json!("%d.%m.%Y"), "day,at\n2024-12-31,\n", "expected date as %d.%m.%Y, found \"2024-12-31\""),
+        (Json::Null, "day,at\n,31.12.2024\n", "expected timestamp as YYYY-MM-DDThh:mm:ssZ, found \"31.12.2024\""),
+    ] {
+        let found = failure(&plan, TaskFormat::Csv, Some(columns(&format)), &[body.as_bytes()]).await;
+        assert!(found.message.contains(words) && found.row == Some(1), "{found:?}");
+    }
+    let found = failure(&plan, TaskFormat::JsonLines, None, &[b"{\"day\":\"31.12.2024\",\"at\":null}"]).await;
+    assert!(found.message.contains("expected date as YYYY-MM-DD, found"), "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn json_lines_are_read_exactly_or_not_at_all() {
     let good = b"\xef\xbb\xbf{\"id\":1,\"name\":\"a\",\"net\":1.25,\"more\":{\"x\":[1]}}\r\n\n{\"net\":\"-0.5\",\"name\":null}\n{\"id\":\"3\",\"n\\u0061me\":\"\\u00e9\",\"net\":12345678901234567890123456789.25}";
     let (world, outcome) = run(&csv_plan(), TaskFormat::JsonLines, None, &[good]).await;

@@ -98,10 +98,12 @@ async fn an_artifact_of_several_currencies_has_no_one_amount() {
     let (_, outcome, objects) = outcome(&parts).await;
     let Outcome::Failed { failure } = outcome else { panic!("{outcome:?}") };
     assert_eq!((failure.row, failure.column.as_deref()), (Some(2), Some("paid")));
-    assert!(failure.message.contains("expected one entry of 2, found"), "{}", failure.message);
+    let told = r#"artifact "b": expected one entry of 2: name a currency, paid.EUR or paid.USD"#;
+    assert!(failure.message.contains(told), "{}", failure.message);
     let mut world = World::new();
     world.put("in", TaskFormat::JsonLines, None, parts[0].clone()).await;
     world.inputs.get_mut("in").unwrap().paths = paths();
     let error = InputRows::of_json_lines(&plan(), "in", &world.inputs["in"], &objects).unwrap_err();
-    assert_eq!(error, "row 2, column \"paid\": expected one entry of 2");
+    let told = "row 2, column \"paid\": expected one entry of 2: name a currency, paid.EUR or paid.USD";
+    assert_eq!(error, told);
 }

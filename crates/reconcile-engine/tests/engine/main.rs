@@ -10,3 +10,4 @@ mod operations;
 mod parquet_files;
 mod random;
 mod spilling;
+mod wide;

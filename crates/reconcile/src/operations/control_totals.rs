@@ -151,16 +151,19 @@ impl ControlTotals {
         let name = Expression::Case { branches, otherwise: Box::new(Expression::text(RECORDS)) };
         let zero = Constant::parse(kind, "0").map(Expression::from).ok_or_else(|| step.fail("there is no zero"))?;
         let (left, right) = (left.expression().or_else(zero.clone()), right.expression().or_else(zero.clone()));
-        if self.against.is_none() {
+        let Some(against) = &self.against else {
             return Ok(step.extend(&sums, vec![(TOTAL.to_owned(), name), ("Value".to_owned(), left)]).into());
-        }
+        };
         let sides = (left.clone(), right.clone());
         let difference = arithmetic(step, Operator::Subtract, sides.0, sides.1, None, Rounding::HalfUp, OnZero::Fail)?;
         if self.on_difference == OnDifference::Fail {
             let keys = sums.columns.iter().map(PlanColumn::expression);
             let shown = keys.chain([name.clone(), left.clone(), right.clone()]).collect();
             let same = difference.clone().equals(zero);
-            sums = step.require(&sums, same, "the control totals differ".to_owned(), shown);
+            let labels: Vec<&str> = self.by.iter().map(String::as_str).chain(["total", "left", "right"]).collect();
+            let (from, labels) = (&self.from, labels.join(", "));
+            let message = format!("the control totals of {from} (left) and {against} (right) differ; {labels}");
+            sums = step.require(&sums, same, message, shown);
         }
         let new = [(TOTAL, name), ("Left", left), ("Right", right), ("Difference", difference)];
         let new = new.map(|(name, cell)| (name.to_owned(), cell)).to_vec();
@@ -227,7 +230,7 @@ impl Documented for ControlTotals {
                 .gives("Control Total: text | Value: decimal(0)", &["Records | 0", "v | 0"]),
             case("a difference can be an error")
                 .step(r#"{"from": "a", "against": "b", "columns": ["tax"], "by": ["ccy"], "onDifference": "fail"}"#)
-                .fails(r#"the control totals differ: "#),
+                .fails(r#"the control totals of "a" (left) and "b" (right) differ; ccy, total, left, right: "#),
             case("text has no total")
                 .step(r#"{"from": "a", "columns": ["ccy"]}"#)
                 .refused(r#"column "ccy": expected a number, it is text"#),

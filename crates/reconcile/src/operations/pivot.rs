@@ -124,7 +124,8 @@ impl Pivot {
     fn test(&self, step: &StepPlan<'_>, column: &PlanColumn, value: &PivotValue) -> Result<Expression, PlanError> {
         let constant = value.value.expected(column.kind).filter(|constant| !constant.value().is_blank());
         let alike = constant.and_then(|constant| column.expression().alike(constant.into()));
-        let problem = || step.fail_on(&self.column, format!("the value {} is no {}", value.value, column.kind));
+        let problem =
+            || step.fail_on(&self.column, format!("the value {} is no {}", value.value, column.kind.written()));
         alike.map(|(one, two)| one.equals(two)).ok_or_else(problem)
     }
 }
@@ -187,6 +188,12 @@ impl Documented for Pivot {
             case("a value that is not listed is an error")
                 .step(r#"{"from": "s", "rows": ["region"], "column": "year", "values": [{"value": 2024}, {"value": 2025}], "function": "sum", "of": "v"}"#)
                 .fails(r#""year" has a value that is not in `values`, and `others` does not say what to do: "#),
+            Case::new("the row of such a value is told")
+                .input("s", "k: text | c: text", &["a | x", "b | y", "c | x"])
+                .step(r#"{"from": "s", "rows": ["k"], "column": "c", "values": [{"value": "x"}], "function": "count"}"#)
+                .fails(
+                    r#"step "step" (pivot), row 2 of "s": "c" has a value that is not in `values`, and `others` does not say what to do: y"#,
+                ),
             case("a value of another type")
                 .step(r#"{"from": "s", "rows": [], "column": "year", "values": [{"value": "x"}], "function": "count"}"#)
                 .refused(r#"column "year": the value "x" is no integer"#),

@@ -1,18 +1,15 @@
 //! Columns become rows.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
     cases::Case,
     error::PlanError,
-    expression::{ColumnId, Expression},
     operations::{Documented, Operation, Reference, Results},
     parameters::TableName,
-    plan::{PlanColumn, UnionSource},
-    planner::{StepPlan, Table, ascending},
+    plan::{PlanColumn, UnpivotedCell},
+    planner::StepPlan,
     types::Type,
 };
 
@@ -53,31 +50,17 @@ impl Operation for Unpivot {
         let table = step.table(&self.from)?;
         let columns = step.columns(&table, &self.columns)?;
         let kind = self.kind(step, &columns)?;
-        let others = table.columns.iter().filter(|column| !self.columns.contains(&column.name)).cloned().collect();
-        let rest = Table { columns: others, ..table.clone() };
-        let carried = step.carried(&rest);
-        let carried_ids: Vec<ColumnId> = carried.iter().map(|column| column.id).collect();
-        let mut sources = Vec::new();
-        for (index, column) in columns.iter().enumerate() {
-            let value =
-                column.expression().cast(kind).ok_or_else(|| step.fail_on(&column.name, format!("is no {kind}")))?;
-            let ordinal = Expression::integer(i64::try_from(index).unwrap_or(i64::MAX));
-            let (with, cells) = step.hidden(&table, vec![Expression::text(&column.name), value, ordinal]);
-            sources.push(UnionSource { from: with.relation, columns: [cells, carried_ids.clone()].concat() });
-        }
-        let head = [(self.names.clone(), Type::Text), (self.values.clone(), kind), ("#".to_owned(), Type::Integer)];
-        let rest_columns = carried.iter().map(|column| (column.name.clone(), column.kind));
-        let (relation, made) = step.union(sources, &head.into_iter().chain(rest_columns).collect::<Vec<_>>());
-        let Some(([names, values, ordinal], moved)) = made.split_first_chunk::<3>() else {
-            return Err(step.fail("the result has no columns"));
+        let cast = |column: &PlanColumn| {
+            column.expression().cast(kind).ok_or_else(|| step.fail_on(&column.name, format!("is no {kind}")))
         };
-        let numbers: BTreeMap<ColumnId, ColumnId> =
-            carried_ids.into_iter().zip(moved.iter().map(|column| column.id)).collect();
-        let mut result = Table { relation, ..rest.moved(&numbers) };
-        result.columns.extend([names.clone(), values.clone()]);
-        result.order.push(ascending(ordinal.id));
+        let cells = columns.iter().map(cast).collect::<Result<Vec<_>, _>>()?;
+        let (mut rest, ids) = step.hidden(&table, cells);
+        rest.columns.retain(|column| !self.columns.contains(&column.name));
+        let cells = columns.into_iter().zip(ids).map(|(column, id)| UnpivotedCell { name: column.name, column: id });
+        let mut result = step.unpivot(&rest, cells.collect(), &self.names, (&self.values, kind));
         if self.blanks == Blanks::Drop {
-            result = step.filter(&result, values.expression().is_blank().not());
+            let value = step.column(&result, &self.values)?.expression();
+            result = step.filter(&result, value.is_blank().not());
         }
         Ok(result.into())
     }

@@ -181,7 +181,8 @@ impl ColumnTest {
 
     fn constant(&self, step: &StepPlan<'_>, value: &Literal, kind: Type) -> Result<Expression, PlanError> {
         let constant = value.expected(kind).filter(|constant| !constant.value().is_blank());
-        let constant = constant.ok_or_else(|| step.fail_on(&self.column, format!("the value {value} is no {kind}")))?;
+        let constant = constant
+            .ok_or_else(|| step.fail_on(&self.column, format!("the value {value} is no {}", kind.written())))?;
         Ok(constant.into())
     }
 

@@ -138,7 +138,9 @@ impl Operand {
                     Some(kind) => value.expected(kind),
                 };
                 let kind = kind.or(expected).unwrap_or(Type::Text);
-                constant.map(Expression::from).ok_or_else(|| step.fail(format!("the value {value} is no {kind}")))
+                constant
+                    .map(Expression::from)
+                    .ok_or_else(|| step.fail(format!("the value {value} is no {}", kind.written())))
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     expression::{ColumnId, Expression},
     plan::{
         Aggregation, Body, Computed, JoinKind, MatchSide, Measure, OrderKey, PlanColumn, RelationId, Tolerance,
-        UnionSource, WindowFunction,
+        UnionSource, UnpivotedCell, WindowFunction,
     },
     types::Type,
 };
@@ -137,6 +137,27 @@ impl StepPlan<'_> {
         let body = Body::Aggregate { from: table.relation, keys: ids, measures: made };
         let relation = self.push(body, columns.clone(), None);
         Table { name: table.name.clone(), relation, columns, order, place: None }
+    }
+
+    /// Each row of the table once for each of the cells, with the cell's name and the cell as columns of those names; the
+    /// cells of a row follow one another.
+    pub fn unpivot(
+        &mut self,
+        table: &Table,
+        cells: Vec<UnpivotedCell>,
+        names: &str,
+        (values, kind): (&str, Type),
+    ) -> Table {
+        let name = self.draft.new_column(names, Type::Text);
+        let value = self.draft.new_column(values, kind);
+        let ordinal = self.draft.new_column("#", Type::Integer);
+        let mut all = self.carried(table);
+        all.extend([name.clone(), value.clone(), ordinal.clone()]);
+        let body = Body::Unpivot { from: table.relation, cells, name: name.id, value: value.id, ordinal: ordinal.id };
+        let mut result = Table { relation: self.push(body, all, table.place.clone()), ..table.clone() };
+        result.columns.extend([name, value]);
+        result.order.push(ascending(ordinal.id));
+        result
     }
 
     /// The rows of all sources: each gives a column for every one of `columns`, of its type. The order is up to the caller.

@@ -27,7 +27,7 @@ impl InputRows {
         let line = |(number, line): (usize, &[u8])| {
             let object: &RawValue = serde_json::from_slice(line).map_err(|error| format!("row {number}: {error}"))?;
             let cell = |(name, kind, path): &(String, Type, JsonPath)| {
-                cell(object, *kind, path).map_err(|problem| format!("row {number}, column {name:?}: {problem}"))
+                cell(object, (name, *kind), path).map_err(|problem| format!("row {number}, column {name:?}: {problem}"))
             };
             columns.iter().map(cell).collect::<Result<Vec<Value>, String>>()
         };
@@ -40,8 +40,8 @@ impl InputRows {
     }
 }
 
-fn cell(object: &RawValue, kind: Type, path: &JsonPath) -> Result<Value, String> {
-    let Some(found) = path.find(object).map_err(|expected| format!("expected {expected}"))? else {
+fn cell(object: &RawValue, (name, kind): (&str, Type), path: &JsonPath) -> Result<Value, String> {
+    let Some(found) = path.find(object).map_err(|misplaced| misplaced.told(name))? else {
         return Ok(Value::Blank);
     };
     let raw = found.get();
@@ -51,5 +51,5 @@ fn cell(object: &RawValue, kind: Type, path: &JsonPath) -> Result<Value, String>
         Some(b't' | b'f') if kind == Type::Boolean => Some(raw.to_owned()),
         _ => None,
     };
-    text.and_then(|text| kind.parse(&text)).ok_or_else(|| format!("expected {kind}, found {raw}"))
+    text.and_then(|text| kind.parse(&text)).ok_or_else(|| format!("expected {}, found {raw}", kind.written()))
 }

@@ -8,7 +8,7 @@ use crate::{
     expression::ColumnId,
     plan::{
         Aggregation, Body, Computed, JoinKind, Measure, OrderKey, Place, PlanColumn, Relation, RelationId, UnionSource,
-        WindowFunction,
+        UnpivotedCell, WindowFunction,
     },
     reference::{
         Failure, InputRows, Rows,
@@ -49,6 +49,9 @@ pub(crate) fn rows(
                 column: Some(*column),
                 row: at.and_then(|at| of.rows.get(at)).and_then(|cells| origin(of, cells, relation.place.as_ref())),
             })
+        }
+        Body::Unpivot { from, cells, name, value, ordinal } => {
+            Ok(unpivot(relation, get(*from)?, cells, (*name, *value, *ordinal))?)
         }
         Body::Union { sources } => {
             let mut rows = Vec::new();
@@ -139,6 +142,28 @@ fn joined(join: JoinKind, left: &Rows, right: &Rows, keys: &[(ColumnId, ColumnId
     if matches!(join, JoinKind::Right | JoinKind::Full) {
         let alone = right.rows.iter().enumerate().filter(|(at, _)| !met.contains(at));
         rows.extend(alone.map(|(_, cells)| [blanks(left), cells.clone()].concat()));
+    }
+    Ok(rows)
+}
+
+/// The rows of each cell of each row, with the columns of the relation.
+fn unpivot(
+    relation: &Relation,
+    of: &Rows,
+    unpivoted: &[UnpivotedCell],
+    (name, value, ordinal): (ColumnId, ColumnId, ColumnId),
+) -> Result<Vec<Vec<Value>>, Fault> {
+    let mut rows = Vec::new();
+    for cells in &of.rows {
+        for (at, one) in (0..).zip(unpivoted) {
+            let cell = |column: &PlanColumn| match column.id {
+                id if id == name => Ok(Value::text(one.name.as_str())),
+                id if id == value => of.cell(cells, one.column).cloned(),
+                id if id == ordinal => Ok(Value::Integer(at)),
+                id => of.cell(cells, id).cloned(),
+            };
+            rows.push(relation.columns.iter().map(cell).collect::<Result<_, _>>()?);
+        }
     }
     Ok(rows)
 }

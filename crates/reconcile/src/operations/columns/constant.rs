@@ -45,7 +45,7 @@ impl ColumnOperation for ConstantColumn {
     fn expression(&self, step: &StepPlan<'_>, _: &Table) -> Result<Expression, PlanError> {
         let Some(value) = &self.value else { return Ok(Expression::blank(self.kind)) };
         let constant = value.expected(self.kind).and_then(|constant| Expression::from(constant).cast(self.kind));
-        constant.ok_or_else(|| step.fail_on(&self.result, format!("the value {value} is no {}", self.kind)))
+        constant.ok_or_else(|| step.fail_on(&self.result, format!("the value {value} is no {}", self.kind.written())))
     }
 }
 
