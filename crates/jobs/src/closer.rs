@@ -142,10 +142,7 @@ impl JobCloser {
     async fn record(&self, job: &TaskJob, record: &JobRecord, end: &End) -> Result<Finished, JobError> {
         let resources = self.config.resources;
         let status = end.status();
-        let unpublished = |ended_at: Timestamp| {
-            let cost = prices::cost_until(record, ended_at, resources);
-            json!({ "status": status, "ended_at": ended_at, "cost_microdollars": cost })
-        };
+        let cost = |ended_at: &Timestamp| prices::cost_until(record, *ended_at, resources);
         let (set, event) = match end {
             End::Published(publication) => {
                 let cost = prices::cost(record, publication.engine, publication.figures.milliseconds, resources);
@@ -155,12 +152,14 @@ impl JobCloser {
             }
             End::Failed(Unpublished { reason, ended_at, .. }) => {
                 warn!(job = execution(job), class = reason.class, message = reason.message, "job failed");
-                let mut set = unpublished(*ended_at);
-                set["failure"] = json!(reason);
+                let cost = cost(ended_at);
+                let set =
+                    json!({ "status": status, "ended_at": ended_at, "failure": reason, "cost_microdollars": cost });
                 (set, Finished::Unpublished { job: job.clone(), status })
             }
             End::Cancelled(Unpublished { ended_at, .. }) => {
-                (unpublished(*ended_at), Finished::Unpublished { job: job.clone(), status })
+                let set = json!({ "status": status, "ended_at": ended_at, "cost_microdollars": cost(ended_at) });
+                (set, Finished::Unpublished { job: job.clone(), status })
             }
         };
         self.jobs.set_always(job, set).await?;
