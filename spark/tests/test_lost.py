@@ -185,6 +185,66 @@ class Work(FolderTest):
         seen.begun = -1
         self.assertTrue(seen.repeated(False))
 
+    def test_rows_are_counted_again_only_where_work_was_done_twice_or_nobody_knows(self) -> None:
+        (self.folder / "data" / "a").write_text('{"key": "a"}\n{"key": "b"}\n')
+        task = self.task([("key", "text")], "jsonLines", ["csv", "jsonLines"])
+        seen = figures.Figures(self.spark)
+        with mock.patch.object(engine, "count_again", side_effect=AssertionError):
+            engine.run(self.spark, self.store, task)
+        stages = list(seen.newest())
+        self.assertGreater(len(stages), 1)
+        with mock.patch.object(seen, "newest", lambda: iter(stages[:1] + stages[2:])):
+            self.assertTrue(seen.repeated(False))
+        self.assertFalse(seen.repeated(False))
+
+    def test_all_is_counted_again_by_one_run(self) -> None:
+        rows = [{"key": f"k{number % 7}", "n": 10**17 + number} for number in range(50)]
+        (self.folder / "data" / "a").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        task = self.task([("key", "text"), ("n", "integer")], "jsonLines", ["csv", "jsonLines"])
+        condition = {"kind": "isBlank", "of": {"kind": "column", "id": 0, "type": "text"}}
+        body = {"kind": "filter", "from": 0, "condition": {"kind": "not", "of": condition}}
+        columns = task["plan"]["relations"][0]["columns"]
+        task["plan"]["relations"].append({"body": body, "columns": columns, "step": "keyed", "operation": "filter"})
+        task["plan"]["outputs"][1]["from"] = 1
+        expected = engine.run(self.spark, self.store, task)
+        task["output"]["prefix"] = "again"
+        collect = mock.patch.object(DataFrame, "collect", autospec=True, side_effect=DataFrame.collect)
+        with collect as runs, mock.patch.object(figures.Figures, "repeated", return_value=True):
+            found = engine.run(self.spark, self.store, task)
+        self.assertEqual(runs.call_count, 1)
+        for name in ("inputs", "steps"):
+            self.assertEqual(found[name], expected[name])
+        for one, other in zip(found["outputs"], expected["outputs"]):
+            self.assertEqual((one["rows"], one["totals"]), (other["rows"], other["totals"]))
+            self.assertEqual(one["totals"], {"n": str(50 * 10**17 + 49 * 25)})
+
+    def test_what_was_kept_for_an_output_is_given_back_when_it_is_written(self) -> None:
+        (self.folder / "data" / "a").write_text('{"key": "b"}\n{"key": "a"}\n')
+        task = self.task([("key", "text")], "jsonLines", ["csv", "jsonLines"])
+        write, kept, held = writing.write, [], self.spark.sparkContext._jsc.sc().getPersistentRDDs
+
+        def observed(*given: Any) -> Any:
+            written = write(*given)
+            kept.append(held().size())
+            return written
+
+        with (
+            mock.patch.object(engine, "write", observed),
+            mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1),
+            mock.patch.object(figures, "lost", return_value=True),
+        ):
+            report = engine.run(self.spark, self.store, task)
+        self.assertEqual(kept, [0, 0])
+        self.assertEqual(self.text(report, 0), "b\r\na\r\n")
+
+    def test_rows_of_parts_are_known_or_there_is_no_report(self) -> None:
+        (self.folder / "data" / "a").write_text('{"key": "a"}\n{"key": "b"}\n')
+        task = self.task([("key", "text")], "jsonLines", ["csv"])
+        told = self.assertRaisesRegex(RuntimeError, "output csv: Spark says 0 rows of its parts, 2 were made")
+        with mock.patch.object(figures.Figures, "rows_written", return_value={}), told:
+            engine.run(self.spark, self.store, task)
+        self.assertFalse((self.folder / "work" / "files" / "report.json").exists())
+
     def test_which_executors_are_lost(self) -> None:
         for active, reason, expected in (
             (True, None, False),

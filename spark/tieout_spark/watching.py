@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Dict, List, Optional, Tuple
 
 from pyspark.sql import Column, DataFrame, Observation
@@ -35,12 +36,6 @@ class Watch:
             raise RuntimeError(f"nothing was found out about the rows of relation {self.relation}")
         return self.found
 
-    def count_again(self) -> None:
-        """Finds the same by a run of its own, whose result has each row once, whatever Spark had to repeat. What Spark
-        observes on the way is counted each time that it is done."""
-        row = self.data.agg(*self.columns).first()
-        self.found = {} if row is None else row.asDict()
-
     def _wait(self) -> None:
         self.found = self.observation.get
 
@@ -67,14 +62,20 @@ class Watches:
         self.all.append(watch)
         return data.observe(observation, *columns), watch
 
-    def count_again(self) -> None:
-        """Finds everything by runs of their own."""
-        for watch in self.all:
-            watch.count_again()
-
     def first_fault(self) -> Optional[Dict[str, Any]]:
         """The fault of the first relation that has one."""
         faults = [fault for fault in (watch.fault() for watch in self.all) if fault is not None]
         return min(
             faults, key=lambda fault: (fault["relation"], fault.get("object", -1), fault.get("row", -1)), default=None
         )
+
+
+def count_again(watches: List[Watch]) -> None:
+    """Finds all of it by one run of its own, whose result has each row once, whatever Spark had to repeat.
+    What Spark observes on the way is counted each time that it is done."""
+    found = [
+        watch.data.agg(*watch.columns).select(f.lit(number), f.to_json(f.struct("*"), {"ignoreNullFields": "false"}))
+        for number, watch in enumerate(watches)
+    ]
+    for number, text in reduce(DataFrame.unionAll, found).collect():
+        watches[number].found = json.loads(text)

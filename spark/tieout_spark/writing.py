@@ -9,6 +9,7 @@ from typing import Dict, List
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from tieout_spark.figures import Figures, Work
 from tieout_spark.frames import Frames, summed_apart
 from tieout_spark.layers import Json, as_text
 from tieout_spark.numbers import scale_of, text_of, units_of
@@ -25,14 +26,14 @@ class Written:
     output: Json
     data: DataFrame
     watch: Watch
-    group: str
+    work: Work
 
 
 # Up to here one worker sorts all rows of an output, and they are one part.
 SORTED_ALONE_BYTES_MAX = 64 << 20
 
 
-def write(session: SparkSession, frames: Frames, output: Json, folder: str) -> Written:
+def write(session: SparkSession, frames: Frames, figures: Figures, output: Json, folder: str) -> Written:
     """Writes an output."""
     rows = frames.source(output["from"]).data
     sums = [
@@ -40,8 +41,14 @@ def write(session: SparkSession, frames: Frames, output: Json, folder: str) -> W
         for column in numbers(output)
     ]
     data, watch = frames.watches.watch(rows, output["from"], False, *sums)
-    if output["order"]:
-        data = in_order(frames, data, [key_of(key) for key in output["order"]])
+    keys = [key_of(key) for key in output["order"]]
+    alone = frames.bytes <= SORTED_ALONE_BYTES_MAX
+    if keys and alone:
+        data = data.coalesce(1).sortWithinPartitions(*keys)
+    elif keys:
+        # Spark looks at all rows before it sorts them: they are kept meanwhile, and not computed twice, nor counted.
+        frames.kept.append(data.persist())
+        data = data.orderBy(*keys)
     group = uuid.uuid4().hex
     session.sparkContext.setJobGroup(group, f"output {output['name']}")
     writer = lines(data, output).write.mode("overwrite")
@@ -49,17 +56,10 @@ def write(session: SparkSession, frames: Frames, output: Json, folder: str) -> W
         writer.parquet(folder)
     else:
         writer.option("lineSep", "\r\n" if output["format"] == "csv" else "\n").text(folder)
-    return Written(output, rows, watch, group)
-
-
-def in_order(frames: Frames, data: DataFrame, keys: List[Column]) -> DataFrame:
-    """The rows in their order over the partitions. Spark looks at all of them before it sorts them: they are kept
-    meanwhile, and not computed twice, nor counted."""
-    if frames.bytes <= SORTED_ALONE_BYTES_MAX:
-        return data.coalesce(1).sortWithinPartitions(*keys)
-    data = data.persist()
-    frames.kept.append(data)
-    return data.orderBy(*keys)
+    work = figures.work(group, bool(frames.kept))
+    if keys and not alone:
+        frames.kept.pop().unpersist()
+    return Written(output, rows, watch, work)
 
 
 def numbers(output: Json) -> List[Json]:
