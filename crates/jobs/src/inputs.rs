@@ -3,6 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use intake::{
+    feed::Feed,
+    layout::{feeds_partition, is_published},
+};
 use reconcile::{
     Input, InputColumn, InputFormat, Job, PlanError, Type, columns_of,
     footer::{FOOTER_BYTES_MAX, TAIL_BYTES, footer_bytes},
@@ -81,7 +85,7 @@ impl Finder<'_> {
             InputFormat::Ledger => return self.artifacts(name, input, found).await,
         };
         let feed = match &input.feed {
-            Some(feed) => Some(self.feed(name, feed).await?),
+            Some(feed) => Some(self.feed(name, feed, are_published(name, input)?).await?),
             None => None,
         };
         if let Some(feed) = &feed {
@@ -135,15 +139,17 @@ impl Finder<'_> {
         Ok(TaskInput { paths, optional, ledger: Some(read), ..TaskInput::new(TaskFormat::JsonLines, None, objects) })
     }
 
-    /// A feed's descriptor: of the files that are sent to it.
-    async fn feed(&self, input: &str, feed: &str) -> Result<Resource, JobError> {
-        let key = Key::sorted(layout::feeds_partition(self.tenant), feed);
+    /// A feed's descriptor: of the files that are sent to it, or of what intake has published of them.
+    async fn feed(&self, input: &str, feed: &str, published: bool) -> Result<Resource, JobError> {
+        let key = Key::sorted(feeds_partition(self.tenant), feed);
         let item = self.tables.get(self.feeds_table, &key).await?;
         let item = item.ok_or_else(|| {
             wrong(input, format!("there is no feed {feed:?}: describe it with `tieout feed put <descriptor.json>`"))
         })?;
         let descriptor = item.get("descriptor").and_then(|text| text.as_str()).unwrap_or_default();
-        serde_json::from_str(descriptor).map_err(|error| wrong(input, format!("feed {feed:?} cannot be read: {error}")))
+        let found = Feed::from_json(descriptor);
+        let found = found.map_err(|error| wrong(input, format!("feed {feed:?} cannot be read: {error}")))?;
+        Ok(if published { found.published() } else { found.resource })
     }
 
     /// The objects that an input names, in their order, each in the version that is now the latest.
@@ -271,6 +277,20 @@ impl Finder<'_> {
         let start = start.ok_or_else(|| no_parquet("its footer is longer than the file"))?;
         let bytes = read(ByteRange::new(start, start + length)).await?;
         footer::read(&bytes).map_err(|reason| no_parquet(&reason))
+    }
+}
+
+/// Whether the objects of an input are what intake has published, by their keys.
+fn are_published(name: &str, input: &Input) -> Result<bool, JobError> {
+    let mut keys = input.prefix.iter().chain(&input.objects);
+    let published = keys.next().is_some_and(|key| is_published(key));
+    match keys.find(|key| is_published(key) != published) {
+        Some(other) => {
+            let problem = "intake publishes files in another form than they were sent in: read what it has published and \
+                           what it has not as two inputs";
+            Err(wrong(name, format!("{other} is of another kind than the object before it; {problem}")))
+        }
+        None => Ok(published),
     }
 }
 
