@@ -101,11 +101,6 @@ pub(crate) fn index_partition(tenant: &str) -> String {
     format!("{tenant}#jobs")
 }
 
-/// The partition of a tenant's feeds in the `feeds` table; the sort key is the feed's name.
-pub(crate) fn feeds_partition(tenant: &str) -> String {
-    format!("{tenant}#feeds")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -89,17 +89,7 @@ impl JobPublisher {
         self.jobs.set_always(job, published(&publication, &at.key, cost_microdollars).into()).await?;
         let (rows, bytes) = publication.size();
         info!(job = execution(job), rows, bytes, engine = engine.as_str(), milliseconds, "job published");
-        Ok(Published {
-            job: job.clone(),
-            status: JobStatus::Published.as_str().to_owned(),
-            bucket: at.bucket,
-            manifest: at.key,
-            rows,
-            bytes,
-            engine,
-            milliseconds,
-            cost_microdollars,
-        })
+        Ok(told(&publication, at, cost_microdollars))
     }
 
     /// Makes a publication and offers it as the attempt's end. Whatever then stands, nothing remains of what came second.
@@ -267,6 +257,22 @@ const TOTALS_BYTES_TOLD: usize = 128 * 1024;
 
 /// What DynamoDB adds to a name and a text of a map.
 const TOTAL_FRAME_BYTES: usize = 2;
+
+/// What is told of a publication whose manifest is there.
+pub(crate) fn told(publication: &Publication, manifest: Location, cost_microdollars: u64) -> Published {
+    let (rows, bytes) = publication.size();
+    Published {
+        job: publication.job.clone(),
+        status: JobStatus::Published.as_str().to_owned(),
+        bucket: manifest.bucket,
+        manifest: manifest.key,
+        rows,
+        bytes,
+        engine: publication.engine,
+        milliseconds: publication.figures.milliseconds,
+        cost_microdollars,
+    }
+}
 
 /// The attributes that a published job's row has.
 pub(crate) fn published(publication: &Publication, manifest: &str, cost_microdollars: u64) -> Map<String, Value> {
