@@ -170,6 +170,10 @@ async fn a_parquet_file_tells_its_columns_and_rows() {
     job["outputs"] = json!([{"name": "all", "from": "orders", "format": "csv"}]);
     let task = planned(&world, &job).await.unwrap();
     assert_eq!(task.inputs["orders"].rows, Some(2_000));
+    // What is stored of a column, and it again, unpacked.
+    let held = &task.inputs["orders"].held;
+    assert_eq!(held.keys().collect::<Vec<_>>(), ["id", "net"]);
+    assert!(held.values().all(|bytes| (50..500).contains(bytes)), "{held:?}");
     let names: Vec<&str> = task.plan.outputs[0].columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["id", "net"]);
 }
