@@ -16,7 +16,8 @@ use uuid::Uuid;
 use crate::{
     book::{JobRecord, Jobs, MailStatus, Reason},
     error::JobError,
-    layout::{document_key, execution, is_attempt, manifest_key},
+    layout::{document_key, execution, is_attempt, manifest_key, outputs_prefix},
+    leftovers,
     letters::{Letter, dead_letter},
     manifest::{End, Unpublished},
     messages::{
@@ -104,6 +105,7 @@ impl JobCloser {
         self.slots.release(&execution(&job)).await?;
         let event = self.record(&job, &record, &end).await?;
         let status = end.status();
+        self.tidy(&job, &end).await;
         // And again: a message that came in between has found the job running, and may have taken a slot for it.
         self.slots.release(&execution(&job)).await?;
         let current = self.jobs.get(&job.tenant, &job.job).await?.filter(|record| record.attempt == job.attempt);
@@ -164,6 +166,16 @@ impl JobCloser {
         };
         self.jobs.set_always(job, set).await?;
         Ok(event)
+    }
+
+    /// Removes outputs that the end does not name: what a publisher wrote that died, or came second.
+    async fn tidy(&self, job: &TaskJob, end: &End) {
+        let outputs = match end {
+            End::Published(publication) => publication.outputs.as_slice(),
+            End::Failed(_) | End::Cancelled(_) => &[],
+        };
+        let named = outputs.iter().flat_map(|output| &output.objects).map(|object| object.key.as_str()).collect();
+        leftovers::remove(&*self.objects, &self.config.data_bucket, &outputs_prefix(job), &named).await;
     }
 
     /// Sends what failed to the dead-letter queue, with the reason, once.

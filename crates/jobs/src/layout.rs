@@ -81,9 +81,14 @@ pub fn manifest_key(job: &TaskJob) -> String {
     format!("{}/manifest.json", attempt_folder(job))
 }
 
-/// A place for outputs, in the data bucket, that is never used again.
+/// Under which all outputs of an attempt lie, in the data bucket, published or not.
+pub(crate) fn outputs_prefix(job: &TaskJob) -> String {
+    format!("{}/output/", attempt_folder(job))
+}
+
+/// A place for outputs that is never used again.
 pub(crate) fn output_folder(job: &TaskJob) -> String {
-    format!("{}/output/{}", attempt_folder(job), Uuid::new_v4().simple())
+    format!("{}{}", outputs_prefix(job), Uuid::new_v4().simple())
 }
 
 /// Where a key that a job names lies in the data bucket: jobs see what is their tenant's.

@@ -17,7 +17,7 @@ use jobs::{
 };
 use reconcile::report::Engine;
 use serde_json::{Value as Json, json};
-use storage::{StorageError, memory::Fault};
+use storage::{Objects, StorageError, memory::Fault};
 
 use crate::kit::{ORDERS, RESOURCES, World, again, attempt, body, document, lost};
 
@@ -150,6 +150,30 @@ async fn a_cancelled_job_is_no_failure() {
     assert!(matches!(world.end(&job).await, Some(End::Cancelled(_))));
     assert!(world.mailer.sent()[0].subject.contains("was cancelled"));
     assert!(world.dead_letters().is_empty());
+}
+
+/// A publisher that died, or whose bucket did not answer, cannot take away what it wrote.
+#[tokio::test]
+async fn what_the_end_does_not_name_is_removed() {
+    for published in [true, false] {
+        let world = World::new();
+        started(&world, &document()).await;
+        let (handlers, job) = (world.handlers(), attempt("close", 1));
+        world.put("acme/jobs/close/attempt=1/output/0/dear.csv", "left behind").await;
+        world.put("acme/jobs/close/attempt=10/output/0/dear.csv", "another attempt's").await;
+        let kept = if published {
+            world.execute(&handlers, &job).await.unwrap();
+            let Some(End::Published(publication)) = world.end(&job).await else { panic!("it is published") };
+            publication.outputs.iter().map(|output| output.objects.len()).sum()
+        } else {
+            handlers.closer.close(failed(1)).await.unwrap();
+            0
+        };
+        let found = world.objects.list("data", "acme/jobs/close/attempt=1/output/", None).await.unwrap();
+        assert_eq!(found.len(), kept);
+        assert!(found.iter().all(|object| !object.key.contains("/output/0/")));
+        assert_eq!(world.objects.list("data", "acme/jobs/close/attempt=10/", None).await.unwrap().len(), 1);
+    }
 }
 
 /// The embedded engine gave the job up, and Spark took over: however it ends, the row says so, and what both have cost.
