@@ -202,6 +202,11 @@ impl Finder<'_> {
                 "has a part that is empty, `.` or `..`: programs that take keys for paths would read another object";
             return Err(wrong(name, format!("{key} {problem}")));
         }
+        if key.rsplit('/').next().is_some_and(|file| file.starts_with(['_', '.']) || file.ends_with("._COPYING_")) {
+            let problem =
+                "Spark passes over files whose names begin with _ or . or end with ._COPYING_: give it another";
+            return Err(wrong(name, format!("{key}: {problem}")));
+        }
         Ok(TaskObject { bucket, key, version: info.version, etag: info.etag, bytes: info.bytes })
     }
 

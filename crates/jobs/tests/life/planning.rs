@@ -299,7 +299,7 @@ async fn what_is_wrong_is_said_before_data_is_read() {
 async fn keys_that_are_no_data_or_are_written_in_another_way_are_told() {
     let problem = async |key: &str, value: Json| {
         let world = World::new();
-        for key in ["acme/bank/1.csv", "acme/bank/report.html", "acme/bank/2.CSV.gz"] {
+        for key in ["acme/bank/1.csv", "acme/bank/report.html", "acme/bank/2.CSV.gz", "acme/odd/_x.csv"] {
             world.put(key, ORDERS).await;
         }
         let mut job = document();
@@ -314,6 +314,7 @@ async fn keys_that_are_no_data_or_are_written_in_another_way_are_told() {
         (json!(["s3://data/acme/bank/1.csv"]), meant),
         (json!(["bank/2.csv"]), "s3://data/acme/bank/2.csv does not exist"),
         (json!(["bank/2.CSV.gz"]), "acme/bank/2.CSV.gz is packed, by its name: unpack it first"),
+        (json!(["odd/_x.csv"]), "acme/odd/_x.csv: Spark passes over files whose names begin with _ or ."),
         (json!(["bank/1.csv"]), "planned"),
     ] {
         let told = problem("objects", given).await;
