@@ -38,7 +38,8 @@ def session() -> SparkSession:
     made = (
         SparkSession.builder.master(f"local[{WORKERS}]")
         .config(
-            "spark.driver.extraJavaOptions", "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC"
+            "spark.driver.extraJavaOptions",
+            "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC -Xss16m",
         )
         .config("spark.driver.memory", "2g")
         .config("spark.local.dir", SCRATCH.name)

@@ -17,7 +17,7 @@ from unittest import mock
 from pyspark.sql import functions
 
 from tests.support import WORKERS, Tasks, session
-from tieout_spark import engine, reading, writing
+from tieout_spark import engine, frames, reading, writing
 from tieout_spark.frames import Frames
 
 
@@ -56,6 +56,12 @@ class Differential(unittest.TestCase):
             self.tasks.spark.conf.set(setting, value)
         with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1):
             self.assertEqual(self.problems(names), [])
+
+    def test_jobs_that_are_planned_in_short_sections_give_the_same(self) -> None:
+        names = [name for name in self.tasks.names if name.startswith("random")]
+        bounds = mock.patch.multiple(frames, RELATIONS_MAX=3, FOLDED_MAX=2, PYTHONS_MAX=1)
+        with bounds:
+            self.assertEqual(self.problems(names[::3]), [])
 
     def test_csv_that_spark_reads_by_itself_gives_the_same(self) -> None:
         names = [name for name in self.tasks.names if '"csv":' in json.dumps(self.tasks.read("tasks", name))]

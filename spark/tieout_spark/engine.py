@@ -129,6 +129,7 @@ def written(session: SparkSession, store: Store, task: Json, frames: Frames) -> 
     places = {output["name"]: f"{prefix_of(task)}/{output['name']}/{attempt}" for output in outputs}
     bucket = task["output"]["bucket"]
     made = [write(session, frames, figures, one, store.path(bucket, places[one["name"]])) for one in outputs]
+    frames.find()
     if figures.twice:
         count_again(frames.watches.all)
     judge(frames)

@@ -21,7 +21,7 @@ class Expressions(Arithmetic, Texts):
     # Values
 
     def _column(self, e: Json) -> Sql:
-        return Sql(f"c{e['id']}", e["type"], simple=True)
+        return self.known.get(e["id"]) or Sql(f"c{e['id']}", e["type"], simple=True)
 
     def _constant(self, e: Json) -> Sql:
         return constant(e["constant"])

@@ -7,34 +7,21 @@ is handed on while rows stay what they are, and looked at and dropped before the
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Dict, List, Optional, Tuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
+from tieout_spark.chains import NOWHERE, Chain, Frame, cut, fault_of, place_of
 from tieout_spark.expressions import Expressions
 from tieout_spark.faults import NEEDS_EXACT, FaultError
-from tieout_spark.layers import Json, Layers, Sql, first, overflow
+from tieout_spark.layers import Json, Sql, first, overflow
 from tieout_spark.numbers import scale_of
 from tieout_spark.reading import absent_member, read
 from tieout_spark.sql import literal, spark_type
 from tieout_spark.store import Store
-from tieout_spark.watching import Watch, Watches
-
-
-@dataclass
-class Frame:
-    """A relation's rows."""
-
-    data: DataFrame
-    # Whether there is a column `#fault`.
-    faulty: bool = False
-    # Where the number of its rows is told.
-    rows: Optional[Watch] = None
-    # Whether rows may already lie together as a join wants them, and whether they are watched since they do.
-    gathered: bool = False
-    loose: bool = False
+from tieout_spark.watching import Watches
 
 
 class Frames:
@@ -46,6 +33,10 @@ class Frames:
         self.watches = Watches()
         self.made: List[Frame] = []
         self.kept: List[DataFrame] = []
+        # What frames were cut from.
+        self.queries: List[Any] = []
+        # How many projections become one frame, where there are many relations. Longer methods Java does not compile.
+        self.folded = FOLDED_MAX if len(self.relations) > RELATIONS_MAX else 1
         # Of inputs that were counted before they were read, how many rows they have.
         self.expected: Dict[int, int] = {}
         uses = [source for relation in self.relations for source in sources(relation["body"])]
@@ -62,10 +53,30 @@ class Frames:
             frame: Frame = getattr(self, f"_{relation['body']['kind']}")(number, relation, relation["body"])
             if self.uses.get(number, 0) > 1 and relation["body"]["kind"] != "read":
                 # Whoever comes first computes it for the others.
-                frame = self.settled(number, frame)
+                frame = self.settled(number, frame.unfolded())
                 frame.data = frame.data.persist()
                 self.kept.append(frame.data)
             self.made.append(frame)
+
+    def frame(self, number: int) -> Frame:
+        """A frame that another is made of: Spark does not plan too many relations together."""
+        frame = self.made[number].unfolded()
+        if frame.pythons > PYTHONS_MAX:
+            # Those before have ended when those behind begin.
+            frame = replace(frame, data=frame.data.persist(), pythons=0)
+            self.kept.append(frame.data)
+        self.made[number] = frame
+        if frame.relations > RELATIONS_MAX:
+            data, query = cut(self.session, frame.data)
+            self.queries.append(query)
+            frame = self.made[number] = Frame(data, frame.faulty, frame.rows, pythons=frame.pythons)
+        return frame
+
+    def find(self) -> None:
+        """Finds what was watched in what frames were cut from."""
+        for watch in self.watches.all:
+            for query in self.queries:
+                watch.find_in(query)
 
     def counting(self, number: int) -> int:
         """The relation that has the rows of a relation, and where they are counted."""
@@ -83,7 +94,7 @@ class Frames:
         if not frame.faulty:
             return frame
         data, watch = self.watches.watch(frame.data, number, faulty=True)
-        return Frame(data.drop("#fault"), False, frame.rows or watch, frame.gathered, frame.gathered)
+        return replace(frame, data=data.drop("#fault"), faulty=False, rows=frame.rows or watch, loose=frame.gathered)
 
     def counted(self, number: int, data: DataFrame, faulty: bool = False, *others: Column) -> Frame:
         """A frame whose rows are counted, and what else is found out about them."""
@@ -92,31 +103,19 @@ class Frames:
         of = [self.made[one] for one in sources(body)]
         gathered = body["kind"] in GATHERING or (body["kind"] == "filter" and of[0].gathered)
         loose = gathered and (faulty or number in self.told or any(one.loose for one in of))
-        return Frame(data.drop("#fault") if faulty else data, False, watch, gathered, loose)
+        relations = sum(one.relations for one in of) + 1
+        pythons = max((one.pythons for one in of), default=0)
+        return Frame(data.drop("#fault") if faulty else data, False, watch, gathered, loose, relations, pythons)
 
     def source(self, number: int) -> Frame:
         """A frame that another is made of, without faults."""
-        self.made[number] = self.settled(number, self.made[number])
+        self.made[number] = self.settled(number, self.frame(number))
         return self.made[number]
 
-    def laid(self, number: int, frame: Frame, layers: Layers, faults: Faults) -> Frame:
-        """The frame with the columns of the layers, and with `#fault` where something can be wrong: what was wrong
-        before comes first."""
-        data = frame.data
-        for columns in layers.columns:
-            data = data.selectExpr("*", *columns)
-        place = self.relations[number].get("place")
-        where = (f"c{place['object']}", f"c{place['row']}") if place else NOWHERE
-        found = [fault_of(number, name, message, where) for name, message in faults if message is not None]
-        if not found:
-            return Frame(data, frame.faulty, frame.rows, frame.gathered, frame.loose)
-        fault = first([*(["`#fault`"] if frame.faulty else []), *found])
-        return Frame(data.withColumn("#fault", f.expr(fault or "null")), True, frame.rows, frame.gathered, frame.loose)
-
-    def chosen(self, frame: Frame, columns: List[str]) -> Frame:
-        """The frame with those columns, and its faults."""
-        faults = ["`#fault`"] if frame.faulty else []
-        return Frame(frame.data.selectExpr(*columns, *faults), frame.faulty, frame.rows, frame.gathered, frame.loose)
+    def judged(self, number: int, computed: List[Tuple[str, Sql]]) -> Optional[str]:
+        """What is wrong with a row of a relation: of columns that are computed, in their order."""
+        where = place_of(self.relations[number])
+        return first([sql.fault and fault_of(number, name, sql.fault, where) for name, sql in computed])
 
     # What relations are made of
 
@@ -155,21 +154,19 @@ class Frames:
         return None
 
     def _project(self, number: int, relation: Json, body: Json) -> Frame:
-        layers = Expressions(self.exact)
-        names = {column["id"]: column["name"] for column in relation["columns"]}
-        computed = [(one["column"], layers.sql(one["expression"])) for one in body["compute"]]
-        faults = [(names.get(column, "#"), sql.fault) for column, sql in computed]
-        frame = self.laid(number, self.made[body["from"]], layers, faults)
-        columns = [f"c{column}" for column in body["keep"]] + [f"{sql.value} as c{column}" for column, sql in computed]
-        return self.chosen(frame, columns)
+        chain = self.made[body["from"]].chain
+        if chain is None or chain.length >= self.folded:
+            chain = Chain(self.frame(body["from"]), self.exact)
+        chain.project(number, relation)
+        return replace(chain.base, chain=chain)
 
     def _filter(self, number: int, relation: Json, body: Json) -> Frame:
         layers = Expressions(self.exact)
         condition = layers.condition(body["condition"])
-        frame = self.laid(number, self.made[body["from"]], layers, [("#", condition.fault)])
         columns = [f"c{column['id']}" for column in relation["columns"]]
-        frame = self.settled(number, self.chosen(frame, [*columns, f"{condition.value} as `#keep`"]))
-        return self.counted(number, frame.data.filter("`#keep`").selectExpr(*columns))
+        frame = self.frame(body["from"]).laid(layers)
+        frame = frame.chosen([*columns, f"{condition.value} as `#keep`"], self.judged(number, [("#", condition)]))
+        return self.counted(number, self.settled(number, frame).data.filter("`#keep`").selectExpr(*columns))
 
     def _join(self, number: int, relation: Json, body: Json) -> Frame:
         keys = list(zip(*body["keys"])) or [(), ()]
@@ -199,8 +196,9 @@ class Frames:
         parts: List[str] = ["count(1) as `#rows`"]
         measures = [(one, measured(layers, one, kinds[one["of"]], parts)) for one in body["measures"]]
         data = source.groupBy(*keys).agg(*(f.expr(part) for part in parts))
-        frame = self.laid(number, Frame(data), layers, [(names[one["column"]], sql.fault) for one, sql in measures])
-        frame = self.chosen(frame, keys + [f"{sql.value} as c{one['column']}" for one, sql in measures])
+        fault = self.judged(number, [(names[one["column"]], sql) for one, sql in measures])
+        values = [f"{sql.value} as c{one['column']}" for one, sql in measures]
+        frame = Frame(data).laid(layers).chosen(keys + values, fault)
         return self.counted(number, frame.data, frame.faulty)
 
     def _window(self, number: int, relation: Json, body: Json) -> Frame:
@@ -216,10 +214,10 @@ class Frames:
             total = layers.bound(Sql(f"try_sum({of}) over ({window} {ROWS})", kind))
             fault = f"case when {total.value} is null then {overflow(kind)} end"
             sql = Sql(total.value, kind, fault, total.depth)
-        frame = self.laid(number, self.made[body["from"]], layers, [(name, sql.fault)])
         cells = {column: f"{sql.value} as c{column}"}
-        frame.gathered = True
-        return self.chosen(frame, [cells.get(one["id"], f"c{one['id']}") for one in relation["columns"]])
+        columns = [cells.get(one["id"], f"c{one['id']}") for one in relation["columns"]]
+        frame = self.frame(body["from"]).laid(layers).chosen(columns, self.judged(number, [(name, sql)]))
+        return replace(frame, gathered=True, relations=frame.relations + 1)
 
     def _unpivot(self, number: int, relation: Json, body: Json) -> Frame:
         ids, names = [column["id"] for column in relation["columns"]], [literal(cell["name"]) for cell in body["cells"]]
@@ -287,9 +285,10 @@ GATHERING = ("aggregate", "join", "match", "window")
 READ_WHOLE = {"left": ("left", "anti", "full"), "right": ("right", "full")}
 # Wider rows are not compiled together with a join, and a join with nothing then takes none of them.
 COMPILED_COLUMNS_MAX = 100
-NOWHERE = ("cast(null as bigint)", "cast(null as bigint)")
-# The columns that can be wrong, and what is wrong with them, in the order in which they are computed.
-Faults = List[Tuple[str, Optional[str]]]
+# The most relations that Spark plans together: the time for that grows faster than they do.
+RELATIONS_MAX, FOLDED_MAX = 64, 16
+# Each is a process of its own, and holds rows that wait for it.
+PYTHONS_MAX = 32
 
 
 def sources(body: Json) -> List[int]:
@@ -301,12 +300,6 @@ def sources(body: Json) -> List[int]:
     if body["kind"] == "join":
         return [body["left"], body["right"]]
     return [] if body["kind"] == "read" else [body["from"]]
-
-
-def fault_of(number: int, column: str, message: str, where: Tuple[str, str]) -> str:
-    """A fault of a row, if it has a message."""
-    parts = f"'relation', {number}, 'object', {where[0]}, 'row', {where[1]}, 'column', {literal(column)}"
-    return f"case when {message} is not null then named_struct({parts}, 'message', {message}) end"
 
 
 def of_input(number: int) -> str:

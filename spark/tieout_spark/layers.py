@@ -31,6 +31,13 @@ class Layers:
         self.exact = exact
         self.columns: List[List[str]] = []
         self.count = 0
+        # Columns of the plan that are columns of a layer.
+        self.known: Dict[int, Sql] = {}
+
+    def named(self, column: int) -> str:
+        """A column of the plan in SQL."""
+        known = self.known.get(column)
+        return f"c{column}" if known is None else known.value
 
     def bound(self, sql: Sql) -> Sql:
         """The expression as a column of its own."""

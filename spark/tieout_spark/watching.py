@@ -36,6 +36,10 @@ class Watch:
             raise RuntimeError(f"nothing was found out about the rows of relation {self.relation}")
         return self.found
 
+    def find_in(self, query: Any) -> None:
+        """Looks for it in a query that was run as part of another, of which Spark does not tell by itself."""
+        self.observation._jo.onFinish(query)
+
     def _wait(self) -> None:
         self.found = self.observation.get
 

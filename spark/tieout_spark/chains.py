@@ -1,0 +1,115 @@
+"""Relations as data frames, and projections behind one another as few selects of one.
+
+What Spark plans grows faster than the plan is long, and its way through a plan is a call in a call: a job of a thousand
+steps is handed to it in sections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, List, Optional, Tuple
+
+from pyspark.sql import DataFrame, SparkSession
+
+from tieout_spark.expressions import Expressions
+from tieout_spark.layers import Json, Layers, Sql, first
+from tieout_spark.sql import literal
+from tieout_spark.watching import Watch
+
+NOWHERE = ("cast(null as bigint)", "cast(null as bigint)")
+
+
+@dataclass
+class Frame:
+    """A relation's rows."""
+
+    data: DataFrame
+    # Whether there is a column `#fault`.
+    faulty: bool = False
+    # Where the number of its rows is told.
+    rows: Optional[Watch] = None
+    # Whether rows may already lie together as a join wants them, and whether they are watched since they do.
+    gathered: bool = False
+    loose: bool = False
+    # The relations that Spark plans together for it.
+    relations: int = 1
+    # How many Pythons a row goes through, one behind the other.
+    pythons: int = 0
+    # Projections of the rows that are not yet part of `data`.
+    chain: Optional[Chain] = None
+
+    def unfolded(self) -> Frame:
+        """The frame without a chain."""
+        return self if self.chain is None else self.chain.frame()
+
+    def faults(self) -> List[Optional[str]]:
+        """What is wrong with a row until now."""
+        return ["`#fault`"] if self.faulty else []
+
+    def chosen(self, columns: List[str], fault: Optional[str] = None) -> Frame:
+        """These columns, and what is wrong with a row: what was wrong before comes first."""
+        fault = first([*self.faults(), fault])
+        faults = [] if fault is None else [f"{fault} as `#fault`"]
+        return replace(self, data=self.data.selectExpr(*columns, *faults), faulty=fault is not None)
+
+    def laid(self, layers: Layers) -> Frame:
+        """The frame with the columns of the layers."""
+        data = self.data
+        for columns in layers.columns:
+            data = data.selectExpr("*", *columns)
+        pythons = sum(any("tieout_" in column for column in columns) for columns in layers.columns)
+        return replace(self, data=data, pythons=self.pythons + pythons)
+
+
+class Chain:
+    """Projections of a frame's rows, the later of which use what the earlier have computed."""
+
+    def __init__(self, base: Frame, exact: bool) -> None:
+        self.base, self.layers = base, Expressions(exact)
+        self.columns: List[int] = []
+        self.messages: List[Optional[str]] = []
+        self.length = 0
+
+    def project(self, number: int, relation: Json) -> None:
+        """One projection more."""
+        body, layers = relation["body"], self.layers
+        names = {column["id"]: column["name"] for column in relation["columns"]}
+        computed = [(one["column"], layers.sql(one["expression"])) for one in body["compute"]]
+        where = place_of(relation, layers)
+        for column, sql in computed:
+            if sql.fault is not None:
+                self.messages.append(fault_of(number, names.get(column, "#"), sql.fault, where))
+        for column, sql in computed:
+            layers.known[column] = layers.bound(Sql(sql.value, sql.kind, None, sql.depth, sql.simple))
+        self.columns = [*body["keep"], *(column for column, _ in computed)]
+        self.length += 1
+
+    def frame(self) -> Frame:
+        """The rows behind the last projection."""
+        columns = [f"{self.layers.named(column)} as c{column}" for column in self.columns]
+        made = self.base.laid(self.layers).chosen(columns, first(self.messages))
+        return replace(made, relations=made.relations + self.length)
+
+
+def place_of(relation: Json, layers: Optional[Layers] = None) -> Tuple[str, str]:
+    """Where the number of the object that a row is of stands, and that of the row."""
+    place = relation.get("place")
+    if place is None:
+        return NOWHERE
+    named = (layers or Layers(False)).named
+    return named(place["object"]), named(place["row"])
+
+
+def fault_of(number: int, column: str, message: str, where: Tuple[str, str]) -> str:
+    """A fault of a row, if it has a message."""
+    parts = f"'relation', {number}, 'object', {where[0]}, 'row', {where[1]}, 'column', {literal(column)}"
+    return f"case when {message} is not null then named_struct({parts}, 'message', {message}) end"
+
+
+def cut(session: SparkSession, data: DataFrame) -> Tuple[DataFrame, Any]:
+    """The same rows, of which Spark does not know any more what they are made of; and the query that makes them. What
+    has to be shuffled for them is shuffled now."""
+    frame: Any = data._jdf
+    query = frame.queryExecution()
+    made = session._jsparkSession.internalCreateDataFrame(query.toRdd(), frame.schema(), False)
+    return DataFrame(made, session), query
