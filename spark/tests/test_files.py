@@ -308,6 +308,59 @@ class Files(FolderTest):
         self.assertEqual(len(report["outputs"][0]["parts"]), sum(map(len, lines)) // 2000)
         self.assertEqual(self.text(report, 0), "".join(f"{number:04}\r\n" for number in range(1000)))
 
+    def test_a_small_job_that_makes_many_rows_has_several_parts(self) -> None:
+        """One task would write all of them, and what checks it would read them again in one go."""
+        lines = [json.dumps({"key": "k", "text": f"{number:03}" * 30}) + "\n" for number in range(100)]
+        (self.folder / "data" / "a").write_text("".join(lines))
+        for name in ("coalescePartitions.minPartitionSize", "advisoryPartitionSizeInBytes"):
+            self.spark.conf.set(f"spark.sql.adaptive.{name}", "1b")
+            self.addCleanup(self.spark.conf.unset, f"spark.sql.adaptive.{name}")
+        task = self.task([("key", "text"), ("text", "text")], "jsonLines", ["csv"])
+        relations, (output,) = task["plan"]["relations"], task["plan"]["outputs"]
+        place = [{"id": 92, "name": "#object", "type": "integer"}, {"id": 93, "name": "#row", "type": "integer"}]
+        other = [{"id": 10, "name": "other", "type": "text"}, *place]
+        computed = [
+            {"column": to, "expression": {"kind": "column", "id": of, "type": kind}}
+            for to, of, kind in ((10, 0, "text"), (92, 90, "integer"), (93, 91, "integer"))
+        ]
+        for body, columns in (
+            ({"kind": "project", "from": 0, "keep": [], "compute": computed}, other),
+            (
+                {"kind": "join", "join": "inner", "left": 0, "right": 1, "keys": [[0, 10]]},
+                relations[0]["columns"] + other,
+            ),
+        ):
+            relations.append({"body": body, "columns": columns, "step": body["kind"], "operation": body["kind"]})
+        output.update({"from": 2, "order": [{"column": 91, "descending": False}, {"column": 93, "descending": False}]})
+        expected = "".join(f"k,{f'{number:03}' * 30}\r\n" * 100 for number in range(100))
+        for most, parts in ((64 << 20, 1), (64 << 10, 2)):
+            task["output"]["prefix"] = f"most-{most}"
+            with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", most):
+                report = engine.run(self.spark, self.store, task)
+            self.assertEqual(len(report["outputs"][0]["parts"]), parts)
+            self.assertEqual(self.text(report, 0), expected)
+            self.assertEqual(report["outputs"][0]["rows"], 10_000)
+
+    def test_rows_behind_a_window_over_all_of_them_are_several_parts(self) -> None:
+        lines = [f'{{"n": {number}}}\n' for number in range(1000)]
+        (self.folder / "data" / "a").write_text("".join(lines))
+        for name in ("coalescePartitions.minPartitionSize", "advisoryPartitionSizeInBytes"):
+            self.spark.conf.set(f"spark.sql.adaptive.{name}", "1b")
+            self.addCleanup(self.spark.conf.unset, f"spark.sql.adaptive.{name}")
+        task = self.task([("n", "integer")], "jsonLines", ["csv"])
+        relations, (output,) = task["plan"]["relations"], task["plan"]["outputs"]
+        total = {"id": 10, "name": "total", "type": "decimal(0)"}
+        order = [{"column": 91, "descending": False}]
+        made = {"kind": "runningTotal", "of": 0}
+        body = {"kind": "window", "from": 0, "partition": [], "order": order, "function": made, "column": 10}
+        columns = [*relations[0]["columns"], total]
+        relations.append({"body": body, "columns": columns, "step": "total", "operation": "runningTotal"})
+        output.update({"from": 1, "order": [], "columns": [*output["columns"], total]})
+        report = engine.run(self.spark, self.store, task)
+        self.assertGreater(len(report["outputs"][0]["parts"]), 1)
+        sums = [f"{number},{number * (number + 1) // 2}" for number in range(1000)]
+        self.assertEqual(sorted(self.text(report, 0).split()), sorted(sums))
+
     def test_of_two_runs_at_once_the_first_report_stands(self) -> None:
         (self.folder / "data" / "a").write_text('{"key": "a"}\n')
         task = self.task([("key", "text")], "jsonLines", ["csv"])
