@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from tests.support import FolderTest, put_parquet
-from tieout_spark import engine, writing
+from tieout_spark import engine, parquet, writing
 from tieout_spark.store import Store
 
 COLUMNS = [
@@ -159,6 +159,22 @@ class Files(FolderTest):
             report = engine.run(self.spark, self.store, task)
             self.assertEqual(self.text(report, 0).splitlines(), expected)
             self.assertEqual(report["inputs"]["a"]["rows"], 7)
+
+    def test_which_of_many_files_a_row_is_of_is_looked_up_not_searched(self) -> None:
+        objects = self.put_files([("int32 n", [{"n": number}]) for number in range(3)])
+        paths = {number: self.store.path(one["bucket"], one["key"]) for number, one in enumerate(objects)}
+        column, stored = {"id": 0, "name": "n", "type": "integer"}, parquet.Stored("integer", "integer")
+        found = parquet.rows(self.spark, self.store, paths, [column], (stored,))
+        self.assertEqual(
+            sorted((row["p0"], row["#object"], row["#row"]) for row in found.collect()),
+            [(number, number, 1) for number in range(3)],
+        )
+        jvm: Any = found
+        self.assertIn("BroadcastHashJoin", jvm._jdf.queryExecution().executedPlan().toString())
+        paths = {0: paths[0], 1: f"{paths[1]}*"}
+        raised = self.assertRaisesRegex(Exception, "an object that is none of the input")
+        with mock.patch.object(parquet, "escaped", lambda path: path.replace("*", "")), raised:
+            parquet.rows(self.spark, self.store, paths, [column], (stored,)).collect()
 
     def test_parquet_that_does_not_fit_is_told(self) -> None:
         columns = """fixed_len_byte_array(5) net (DECIMAL(10,3))

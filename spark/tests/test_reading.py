@@ -27,6 +27,26 @@ def cut(text: bytes, dialect: Dialect = PLAIN) -> list[object]:
     return [record.message if isinstance(record, Unreadable) else record for record in found]
 
 
+class Headers(unittest.TestCase):
+    def test_no_more_is_read_of_an_object_than_its_header_needs(self) -> None:
+        more = b"\n" + b"1,2\n" * 100_000
+        long = b'"' + b"n\n" * sources.HEAD_BYTES + b'",b'
+        for text, reads in (
+            (b"a,b" + more, 1),
+            (b"\n\r\n\xef\xbb\xbf", 1),
+            (b"a,b", 1),
+            (b"a," + b"b" * sources.HEAD_BYTES + more, 2),
+            (long + more, 2),
+            (b"a,b\r" + b"1,2\r" * 10_000, 2),
+        ):
+            store = mock.Mock()
+            store.head.side_effect = lambda _, most, text=text: text[:most]
+            head = sources.head_of(store, "a", PLAIN)
+            self.assertEqual(store.head.call_count, reads, text[:20])
+            whole = text[: records.RECORD_BYTES_MAX]
+            self.assertEqual(cut(head)[:1], cut(whole)[:1])
+
+
 class Paths(unittest.TestCase):
     def test_ways_to_inner_values(self) -> None:
         line = json.dumps(

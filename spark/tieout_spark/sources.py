@@ -11,6 +11,8 @@ from tieout_spark.faults import FaultError
 from tieout_spark.records import Cutter, Dialect, Unreadable
 from tieout_spark.store import REQUESTS_AT_ONCE, Store
 
+# As much of an object is looked at for its header, and all that a record may have only where that is longer.
+HEAD_BYTES = 16 << 10
 # The most names of a file that are told.
 NAMES_TOLD = 50
 BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -92,7 +94,7 @@ def layouts(store: Store, source: Source, given: Dict[str, Any], objects: List[s
 
     def layout(index: int) -> Layout:
         try:
-            header = header_of(store.head(objects[index], records.RECORD_BYTES_MAX), dialect)
+            header = header_of(head_of(store, objects[index], dialect), dialect)
             positions = dict(zip(names, matched(header, names, csv["fieldsMatch"], csv["caseSensitiveHeader"])))
         except Unreadable as problem:
             raise FaultError(problem.message, input=source.name, object=index) from problem
@@ -100,6 +102,14 @@ def layouts(store: Store, source: Source, given: Dict[str, Any], objects: List[s
 
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         return dict(enumerate(pool.map(layout, range(len(objects)))))
+
+
+def head_of(store: Store, path: str, dialect: Dialect) -> bytes:
+    """The beginning of an object, with its first record."""
+    head = store.head(path, HEAD_BYTES)
+    lines = head[: head.rfind(b"\n") + 1].split(b"\n")
+    has_record = next(Cutter(dialect).cut(records.without_mark(0, iter(lines))), None) is not None
+    return head if has_record or len(head) < HEAD_BYTES else store.head(path, records.RECORD_BYTES_MAX)
 
 
 def header_of(head: bytes, dialect: Dialect) -> List[str]:
