@@ -13,6 +13,7 @@ from unittest import mock
 
 from tests.support import session
 from tieout_spark import dates, engine, numbers, pieces, plain, reading, records, sources
+from tieout_spark.expressions import Expressions
 from tieout_spark.records import Cutter, Dialect, Unreadable, parser
 from tieout_spark.sql import spark_type
 from tieout_spark.store import Store
@@ -45,6 +46,30 @@ class Headers(unittest.TestCase):
             self.assertEqual(store.head.call_count, reads, text[:20])
             whole = text[: records.RECORD_BYTES_MAX]
             self.assertEqual(cut(head)[:1], cut(whole)[:1])
+
+
+class Lower(unittest.TestCase):
+    def test_sigma_ends_a_word_as_unicode_has_it(self) -> None:
+        """Of all characters that Java knows: behind one and before one, with letters around."""
+        spark, size = session(), 256
+        known = (range(start, start + size) for start in range(0, 0x110000, size) if not 0xD800 <= start < 0xE000)
+        rows = [
+            (chr(code), f"{chr(code)}Σ A{chr(code)}Σ AΣ{chr(code)} AΣ{chr(code)}A") for some in known for code in some
+        ]
+        texts = spark.createDataFrame(
+            [(char, text, sigmas(text.lower())) for char, text in rows], "char string, c0 string, of string"
+        )
+        layers = Expressions(False)
+        made = layers.sql({"kind": "lower", "of": {"kind": "column", "id": 0, "type": "text"}})
+        for columns in layers.columns:
+            texts = texts.selectExpr("*", *columns)
+        found = texts.where(f"regexp_replace({made.value}, '[^σς ]', '') <> of and not char rlike '\\\\p{{Cn}}'")
+        self.assertEqual([hex(ord(row["char"])) for row in found.select("char").collect()], [])
+
+
+def sigmas(text: str) -> str:
+    """Its sigmas alone, word by word."""
+    return "".join(char for char in text if char in "σς ")
 
 
 class Paths(unittest.TestCase):

@@ -84,10 +84,11 @@ class Texts(Layers):
         return self.checked(sql, [of.value], f"concat('\"', {of.value}, '\"', {literal(problem)})")
 
 
-# Σ at the end of a word, as Unicode has it: behind a letter with case and before none, whatever has no case between.
-_CASED = r"[\p{IsLowercase}\p{IsUppercase}\p{IsTitlecase}]"
+# Σ at the end of a word, as Unicode has it: behind a letter with case and before none, whatever can be ignored between.
+# Some letters are of both kinds: they are ignored.
 _BETWEEN = r"'.:\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E\uFF1A"
 _IGNORABLE = r"[\p{Mn}\p{Me}\p{Cf}\p{Lm}\p{Sk}" + _BETWEEN + "]"
+_CASED = r"[\p{IsLowercase}\p{IsUppercase}\p{IsTitlecase}&&[^" + _IGNORABLE + "]]"
 FINAL_SIGMA = f"({_CASED}{_IGNORABLE}*+)Σ(?!{_IGNORABLE}*+{_CASED})"
 
 
