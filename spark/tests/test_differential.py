@@ -44,6 +44,19 @@ class Differential(unittest.TestCase):
         with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1):
             self.assertEqual(self.problems(names), [])
 
+    def test_joins_of_what_is_too_large_to_be_sent_around_give_the_same(self) -> None:
+        def joins(name: str) -> bool:
+            relations = self.tasks.read("tasks", name)["plan"]["relations"]
+            return any(relation["body"]["kind"] in ("join", "match") for relation in relations)
+
+        names = [name for name in self.tasks.names if joins(name)]
+        self.assertGreater(len(names), 50)
+        for setting, value in (("spark.sql.autoBroadcastJoinThreshold", "-1"), ("spark.sql.shuffle.partitions", "4")):
+            self.addCleanup(self.tasks.spark.conf.set, setting, self.tasks.spark.conf.get(setting))
+            self.tasks.spark.conf.set(setting, value)
+        with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1):
+            self.assertEqual(self.problems(names), [])
+
     def test_csv_that_spark_reads_by_itself_gives_the_same(self) -> None:
         names = [name for name in self.tasks.names if '"csv":' in json.dumps(self.tasks.read("tasks", name))]
         self.assertGreater(len(names), 100)

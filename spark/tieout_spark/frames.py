@@ -32,6 +32,9 @@ class Frame:
     faulty: bool = False
     # Where the number of its rows is told.
     rows: Optional[Watch] = None
+    # Whether rows may already lie together as a join wants them, and whether they are watched since they do.
+    gathered: bool = False
+    loose: bool = False
 
 
 class Frames:
@@ -49,6 +52,9 @@ class Frames:
         uses.extend(output["from"] for output in task["plan"]["outputs"])
         self.bytes = sum(one["bytes"] for given in task["inputs"].values() for one in given["objects"])
         self.uses = {number: uses.count(number) for number in uses}
+        last = {relation["step"]: number for number, relation in enumerate(self.relations)}
+        # The relations whose rows are counted for a step.
+        self.told = {self.counting(number) for number in last.values()}
 
     def make(self) -> None:
         """Makes them all."""
@@ -61,6 +67,12 @@ class Frames:
                 self.kept.append(frame.data)
             self.made.append(frame)
 
+    def counting(self, number: int) -> int:
+        """The relation that has the rows of a relation, and where they are counted."""
+        while self.relations[number]["body"]["kind"] in ("project", "window"):
+            number = self.relations[number]["body"]["from"]
+        return number
+
     def release(self) -> None:
         """Gives back what was kept for several."""
         for data in self.kept:
@@ -71,12 +83,16 @@ class Frames:
         if not frame.faulty:
             return frame
         data, watch = self.watches.watch(frame.data, number, faulty=True)
-        return Frame(data.drop("#fault"), False, frame.rows or watch)
+        return Frame(data.drop("#fault"), False, frame.rows or watch, frame.gathered, frame.gathered)
 
     def counted(self, number: int, data: DataFrame, faulty: bool = False, *others: Column) -> Frame:
         """A frame whose rows are counted, and what else is found out about them."""
         data, watch = self.watches.watch(data, number, faulty, *others)
-        return Frame(data.drop("#fault") if faulty else data, False, watch)
+        body = self.relations[number]["body"]
+        of = [self.made[one] for one in sources(body)]
+        gathered = body["kind"] in GATHERING or (body["kind"] == "filter" and of[0].gathered)
+        loose = gathered and (faulty or number in self.told or any(one.loose for one in of))
+        return Frame(data.drop("#fault") if faulty else data, False, watch, gathered, loose)
 
     def source(self, number: int) -> Frame:
         """A frame that another is made of, without faults."""
@@ -93,14 +109,14 @@ class Frames:
         where = (f"c{place['object']}", f"c{place['row']}") if place else NOWHERE
         found = [fault_of(number, name, message, where) for name, message in faults if message is not None]
         if not found:
-            return Frame(data, frame.faulty, frame.rows)
+            return Frame(data, frame.faulty, frame.rows, frame.gathered, frame.loose)
         fault = first([*(["`#fault`"] if frame.faulty else []), *found])
-        return Frame(data.withColumn("#fault", f.expr(fault or "null")), True, frame.rows)
+        return Frame(data.withColumn("#fault", f.expr(fault or "null")), True, frame.rows, frame.gathered, frame.loose)
 
     def chosen(self, frame: Frame, columns: List[str]) -> Frame:
         """The frame with those columns, and its faults."""
         faults = ["`#fault`"] if frame.faulty else []
-        return Frame(frame.data.selectExpr(*columns, *faults), frame.faulty, frame.rows)
+        return Frame(frame.data.selectExpr(*columns, *faults), frame.faulty, frame.rows, frame.gathered, frame.loose)
 
     # What relations are made of
 
@@ -156,11 +172,24 @@ class Frames:
         return self.counted(number, frame.data.filter("`#keep`").selectExpr(*columns))
 
     def _join(self, number: int, relation: Json, body: Json) -> Frame:
-        left, right = self.source(body["left"]).data, self.source(body["right"]).data
+        keys = list(zip(*body["keys"])) or [(), ()]
+        left, right = (self.drained(body, side, [f"c{key}" for key in of]) for side, of in zip(("left", "right"), keys))
         how = {"semi": "left_semi", "anti": "left_anti"}.get(body["join"], body["join"])
         condition = " and ".join(f"c{one} = c{two}" for one, two in body["keys"]) or "true"
         data = left.join(right, f.expr(condition), how)
         return self.counted(number, data.selectExpr(*(f"c{column['id']}" for column in relation["columns"])))
+
+    def drained(self, body: Json, side: str, keys: List[str]) -> DataFrame:
+        """A side of a join, each row of which Spark looks at. A join leaves the rest of a side alone where the other
+        is at its end, and then nobody has counted that rest, nor seen what is wrong in it: unless it was shuffled."""
+        frame = self.source(body[side])
+        width = sum(len(self.relations[body[one]]["columns"]) for one in ("left", "right"))
+        wide = width > COMPILED_COLUMNS_MAX and body["join"] in ("inner", "semi")
+        if body["keys"] and (body["join"] in READ_WHOLE[side] or not (frame.loose or wide)):
+            return frame.data
+        # Spark leaves out a `repartition` where the rows lie so already, but not this.
+        by = f"({', '.join(keys)})" if keys else ""
+        return self.session.sql(f"select /*+ rebalance{by} */ * from {{data}}", data=frame.data)
 
     def _aggregate(self, number: int, relation: Json, body: Json) -> Frame:
         source = self.source(body["from"]).data
@@ -189,6 +218,7 @@ class Frames:
             sql = Sql(total.value, kind, fault, total.depth)
         frame = self.laid(number, self.made[body["from"]], layers, [(name, sql.fault)])
         cells = {column: f"{sql.value} as c{column}"}
+        frame.gathered = True
         return self.chosen(frame, [cells.get(one["id"], f"c{one['id']}") for one in relation["columns"]])
 
     def _unpivot(self, number: int, relation: Json, body: Json) -> Frame:
@@ -251,6 +281,12 @@ class Frames:
 # The most names that are told of a row, and characters of each.
 NAMES_TOLD, NAME_CHARS_TOLD = 20, 100
 ROWS = "rows between unbounded preceding and current row"
+# Relations behind which rows lie together by columns.
+GATHERING = ("aggregate", "join", "match", "window")
+# The joins that come to the end of a side, whatever the other has.
+READ_WHOLE = {"left": ("left", "anti", "full"), "right": ("right", "full")}
+# Wider rows are not compiled together with a join, and a join with nothing then takes none of them.
+COMPILED_COLUMNS_MAX = 100
 NOWHERE = ("cast(null as bigint)", "cast(null as bigint)")
 # The columns that can be wrong, and what is wrong with them, in the order in which they are computed.
 Faults = List[Tuple[str, Optional[str]]]

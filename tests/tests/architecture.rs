@@ -33,7 +33,7 @@ const LIBRARIES: [(&str, &[&str]); 13] = [
     ("lambda-shell", &["error-class"]),
     ("ledger-model", &[]),
     ("reconcile-engine", &["error-class", "reconcile", "records", "storage"]),
-    ("jobs", &["environment", "error-class", "ledger", "money", "reconcile", "records", "report", "storage"]),
+    ("jobs", &["environment", "error-class", "intake", "ledger", "money", "reconcile", "records", "report", "storage"]),
     (
         "cli",
         &[

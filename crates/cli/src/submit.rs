@@ -85,7 +85,7 @@ pub(crate) fn open(path: &Path) -> Result<(File, u64), Failure> {
 
 /// Uploads the file, whole or not at all.
 pub(crate) async fn upload(
-    file: &mut File,
+    file: &mut impl Read,
     path: &Path,
     objects: &dyn Objects,
     (to, content_type): (&Location, &str),
@@ -104,10 +104,15 @@ pub(crate) async fn upload(
     }
 }
 
-async fn send(file: &mut File, path: &Path, writer: &mut dyn ObjectWriter, bar: &ProgressBar) -> Result<(), Failure> {
+async fn send(
+    file: &mut impl Read,
+    path: &Path,
+    writer: &mut dyn ObjectWriter,
+    bar: &ProgressBar,
+) -> Result<(), Failure> {
     loop {
         let mut block = Vec::with_capacity(BLOCK_BYTES);
-        file.take(BLOCK_BYTES as u64).read_to_end(&mut block).map_err(|error| Failure::file(path, &error))?;
+        file.by_ref().take(BLOCK_BYTES as u64).read_to_end(&mut block).map_err(|error| Failure::file(path, &error))?;
         if block.is_empty() {
             return Ok(());
         }

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use records::{AmountColumn, CompiledSchema, Dialect, DialectError, Format, HeaderError, Resource, SchemaError};
+use records::{
+    AmountColumn, CompiledSchema, Dialect, DialectError, Encoding, Field, FieldsMatch, Format, HeaderError, Resource,
+    Schema, SchemaError,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use storage::{
@@ -244,6 +247,23 @@ impl Feed {
     /// How its files are read.
     pub fn format(&self) -> Result<Format, DialectError> {
         self.resource.format()?.with_record_bytes_max(self.record_bytes_max())
+    }
+
+    /// What is published of its files, described as they are: RFC 4180 in UTF-8 with a header and the feed's delimiter,
+    /// whatever the files have; the schema's columns, and those that were brought in, as text.
+    pub fn published(&self) -> Resource {
+        let dialect = Dialect { delimiter: self.resource.dialect.delimiter.clone(), ..Dialect::default() };
+        let schema = self.resource.schema.clone().map(|schema| {
+            let brought = self.brought().map(|name| Field { name: name.to_owned(), ..Field::default() });
+            let fields = schema.fields.into_iter().chain(brought).collect();
+            Schema { fields, missing_values: Vec::new(), fields_match: FieldsMatch::Exact, ..schema }
+        });
+        Resource { encoding: Encoding::Utf8, dialect, schema, ..self.resource.clone() }
+    }
+
+    /// The names of the columns that are brought in.
+    pub(crate) fn brought(&self) -> impl Iterator<Item = &str> {
+        self.tieout.enrichment.iter().flat_map(|enrichment| &enrichment.columns).map(EnrichedColumn::output_name)
     }
 
     /// The longest record taken, in bytes.

@@ -66,6 +66,12 @@ pub fn run_folder(run: &RunId) -> String {
     format!("{}/runs/{run}", run.tenant())
 }
 
+/// Whether a key of the data bucket, without its tenant, is of what a run has published, or begins such keys.
+pub fn is_published(key: &str) -> bool {
+    let mut parts = key.split('/');
+    parts.next() == Some("runs") && parts.nth(1) == Some("output")
+}
+
 /// Where the input of a published run is kept, in the data bucket.
 pub fn archive_key(run: &RunId, feed: &str, file: &str) -> String {
     format!("{}/archive/{feed}/{run}/{file}", run.tenant())
@@ -101,6 +107,14 @@ mod tests {
         for key in ["", "input", "input/", "intake/file.csv", "intake/payments/", "Acme/intake/payments/f", "x/input/f"]
         {
             assert_eq!(InputKey::parse(key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_a_run_has_published_is_known_by_its_key() {
+        assert!(is_published("runs/r/output/0/a.csv") && is_published("runs/r/output/"));
+        for other in ["runs/r", "runs/r/outputs/a.csv", "archive/orders/r/a.csv", "files/runs/r/output/a.csv", ""] {
+            assert!(!is_published(other), "{other}");
         }
     }
 

@@ -2,10 +2,7 @@
 
 use bytes::Bytes;
 use money::{ControlTotals, Currency};
-use records::{
-    AmountColumn, AmountColumns, CompiledSchema, Dialect, Encoding, Format, Header, LineEnd, RecordReader, Validator,
-    Writer,
-};
+use records::{AmountColumn, AmountColumns, CompiledSchema, Format, Header, LineEnd, RecordReader, Validator, Writer};
 
 use crate::{
     batch::Wrong,
@@ -66,12 +63,8 @@ impl Shape {
 
 impl OutputShape {
     fn new(feed: &Feed, schema: &CompiledSchema) -> Result<Self, FeedError> {
-        let brought = feed.tieout.enrichment.iter().flat_map(|enrichment| &enrichment.columns);
-        let columns: Vec<String> =
-            schema.names().chain(brought.map(|column| column.output_name())).map(str::to_owned).collect();
-        // Whatever the input's quoting, the output is RFC 4180 with the feed's delimiter.
-        let dialect = Dialect { delimiter: feed.resource.dialect.delimiter.clone(), ..Dialect::default() };
-        let format = Format::new(&dialect, Encoding::Utf8)?.with_record_bytes_max(OUTPUT_RECORD_BYTES_MAX)?;
+        let columns: Vec<String> = schema.names().chain(feed.brought()).map(str::to_owned).collect();
+        let format = feed.published().format()?.with_record_bytes_max(OUTPUT_RECORD_BYTES_MAX)?;
         let header = Header::new(columns.iter().map(String::as_str), &format)?;
         let amounts = AmountColumns::new(&feed.tieout.amounts, schema, &header)?;
         let guarded = if feed.tieout.formula_guard { guarded(feed, schema, &columns) } else { Vec::new() };

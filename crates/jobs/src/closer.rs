@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use environment::{ConfigError, optional_text, parsed, text};
 use error_class::{Classified, ErrorClass};
+use jiff::Timestamp;
 use reconcile::{Job, task::TaskJob};
 use report::{JobFigures, JobOutcome, OutputFigures};
 use serde::Deserialize;
@@ -13,12 +14,15 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
-    book::{JobRecord, JobStatus, Jobs, MailStatus, Reason},
+    book::{JobRecord, Jobs, MailStatus, Reason},
     error::JobError,
-    layout::{document_key, execution, is_attempt, manifest_key},
+    layout::{document_key, execution, is_attempt, manifest_key, outputs_prefix},
+    leftovers,
     letters::{Letter, dead_letter},
-    manifest::{End, Publication, Unpublished},
-    messages::{Caught, CloseRequest, Closed, EndedExecution, ExecutionEnded, Notice, StepRequest, Submission},
+    manifest::{End, Unpublished},
+    messages::{
+        Caught, CloseRequest, Closed, EndedExecution, ExecutionEnded, Finished, Notice, StepRequest, Submission,
+    },
     prices::{self, Resources},
     publisher,
     slots::Slots,
@@ -99,19 +103,21 @@ impl JobCloser {
         let end = self.end(&job, &record, failure.as_ref()).await?;
         // The slot first: what is wrong with a row keeps nobody else waiting.
         self.slots.release(&execution(&job)).await?;
-        let status = self.record(&job, &record, &end).await?;
+        let event = self.record(&job, &record, &end).await?;
+        let status = end.status();
+        self.tidy(&job, &end).await;
         // And again: a message that came in between has found the job running, and may have taken a slot for it.
         self.slots.release(&execution(&job)).await?;
         let current = self.jobs.get(&job.tenant, &job.job).await?.filter(|record| record.attempt == job.attempt);
         let Some(record) = current else {
-            return Ok(Closed { status, mail: MailStatus::NotWanted, dead_letters: 0, mails_failed: 0 });
+            return Ok(Closed { status, mail: MailStatus::NotWanted, dead_letters: 0, mails_failed: 0, event });
         };
         let document = self.document(&job).await?;
         let dead_letters = self.bury(&record, &end, document.as_deref()).await?;
         let mail = self.mail(&record, &end, document.as_deref()).await?;
         info!(job = execution(&job), status = status.as_str(), mail = ?mail, "job closed");
         let mails_failed = u8::from(matches!(mail, MailStatus::Failed { .. }));
-        Ok(Closed { status, mail, dead_letters, mails_failed })
+        Ok(Closed { status, mail, dead_letters, mails_failed, event })
     }
 
     /// How the attempt ended: as it stands, or else as the failure says, from now on.
@@ -134,29 +140,42 @@ impl JobCloser {
         }
     }
 
-    /// Writes the end down in the job's row, which was `record`.
-    async fn record(&self, job: &TaskJob, record: &JobRecord, end: &End) -> Result<JobStatus, JobError> {
+    /// Writes the end down in the job's row, which was `record`. What is told of it.
+    async fn record(&self, job: &TaskJob, record: &JobRecord, end: &End) -> Result<Finished, JobError> {
         let resources = self.config.resources;
-        let (status, set) = match end {
+        let status = end.status();
+        let cost = |ended_at: &Timestamp| prices::cost_until(record, *ended_at, resources);
+        let (set, event) = match end {
             End::Published(publication) => {
-                let Publication { engine, figures, .. } = &**publication;
-                let cost = prices::cost(record, *engine, figures.milliseconds, resources);
-                (JobStatus::Published, publisher::published(publication, &manifest_key(job), cost).into())
+                let cost = prices::cost(record, publication.engine, publication.figures.milliseconds, resources);
+                let at = Location::new(&self.config.data_bucket, manifest_key(job));
+                let set = publisher::published(publication, &at.key, cost).into();
+                (set, Finished::Published(publisher::told(publication, at, cost)))
             }
             End::Failed(Unpublished { reason, ended_at, .. }) => {
                 warn!(job = execution(job), class = reason.class, message = reason.message, "job failed");
-                let (status, cost) = (JobStatus::Failed, prices::cost_until(record, *ended_at, resources));
+                let cost = cost(ended_at);
                 let set =
                     json!({ "status": status, "ended_at": ended_at, "failure": reason, "cost_microdollars": cost });
-                (status, set)
+                (set, Finished::Unpublished { job: job.clone(), status })
             }
             End::Cancelled(Unpublished { ended_at, .. }) => {
-                let (status, cost) = (JobStatus::Cancelled, prices::cost_until(record, *ended_at, resources));
-                (status, json!({ "status": status, "ended_at": ended_at, "cost_microdollars": cost }))
+                let set = json!({ "status": status, "ended_at": ended_at, "cost_microdollars": cost(ended_at) });
+                (set, Finished::Unpublished { job: job.clone(), status })
             }
         };
         self.jobs.set_always(job, set).await?;
-        Ok(status)
+        Ok(event)
+    }
+
+    /// Removes outputs that the end does not name: what a publisher wrote that died, or came second.
+    async fn tidy(&self, job: &TaskJob, end: &End) {
+        let outputs = match end {
+            End::Published(publication) => publication.outputs.as_slice(),
+            End::Failed(_) | End::Cancelled(_) => &[],
+        };
+        let named = outputs.iter().flat_map(|output| &output.objects).map(|object| object.key.as_str()).collect();
+        leftovers::remove(&*self.objects, &self.config.data_bucket, &outputs_prefix(job), &named).await;
     }
 
     /// Sends what failed to the dead-letter queue, with the reason, once.

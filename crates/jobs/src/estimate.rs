@@ -3,16 +3,20 @@
 //! A guess by the lengths of the inputs, meant to err on the large side: the embedded engine has one function's memory, disk
 //! and fifteen minutes, and a job that does not end there has to begin again elsewhere.
 
+mod groups;
+mod sizes;
+
 use std::collections::BTreeMap;
 
 use reconcile::{
-    EngineChoice, Type,
-    expression::{ColumnId, Expression},
-    plan::{Body, JoinKind, OrderKey, Plan, PlanColumn, PlanOutput, Relation, RelationId},
+    EngineChoice,
+    expression::ColumnId,
+    plan::{Body, OrderKey, Plan, PlanOutput, RelationId},
     report::Engine,
-    task::{TaskFormat, TaskInput},
+    task::TaskInput,
 };
 
+use self::sizes::{Sizes, is_place, size};
 use crate::error::JobError;
 
 /// What the embedded engine has.
@@ -31,14 +35,14 @@ pub struct Bounds {
 pub struct Estimate {
     /// The most that must be in memory at once for the rest to be on disk.
     pub memory_bytes: u64,
+    /// What of that is for row groups of Parquet.
+    pub groups_bytes: u64,
     /// What sorting, joining, grouping and matching may put on disk.
     pub disk_bytes: u64,
     /// The time of one processor.
     pub seconds: u64,
 }
 
-/// Compressed columns become so many times as much when they are read.
-const PARQUET_GROWS: u64 = 5;
 /// Bytes read, or written, in a second.
 const READ_BYTES_A_SECOND: u64 = 60 << 20;
 /// Bytes sorted, joined, grouped or matched in a second.
@@ -77,8 +81,10 @@ pub fn estimate(plan: &Plan, inputs: &BTreeMap<String, TaskInput>) -> Estimate {
     let kept = plan.relations.iter().zip(&sizes.made).zip(&again);
     let kept = kept.filter(|((relation, _), again)| **again > 1 && !matches!(relation.body, Body::Read { .. }));
     let disk_bytes = kept.fold(work, |sum, ((_, made), _)| sum.saturating_add(made.bytes));
+    let groups_bytes = groups::memory_bytes(plan, inputs, &again);
     Estimate {
-        memory_bytes: MEMORY_LEAST.saturating_add(work / MEMORY_PARTS),
+        memory_bytes: MEMORY_LEAST.saturating_add(work / MEMORY_PARTS).saturating_add(groups_bytes),
+        groups_bytes,
         disk_bytes,
         seconds: (read.saturating_add(written) / READ_BYTES_A_SECOND).saturating_add(work / WORK_BYTES_A_SECOND),
     }
@@ -125,152 +131,6 @@ fn readers(plan: &Plan) -> Vec<u64> {
     again
 }
 
-fn size(input: &TaskInput) -> u64 {
-    let bytes = input.objects.iter().fold(0, |sum: u64, object| sum.saturating_add(object.bytes));
-    if input.format == TaskFormat::Parquet { bytes.saturating_mul(PARQUET_GROWS) } else { bytes }
-}
-
-/// The relations so far, and the bytes of a cell of each of their columns.
-#[derive(Default)]
-struct Sizes {
-    made: Vec<Made>,
-    cells: BTreeMap<ColumnId, u64>,
-}
-
-/// How large a relation seems.
-#[derive(Clone, Copy, Default)]
-struct Made {
-    rows: u64,
-    bytes: u64,
-}
-
-impl Sizes {
-    fn rows(&self, id: RelationId) -> u64 {
-        self.made.get(id.0 as usize).map_or(0, |made| made.rows)
-    }
-
-    fn bytes(&self, id: RelationId) -> u64 {
-        self.made.get(id.0 as usize).map_or(0, |made| made.bytes)
-    }
-
-    fn last(&self) -> u64 {
-        self.made.last().map_or(0, |made| made.bytes)
-    }
-
-    /// The bytes of a column's cell: what is known of it, or what is usual for its type.
-    fn cell(&self, column: &PlanColumn) -> u64 {
-        let known = self.cells.get(&column.id).copied();
-        known.unwrap_or_else(|| if is_place(column) { PLACE_BYTES } else { usual(column.kind) })
-    }
-
-    fn push(&mut self, relation: &Relation, inputs: &BTreeMap<String, TaskInput>) {
-        let rows = match &relation.body {
-            Body::Read { input } => inputs.get(input).map_or(0, |input| self.read(relation, input)),
-            Body::Project { from, compute, .. } => {
-                for one in compute {
-                    let bytes = self.computed(&one.expression);
-                    self.cells.insert(one.column, bytes);
-                }
-                self.rows(*from)
-            }
-            Body::Filter { from, .. } | Body::Window { from, .. } => self.rows(*from),
-            Body::Aggregate { keys, .. } if keys.is_empty() => 1,
-            Body::Aggregate { from, .. } => self.rows(*from),
-            Body::Join { join, left, right, .. } => {
-                let (left, right) = (self.rows(*left), self.rows(*right));
-                match join {
-                    JoinKind::Left | JoinKind::Semi | JoinKind::Anti => left,
-                    JoinKind::Right => right,
-                    JoinKind::Inner => left.max(right),
-                    JoinKind::Full => left.saturating_add(right),
-                }
-            }
-            Body::Unpivot { from, cells, name, value, .. } => {
-                let of = cells.iter().filter_map(|cell| self.cells.get(&cell.column));
-                let bytes = of.max().copied().unwrap_or_else(|| usual(Type::Text));
-                self.cells.insert(*value, bytes);
-                let longest = cells.iter().map(|cell| cell.name.len() as u64 + 1).max();
-                self.cells.insert(*name, longest.unwrap_or(0));
-                self.rows(*from).saturating_mul(cells.len() as u64)
-            }
-            Body::Union { sources } => {
-                for (at, column) in relation.columns.iter().enumerate() {
-                    let of = sources.iter().filter_map(|source| self.cells.get(source.columns.get(at)?));
-                    let bytes = of.max().copied().unwrap_or_else(|| usual(column.kind));
-                    self.cells.insert(column.id, bytes);
-                }
-                sources.iter().fold(0, |sum: u64, source| sum.saturating_add(self.rows(source.from)))
-            }
-            Body::Match { left, right, .. } => self.rows(left.from).saturating_add(self.rows(right.from)),
-        };
-        let row = relation.columns.iter().fold(0, |sum: u64, column| sum.saturating_add(self.cell(column)));
-        self.made.push(Made { rows, bytes: rows.saturating_mul(row) });
-    }
-
-    /// The rows of an input: those that it tells, or by the columns that it has. Its bytes are taken to be those of the columns that are read: a long
-    /// one may be among them.
-    fn read(&mut self, relation: &Relation, input: &TaskInput) -> u64 {
-        let columns = || relation.columns.iter().filter(|column| !is_place(column));
-        let read: u64 = columns().map(|column| usual(column.kind)).sum();
-        let all =
-            input.csv.as_ref().map_or(RECORD_BYTES, |csv| csv.columns.iter().map(|column| usual(column.kind)).sum());
-        let bytes = size(input);
-        let row = match input.rows {
-            Some(rows) => read.max(bytes / rows.max(1)).max(1),
-            None => read.max(all).max(1),
-        };
-        for column in columns() {
-            let part = usual(column.kind).saturating_mul(row).div_ceil(read.max(1));
-            self.cells.insert(column.id, part);
-        }
-        input.rows.unwrap_or_else(|| bytes.div_ceil(row))
-    }
-
-    /// The bytes of a computed cell: text may hold all the text that it is made of.
-    fn computed(&self, expression: &Expression) -> u64 {
-        match expression {
-            Expression::Column { id, kind } => self.cells.get(id).copied().unwrap_or_else(|| usual(*kind)),
-            _ if expression.kind() == Type::Text => self.text(expression).max(usual(Type::Text)),
-            _ => usual(expression.kind()),
-        }
-    }
-
-    fn text(&self, expression: &Expression) -> u64 {
-        let own = match expression {
-            Expression::Column { id, kind } => self.cells.get(id).copied().unwrap_or_else(|| usual(*kind)),
-            _ => 0,
-        };
-        let parts = expression.parts().into_iter().map(|part| self.text(part));
-        match expression {
-            Expression::Concatenate { .. } => parts.fold(own, u64::saturating_add),
-            // One of its parts, or a part of it.
-            _ => parts.fold(own, u64::max),
-        }
-    }
-}
-
-/// The bytes of a record of a format that names its columns in each, or of which not all columns are known.
-const RECORD_BYTES: u64 = 100;
-
-/// Whether a column tells rows apart, and stands in no file.
-fn is_place(column: &PlanColumn) -> bool {
-    column.name.starts_with('#')
-}
-
-/// The bytes of such a cell: what goes to disk is compressed, and these are numbers that follow one another.
-const PLACE_BYTES: u64 = 1;
-
-/// The bytes of a cell as files have them, with what is between it and the next.
-const fn usual(kind: Type) -> u64 {
-    match kind {
-        Type::Boolean => 6,
-        Type::Integer => 8,
-        Type::Decimal(_) | Type::Date => 11,
-        Type::Text => 13,
-        Type::Timestamp => 21,
-    }
-}
-
 /// The engine for a job, and why.
 pub fn choose(
     choice: EngineChoice,
@@ -280,11 +140,12 @@ pub fn choose(
 ) -> Result<(Engine, String), JobError> {
     let planned = |bound: u64| bound / 100 * PLANNED_PERCENT + bound % 100 * PLANNED_PERCENT / 100;
     let beyond = if estimate.memory_bytes > bounds.memory_bytes {
-        Some(format!(
-            "it needs about {} MiB of memory at least, of {}",
-            mebibytes(estimate.memory_bytes),
-            mebibytes(bounds.memory_bytes)
-        ))
+        let groups = match estimate.groups_bytes {
+            0 => String::new(),
+            bytes => format!("; {} MiB are for row groups of Parquet: smaller ones need less", mebibytes(bytes)),
+        };
+        let (needed, there) = (mebibytes(estimate.memory_bytes), mebibytes(bounds.memory_bytes));
+        Some(format!("it needs about {needed} MiB of memory at least, of {there}{groups}"))
     } else if estimate.disk_bytes > planned(bounds.disk_bytes) {
         Some(format!("it may put {} MiB on disk, of {}", mebibytes(estimate.disk_bytes), mebibytes(bounds.disk_bytes)))
     } else if estimate.seconds > planned(bounds.seconds) {
@@ -311,7 +172,10 @@ const fn mebibytes(bytes: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use reconcile::{Job, task::TaskObject};
+    use reconcile::{
+        Job,
+        task::{TaskFormat, TaskObject},
+    };
     use serde_json::json;
 
     use super::*;
@@ -355,6 +219,35 @@ mod tests {
         assert!(many.disk_bytes >= 8_000_000_000 && many.seconds > few.seconds + 200, "{many:?}");
         assert_eq!(choose(EngineChoice::Auto, guessed, FUNCTION, true).unwrap().0, Engine::Embedded);
         assert_eq!(choose(EngineChoice::Auto, many, FUNCTION, true).unwrap().0, Engine::Spark);
+    }
+
+    /// A file of few bytes may be one row group, and each thread may hold one.
+    #[test]
+    fn row_groups_have_to_fit_into_memory() {
+        let object =
+            TaskObject { bucket: "b".into(), key: "a".into(), version: None, etag: "e".into(), bytes: 8 << 20 };
+        let of_groups = |bytes: u64, steps: &serde_json::Value, output: &str| {
+            let held = BTreeMap::from([("n".to_owned(), bytes), ("not read".to_owned(), u64::MAX)]);
+            let input = TaskInput {
+                rows: Some(1_000),
+                held,
+                ..TaskInput::new(TaskFormat::Parquet, None, vec![object.clone()])
+            };
+            estimate(&planned(steps, &[output]), &BTreeMap::from([("a".to_owned(), input)]))
+        };
+        let filter = |name: &str| json!({"name": name, "operation": "filter", "from": "a", "where": {"column": "n", "is": "=", "value": 1}});
+        let twice = json!({"name": "twice", "operation": "join", "join": "inner", "left": "f", "right": "g", "expect": "manyToMany",
+            "on": [{"left": "n", "right": "n"}], "columns": [{"column": "n", "as": "m"}]});
+        let steps =
+            json!([filter("f"), filter("g"), twice, {"name": "both", "operation": "append", "tables": ["f", "g"]}]);
+        let usual = of_groups(128 << 20, &steps, "f");
+        assert_eq!(choose(EngineChoice::Auto, usual, FUNCTION, true).unwrap().0, Engine::Embedded, "{usual:?}");
+        let large = of_groups(2 << 30, &steps, "f");
+        assert_eq!(choose(EngineChoice::Auto, large, FUNCTION, true).unwrap().0, Engine::Spark, "{large:?}");
+        let told = choose(EngineChoice::Auto, large, FUNCTION, false).unwrap_err().to_string();
+        assert!(told.contains("of 10240; 30720 MiB are for row groups of Parquet: smaller ones need less"), "{told}");
+        assert_eq!(of_groups(128 << 20, &steps, "twice").groups_bytes, 2 * usual.groups_bytes, "both sides at once");
+        assert_eq!(of_groups(128 << 20, &steps, "both").groups_bytes, usual.groups_bytes, "one behind the other");
     }
 
     const FUNCTION: Bounds = Bounds { memory_bytes: 10 << 30, disk_bytes: 10 << 30, seconds: 900 };

@@ -1,7 +1,6 @@
-//! The footer of a Parquet file: what columns it has, and how many rows.
-//!
-//! [The format](https://parquet.apache.org/docs/file-format/): the metadata, its length in four bytes, little-endian, and
-//! `PAR1`.
+//! What the footer of a Parquet file tells: its columns, its rows, and how much of it is read at once.
+
+use std::collections::BTreeMap;
 
 use parquet::{
     basic::{ConvertedType, LogicalType, Type as Physical},
@@ -10,14 +9,8 @@ use parquet::{
 };
 use reconcile::{InputColumn, SCALE_MAX, Type};
 
-/// The bytes behind the metadata.
-pub(crate) const TAIL_BYTES: u64 = 8;
-
-/// The length of the metadata, from the file's last bytes; `None` where they are not a Parquet file's.
-pub(crate) fn length(tail: &[u8]) -> Option<u64> {
-    let (length, magic) = tail.split_first_chunk::<4>()?;
-    (magic == b"PAR1").then(|| u64::from(u32::from_le_bytes(*length)))
-}
+/// A page of values, and one of the column's dictionary, as programs write them at most.
+const PAGES_BYTES: u64 = 4 << 20;
 
 /// The columns of a file.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,6 +26,19 @@ pub(crate) struct Columns {
 pub(crate) struct Footer {
     pub(crate) columns: Columns,
     pub(crate) rows: u64,
+    /// Of each column the most bytes that are in memory while a row group is read: its chunk as it is stored, and what is
+    /// unpacked of it at a time.
+    pub(crate) held: BTreeMap<String, u64>,
+}
+
+impl Footer {
+    /// What is held of each column where files are read one behind the other.
+    pub(crate) fn hold(&mut self, other: &BTreeMap<String, u64>) {
+        for (column, bytes) in other {
+            let most = self.held.entry(column.clone()).or_default();
+            *most = (*most).max(*bytes);
+        }
+    }
 }
 
 impl Columns {
@@ -75,7 +81,19 @@ pub(crate) fn read(metadata: &[u8]) -> Result<Footer, String> {
             None => found.unread.push(name),
         }
     }
-    Ok(Footer { columns: found, rows })
+    let mut footer = Footer { columns: found, rows, held: BTreeMap::new() };
+    for group in metadata.row_groups() {
+        let mut held: BTreeMap<String, u64> = BTreeMap::new();
+        for chunk in group.columns() {
+            let name = chunk.column_path().parts().first().cloned().unwrap_or_default();
+            let bytes = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+            let unpacked = bytes(chunk.uncompressed_size()).min(PAGES_BYTES);
+            let column = held.entry(name).or_default();
+            *column = column.saturating_add(bytes(chunk.compressed_size()).saturating_add(unpacked));
+        }
+        footer.hold(&held);
+    }
+    Ok(footer)
 }
 
 /// The most digits of a decimal that both engines read.
@@ -111,6 +129,7 @@ mod tests {
     use std::sync::Arc;
 
     use parquet::{file::writer::SerializedFileWriter, schema::parser::parse_message_type};
+    use reconcile::footer::{TAIL_BYTES, footer_bytes};
 
     use super::*;
 
@@ -120,7 +139,7 @@ mod tests {
         let mut bytes = Vec::new();
         SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap().close().unwrap();
         let end = bytes.len() - usize::try_from(TAIL_BYTES).unwrap();
-        let length = usize::try_from(length(&bytes[end..]).unwrap()).unwrap();
+        let length = usize::try_from(footer_bytes(&bytes[end..]).unwrap()).unwrap();
         read(&bytes[end - length..end]).unwrap().columns
     }
 

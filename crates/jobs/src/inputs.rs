@@ -3,9 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use intake::{
+    feed::Feed,
+    layout::{feeds_partition, is_published},
+};
 use reconcile::{
     Input, InputColumn, InputFormat, Job, PlanError, Type, columns_of,
-    task::{Csv, CsvColumn, PARQUET_FOOTER_BYTES_MAX, TaskFormat, TaskInput, TaskObject},
+    footer::{FOOTER_BYTES_MAX, TAIL_BYTES, footer_bytes},
+    task::{Csv, CsvColumn, TaskFormat, TaskInput, TaskObject},
 };
 use records::{Constraints, Field, FieldType, FieldsMatch, Resource};
 use storage::{ByteRange, Key, Location, Objects, StorageError, Tables, objects::read_range};
@@ -21,7 +26,7 @@ use crate::{
 pub const OBJECTS_MAX: usize = 10_000;
 /// Objects looked at side by side.
 const LOOKS_AT_ONCE: usize = 32;
-/// Footers of Parquet files read side by side: each may have [`PARQUET_FOOTER_BYTES_MAX`].
+/// Footers of Parquet files read side by side: each may have [`FOOTER_BYTES_MAX`].
 const FOOTERS_AT_ONCE: usize = 8;
 
 /// The inputs of a job, pinned.
@@ -80,7 +85,7 @@ impl Finder<'_> {
             InputFormat::Ledger => return self.artifacts(name, input, found).await,
         };
         let feed = match &input.feed {
-            Some(feed) => Some(self.feed(name, feed).await?),
+            Some(feed) => Some(self.feed(name, feed, are_published(name, input)?).await?),
             None => None,
         };
         if let Some(feed) = &feed {
@@ -94,11 +99,11 @@ impl Finder<'_> {
         if format != TaskFormat::Parquet {
             unpacked(name, &objects)?;
         }
-        let mut rows = None;
+        let (mut rows, mut held) = (None, BTreeMap::new());
         if format == TaskFormat::Parquet {
-            let Footer { columns, rows: all } = self.footers(name, input, &objects).await?;
-            found.insert(name.to_owned(), columns.read);
-            rows = Some(all);
+            let footer = self.footers(name, input, &objects).await?;
+            found.insert(name.to_owned(), footer.columns.read);
+            (rows, held) = (Some(footer.rows), footer.held);
         }
         let csv = match format {
             TaskFormat::Csv => {
@@ -110,7 +115,7 @@ impl Finder<'_> {
             TaskFormat::JsonLines | TaskFormat::Parquet => None,
         };
         let optional = input.columns.iter().filter(|column| column.optional).map(|column| column.name.clone());
-        Ok(TaskInput { optional: optional.collect(), rows, ..TaskInput::new(format, csv, objects) })
+        Ok(TaskInput { optional: optional.collect(), rows, held, ..TaskInput::new(format, csv, objects) })
     }
 
     /// A ledger's part-files, in the versions that there are of them: as JSON lines.
@@ -134,15 +139,17 @@ impl Finder<'_> {
         Ok(TaskInput { paths, optional, ledger: Some(read), ..TaskInput::new(TaskFormat::JsonLines, None, objects) })
     }
 
-    /// A feed's descriptor: of the files that are sent to it.
-    async fn feed(&self, input: &str, feed: &str) -> Result<Resource, JobError> {
-        let key = Key::sorted(layout::feeds_partition(self.tenant), feed);
+    /// A feed's descriptor: of the files that are sent to it, or of what intake has published of them.
+    async fn feed(&self, input: &str, feed: &str, published: bool) -> Result<Resource, JobError> {
+        let key = Key::sorted(feeds_partition(self.tenant), feed);
         let item = self.tables.get(self.feeds_table, &key).await?;
         let item = item.ok_or_else(|| {
             wrong(input, format!("there is no feed {feed:?}: describe it with `tieout feed put <descriptor.json>`"))
         })?;
         let descriptor = item.get("descriptor").and_then(|text| text.as_str()).unwrap_or_default();
-        serde_json::from_str(descriptor).map_err(|error| wrong(input, format!("feed {feed:?} cannot be read: {error}")))
+        let found = Feed::from_json(descriptor);
+        let found = found.map_err(|error| wrong(input, format!("feed {feed:?} cannot be read: {error}")))?;
+        Ok(if published { found.published() } else { found.resource })
     }
 
     /// The objects that an input names, in their order, each in the version that is now the latest.
@@ -198,7 +205,8 @@ impl Finder<'_> {
         Ok(TaskObject { bucket, key, version: info.version, etag: info.etag, bytes: info.bytes })
     }
 
-    /// The columns that all of an input's files have, by the first, and their rows together; a file with other columns is an
+    /// The columns that all of an input's files have, by the first, their rows together, and the most that is held of each
+    /// column; a file with other columns is an
     /// error, and so is a column that cannot be read, unless the job lists others.
     async fn footers(&self, name: &str, input: &Input, objects: &[TaskObject]) -> Result<Footer, JobError> {
         let read = stream::iter(objects)
@@ -206,7 +214,10 @@ impl Finder<'_> {
         let read: Vec<(&TaskObject, Footer)> = read.buffered(FOOTERS_AT_ONCE).try_collect::<Vec<_>>().await?;
         let rows = read.iter().fold(0, |sum: u64, (_, footer)| sum.saturating_add(footer.rows));
         let mut read = read.into_iter();
-        let (first, Footer { columns, .. }) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
+        let (first, mut all) = read.next().ok_or_else(|| wrong(name, "it has no objects"))?;
+        all.rows = rows;
+        read.as_slice().iter().for_each(|(_, footer)| all.hold(&footer.held));
+        let columns = &all.columns;
         let mut differing =
             read.filter_map(|(other, found)| Some((other, columns.differing(&found.columns)?.to_owned())));
         if let Some((other, column)) = differing.next() {
@@ -232,7 +243,7 @@ impl Finder<'_> {
             let problem = format!("column {column:?} of {} is {kind}, and cannot be read as {wanted}", first.key);
             return Err(wrong(name, problem));
         }
-        Ok(Footer { columns, rows })
+        Ok(all)
     }
 
     /// What may be meant by a key under which there is nothing.
@@ -253,20 +264,33 @@ impl Finder<'_> {
             read_range(&**self.objects, &at, object.version.as_deref(), range).await.map_err(JobError::from)
         };
         let end = object.bytes;
-        if end < footer::TAIL_BYTES {
+        if end < TAIL_BYTES {
             return Err(no_parquet("it is too short"));
         }
-        let tail = read(ByteRange::new(end - footer::TAIL_BYTES, end)).await?;
-        let length = footer::length(&tail).ok_or_else(|| no_parquet("it does not end as one"))?;
-        if length > PARQUET_FOOTER_BYTES_MAX {
-            let problem =
-                format!("the footer of {} has {length} bytes, more than {PARQUET_FOOTER_BYTES_MAX}", object.key);
+        let tail = read(ByteRange::new(end - TAIL_BYTES, end)).await?;
+        let length = footer_bytes(&tail).ok_or_else(|| no_parquet("it does not end as one"))?;
+        if length > FOOTER_BYTES_MAX {
+            let problem = format!("the footer of {} has {length} bytes, more than {FOOTER_BYTES_MAX}", object.key);
             return Err(wrong(name, problem));
         }
-        let start = (end - footer::TAIL_BYTES).checked_sub(length);
+        let start = (end - TAIL_BYTES).checked_sub(length);
         let start = start.ok_or_else(|| no_parquet("its footer is longer than the file"))?;
         let bytes = read(ByteRange::new(start, start + length)).await?;
         footer::read(&bytes).map_err(|reason| no_parquet(&reason))
+    }
+}
+
+/// Whether the objects of an input are what intake has published, by their keys.
+fn are_published(name: &str, input: &Input) -> Result<bool, JobError> {
+    let mut keys = input.prefix.iter().chain(&input.objects);
+    let published = keys.next().is_some_and(|key| is_published(key));
+    match keys.find(|key| is_published(key) != published) {
+        Some(other) => {
+            let problem = "intake publishes files in another form than they were sent in: read what it has published and \
+                           what it has not as two inputs";
+            Err(wrong(name, format!("{other} is of another kind than the object before it; {problem}")))
+        }
+        None => Ok(published),
     }
 }
 

@@ -81,9 +81,14 @@ pub fn manifest_key(job: &TaskJob) -> String {
     format!("{}/manifest.json", attempt_folder(job))
 }
 
-/// A place for outputs, in the data bucket, that is never used again.
+/// Under which all outputs of an attempt lie, in the data bucket, published or not.
+pub(crate) fn outputs_prefix(job: &TaskJob) -> String {
+    format!("{}/output/", attempt_folder(job))
+}
+
+/// A place for outputs that is never used again.
 pub(crate) fn output_folder(job: &TaskJob) -> String {
-    format!("{}/output/{}", attempt_folder(job), Uuid::new_v4().simple())
+    format!("{}{}", outputs_prefix(job), Uuid::new_v4().simple())
 }
 
 /// Where a key that a job names lies in the data bucket: jobs see what is their tenant's.
@@ -99,11 +104,6 @@ pub(crate) fn job_partition(tenant: &str, job: &str) -> String {
 /// The partition of a tenant's jobs in the index `by_start`.
 pub(crate) fn index_partition(tenant: &str) -> String {
     format!("{tenant}#jobs")
-}
-
-/// The partition of a tenant's feeds in the `feeds` table; the sort key is the feed's name.
-pub(crate) fn feeds_partition(tenant: &str) -> String {
-    format!("{tenant}#feeds")
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod footer;
 pub mod inputs;
 pub mod layout;
 mod ledgers;
+mod leftovers;
 mod letters;
 pub mod manifest;
 pub mod messages;

@@ -10,7 +10,7 @@ use reconcile::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::book::{OutputRecord, Reason};
+use crate::book::{JobStatus, OutputRecord, Reason};
 
 /// What output-checker commits: the engine's figures, of which every output has been read again and ties out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +113,17 @@ impl PublishedOutput {
             rows: self.rows,
             bytes: self.objects.iter().map(|object| object.bytes).sum(),
             totals: self.amounts.iter().filter_map(sum).collect(),
+        }
+    }
+}
+
+impl End {
+    /// What the job's row says of it.
+    pub const fn status(&self) -> JobStatus {
+        match self {
+            Self::Published(_) => JobStatus::Published,
+            Self::Failed(_) => JobStatus::Failed,
+            Self::Cancelled(_) => JobStatus::Cancelled,
         }
     }
 }

@@ -355,4 +355,22 @@ pub struct Closed {
     pub dead_letters: u32,
     /// 1 if its mail could not be sent: a metric, and an alarm.
     pub mails_failed: u8,
+    /// What the `JobFinished` event says.
+    pub event: Finished,
+}
+
+/// How an attempt ended, for third parties.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Finished {
+    /// Its outputs are published.
+    Published(Published),
+    /// It failed, or was cancelled.
+    Unpublished {
+        /// The attempt.
+        #[serde(flatten)]
+        job: TaskJob,
+        /// Which of both.
+        status: crate::book::JobStatus,
+    },
 }

@@ -202,7 +202,7 @@ mod tests {
 
         let footer = |bytes: &[u8]| {
             let tail: [u8; 8] = *bytes.last_chunk().unwrap();
-            let length = usize::try_from(crate::footer::length(&tail).unwrap()).unwrap();
+            let length = usize::try_from(reconcile::footer::footer_bytes(&tail).unwrap()).unwrap();
             let end = bytes.len() - 8;
             crate::footer::read(&bytes[end - length..end]).unwrap().columns
         };

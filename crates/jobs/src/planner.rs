@@ -179,6 +179,37 @@ impl JobPlanner {
         let output = Output { bucket: self.config.work_bucket.clone(), prefix: engine_prefix(attempt) };
         let task =
             Task { version: Task::VERSION, job: attempt.clone(), plan: planned.plan, inputs: inputs.pinned, output };
-        Ok((task, [inputs.warnings, planned.warnings].concat()))
+        Ok((task, told([planned.warnings, inputs.warnings].concat())))
+    }
+}
+
+/// The most bytes of warnings: they stand in the job's row.
+const WARNINGS_BYTES_TOLD: usize = 64 * 1024;
+
+/// As many warnings as there is room for, and how many more there are.
+fn told(mut warnings: Vec<String>) -> Vec<String> {
+    let mut bytes = 0;
+    let fits = |warning: &String| {
+        bytes += warning.len();
+        bytes <= WARNINGS_BYTES_TOLD
+    };
+    let told = warnings.iter().map(fits).take_while(|fits| *fits).count();
+    let more = warnings.split_off(told).len();
+    warnings.extend((more > 0).then(|| format!("{more} more warnings")));
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A row has 400 KiB at most.
+    #[test]
+    fn a_row_has_room_for_the_warnings() {
+        let warnings: Vec<String> = (0..1_000).map(|number| format!("{number}: {}", "x".repeat(1_000))).collect();
+        let known = told(warnings.clone());
+        assert!(known.iter().map(String::len).sum::<usize>() <= WARNINGS_BYTES_TOLD + 20);
+        assert_eq!(known.last().unwrap(), &format!("{} more warnings", 1_000 - (known.len() - 1)));
+        assert_eq!(told(warnings[..9].to_vec()), warnings[..9]);
     }
 }

@@ -1,6 +1,9 @@
 //! job-publisher: parts that tie out → outputs, published whole.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use environment::{ConfigError, text};
@@ -17,12 +20,13 @@ use storage::{
     Clock, Location, Objects, StorageError, Tables, documents,
     objects::{Piece, Put, PutOptions},
 };
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::{
     book::{JobStatus, Jobs},
     error::JobError,
     layout::{checked_key, execution, manifest_key, output_folder, task_key},
+    leftovers,
     manifest::{Checked, End, Publication, PublishedObject, PublishedOutput, output},
     messages::{Published, StepRequest},
     prices::{self, Resources},
@@ -89,17 +93,7 @@ impl JobPublisher {
         self.jobs.set_always(job, published(&publication, &at.key, cost_microdollars).into()).await?;
         let (rows, bytes) = publication.size();
         info!(job = execution(job), rows, bytes, engine = engine.as_str(), milliseconds, "job published");
-        Ok(Published {
-            job: job.clone(),
-            status: JobStatus::Published.as_str().to_owned(),
-            bucket: at.bucket,
-            manifest: at.key,
-            rows,
-            bytes,
-            engine,
-            milliseconds,
-            cost_microdollars,
-        })
+        Ok(told(&publication, at, cost_microdollars))
     }
 
     /// Makes a publication and offers it as the attempt's end. Whatever then stands, nothing remains of what came second.
@@ -218,28 +212,9 @@ impl JobPublisher {
         stream::iter(checked.parts.iter().enumerate()).map(copy).buffered(COPIES_AT_ONCE).try_collect().await
     }
 
-    /// Removes what a call wrote. What cannot be removed is named by no manifest, and only takes up room.
+    /// Removes what a call wrote. What cannot be removed is named by no manifest; job-closer tries again.
     async fn discard(&self, folder: &str) {
-        if let Err(error) = self.remove_all(folder).await {
-            warn!(folder, error = error_class::chain(&error), "attempt not removed");
-        }
-    }
-
-    async fn remove_all(&self, folder: &str) -> Result<(), StorageError> {
-        let mut after = None;
-        loop {
-            let page = self.objects.list(&self.config.data_bucket, folder, after.as_deref()).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.key.clone());
-            let removals = page.into_iter().map(|listed| self.remove(listed.key));
-            stream::iter(removals).buffer_unordered(COPIES_AT_ONCE).try_collect::<()>().await?;
-        }
-    }
-
-    async fn remove(&self, key: String) -> Result<(), StorageError> {
-        let at = Location::new(&self.config.data_bucket, key);
-        let version = self.objects.head(&at, None).await?.version;
-        self.objects.delete(&at, version.as_deref()).await
+        leftovers::remove(&*self.objects, &self.config.data_bucket, folder, &BTreeSet::new()).await;
     }
 }
 
@@ -267,6 +242,22 @@ const TOTALS_BYTES_TOLD: usize = 128 * 1024;
 
 /// What DynamoDB adds to a name and a text of a map.
 const TOTAL_FRAME_BYTES: usize = 2;
+
+/// What is told of a publication whose manifest is there.
+pub(crate) fn told(publication: &Publication, manifest: Location, cost_microdollars: u64) -> Published {
+    let (rows, bytes) = publication.size();
+    Published {
+        job: publication.job.clone(),
+        status: JobStatus::Published.as_str().to_owned(),
+        bucket: manifest.bucket,
+        manifest: manifest.key,
+        rows,
+        bytes,
+        engine: publication.engine,
+        milliseconds: publication.figures.milliseconds,
+        cost_microdollars,
+    }
+}
 
 /// The attributes that a published job's row has.
 pub(crate) fn published(publication: &Publication, manifest: &str, cost_microdollars: u64) -> Map<String, Value> {

@@ -221,10 +221,12 @@ impl JobStarter {
             let why = format!("attempt {} is {}", record.attempt, record.status.as_str());
             return Err(Refused::Attempt { job: meant.job, attempt: meant.attempt, why }.into());
         }
+        let holder = execution(&meant);
         if meant.attempt < record.attempt || record.status.is_final() {
+            // It may have been cancelled behind a delivery that took a slot for it and came no further.
+            self.slots.release(&holder).await?;
             return Ok(Fate::Repeated);
         }
-        let holder = execution(&meant);
         if !self.slots.acquire(&holder).await? {
             self.jobs.waited(&meant).await?;
             return Ok(Fate::Waiting);

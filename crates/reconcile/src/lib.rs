@@ -28,6 +28,7 @@ pub mod decimal;
 pub mod documentation;
 mod error;
 pub mod expression;
+pub mod footer;
 mod job;
 pub mod json_path;
 mod number_text;

@@ -116,15 +116,21 @@ impl Job {
         Ok(ordered)
     }
 
-    /// Inputs and steps of which nothing comes out.
+    /// Inputs and steps that no output comes of.
     fn unused(&self) -> Vec<String> {
-        let taken = self.steps.iter().flat_map(|step| step.work.tables()).map(|(_, name)| name);
-        let taken: BTreeSet<&str> =
-            taken.chain(self.outputs.iter().map(|output| &output.from)).map(|name| split(name).0).collect();
-        let inputs = self.inputs.keys().filter(|name| !taken.contains(name.as_str()));
-        let steps = self.steps.iter().filter(|step| !taken.contains(step.name.as_str()));
+        let steps: BTreeMap<&str, &Step> = self.steps.iter().map(|step| (step.name.as_str(), step)).collect();
+        let mut open: Vec<&str> = self.outputs.iter().map(|output| split(&output.from).0).collect();
+        let mut used = BTreeSet::new();
+        while let Some(name) = open.pop() {
+            if used.insert(name) {
+                let of = steps.get(name).map(|step| step.work.tables());
+                open.extend(of.into_iter().flatten().map(|(_, name)| split(name).0));
+            }
+        }
+        let inputs = self.inputs.keys().filter(|name| !used.contains(name.as_str()));
+        let steps = self.steps.iter().filter(|step| !used.contains(step.name.as_str()));
         let inputs = inputs.map(|name| format!("input {name:?} is not used"));
-        inputs.chain(steps.map(|step| format!("step {:?} is not run: its result is not used", step.name))).collect()
+        inputs.chain(steps.map(|step| format!("step {:?} is not run: no output comes of it", step.name))).collect()
     }
 }
 

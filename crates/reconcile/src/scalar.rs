@@ -38,9 +38,14 @@ pub fn date_difference(from: i32, to: i32, unit: DateUnit) -> Result<i64, Fault>
     apart(one, two, unit).ok_or(Fault::Overflow(Type::Integer))
 }
 
-/// The text without spaces at its ends, and with one where there are several.
-pub fn trim(text: &str) -> String {
-    text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+/// Writes the text without spaces at its ends, and with one where there are several, behind what is there.
+pub fn trim(text: &str, made: &mut String) {
+    for (at, word) in text.split(' ').filter(|word| !word.is_empty()).enumerate() {
+        if at > 0 {
+            made.push(' ');
+        }
+        made.push_str(word);
+    }
 }
 
 /// `length` characters of the text, from the character `start` on; 1 is the first.

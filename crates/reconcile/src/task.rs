@@ -25,10 +25,6 @@ use crate::{
     types::Type,
 };
 
-/// The longest footer of a Parquet file that is read, in bytes: it is in memory whole. That of a file of 10,000 row groups of 20
-/// columns has some 30 MiB.
-pub const PARQUET_FOOTER_BYTES_MAX: u64 = 64 << 20;
-
 /// What an engine runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -76,6 +72,9 @@ pub struct TaskInput {
     /// For the planner, of Parquet: its rows, as the files' footers tell them. Engines pass it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
+    /// For the planner, of Parquet: of each column the most bytes that are in memory while one of its row groups is read.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held: BTreeMap<String, u64>,
     /// For people, of a ledger: how far it was read. Engines pass it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<LedgerRead>,
@@ -86,7 +85,9 @@ pub struct TaskInput {
 impl TaskInput {
     /// An input whose columns stand under their names.
     pub const fn new(format: TaskFormat, csv: Option<Csv>, objects: Vec<TaskObject>) -> Self {
-        Self { format, csv, paths: BTreeMap::new(), optional: Vec::new(), rows: None, ledger: None, objects }
+        let paths = BTreeMap::new();
+        let held = BTreeMap::new();
+        Self { format, csv, paths, optional: Vec::new(), rows: None, held, ledger: None, objects }
     }
 
     /// Whether one row at least must have the column.

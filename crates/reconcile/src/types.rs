@@ -6,8 +6,9 @@
 use std::{fmt, str::FromStr};
 
 use jiff::{
-    Timestamp,
-    civil::{Date, DateTime},
+    civil::{Date, DateTime, Time},
+    fmt::temporal::Pieces,
+    tz::Offset,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -80,7 +81,7 @@ impl Type {
                     .map(Value::Decimal)
             }
             Self::Date => text.parse::<Date>().ok().filter(|_| text.len() == 10).and_then(Value::date),
-            Self::Timestamp => text.parse().ok().filter(|_| is_moment(text)).and_then(Value::instant),
+            Self::Timestamp => moment(text),
             Self::Boolean => match text {
                 "true" | "TRUE" | "True" => Some(Value::Boolean(true)),
                 "false" | "FALSE" | "False" => Some(Value::Boolean(false)),
@@ -110,6 +111,14 @@ impl Type {
             Value::Boolean(truth) => truth.to_string(),
         }
     }
+}
+
+/// The moment that a text stands for. Not by way of a library's instants, which end a day before the year 9999 does: that is
+/// how many systems write "for ever".
+fn moment(text: &str) -> Option<Value> {
+    let pieces = Pieces::parse(text).ok().filter(|_| is_moment(text))?;
+    let at = pieces.date().to_datetime(pieces.time().unwrap_or(Time::midnight()));
+    Value::instant(at, pieces.to_numeric_offset()?)
 }
 
 /// Whether a text is written as ISO 8601 has a moment: `2024-05-01T10:00`, perhaps with seconds and their fraction, and
@@ -240,9 +249,12 @@ impl Value {
         Self::moment(microseconds).filter(|at| at.year() >= 1).map(|_| Self::Timestamp(microseconds))
     }
 
-    /// The moment; `None` outside the years 1 to 9999, and where parts of a microsecond would be lost.
-    pub fn instant(at: Timestamp) -> Option<Self> {
-        (at.subsec_nanosecond() % 1_000 == 0).then(|| Self::timestamp(at.as_microsecond()))?
+    /// The moment at which it is that time at that offset; `None` outside the years 1 to 9999 in UTC, and where parts of a
+    /// microsecond would be lost.
+    pub fn instant(at: DateTime, offset: Offset) -> Option<Self> {
+        let since = at.duration_since(EPOCH.at(0, 0, 0, 0));
+        let microseconds = i64::try_from(since.as_micros()).ok()? - i64::from(offset.seconds()) * 1_000_000;
+        (at.subsec_nanosecond() % 1_000 == 0).then(|| Self::timestamp(microseconds))?
     }
 
     /// Date and time of day, UTC, so many microseconds after 1970-01-01T00:00:00Z.
@@ -320,6 +332,10 @@ mod tests {
             (Type::Timestamp, "2024-05-01", None),
             (Type::Timestamp, "0000-12-31T23:59:59Z", None),
             (Type::Timestamp, "0001-01-01T00:00:00Z", Some("0001-01-01T00:00:00Z")),
+            (Type::Timestamp, "0001-01-01T00:00:00+00:01", None),
+            (Type::Timestamp, "9999-12-31T23:59:59.999999Z", Some("9999-12-31T23:59:59.999999Z")),
+            (Type::Timestamp, "9999-12-31T23:59:59-00:01", None),
+            (Type::Timestamp, "1969-12-31T23:59:59.999999Z", Some("1969-12-31T23:59:59.999999Z")),
             (Type::Boolean, "TRUE", Some("true")),
             (Type::Boolean, "yes", None),
             (Type::Text, "", Some("")),

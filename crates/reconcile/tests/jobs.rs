@@ -263,7 +263,14 @@ fn an_output_may_have_any_order() {
 fn what_is_not_used_is_said() {
     let steps = json!([{"name": "s", "operation": "sort", "from": "a", "by": [{"column": "v"}]}]);
     let warnings = planned(&job(steps, &[("out", "a")])).unwrap().warnings;
-    assert_eq!(warnings, ["input \"b\" is not used", "step \"s\" is not run: its result is not used"]);
+    assert_eq!(warnings, ["input \"b\" is not used", "step \"s\" is not run: no output comes of it"]);
+    // What checks something, and is used by what comes to nothing, does not run either.
+    let steps = json!([
+        {"name": "s", "operation": "sort", "from": "b", "by": [{"column": "k"}]},
+        {"name": "t", "operation": "sort", "from": "s", "by": [{"column": "k"}]},
+    ]);
+    let warnings = planned(&job(steps, &[("out", "a")])).unwrap().warnings;
+    assert_eq!(warnings.len(), 3, "{warnings:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -32,6 +32,27 @@ pub(crate) struct Document {
 pub(crate) struct LocalFile {
     pub(crate) path: PathBuf,
     key: String,
+    sha256: Vec<u8>,
+}
+
+/// A file as it is read: at its end it must have been the file whose SHA-256 is known.
+struct Known<'f> {
+    file: &'f mut File,
+    hash: Sha256,
+    sha256: &'f [u8],
+}
+
+impl Read for Known<'_> {
+    fn read(&mut self, block: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(block)?;
+        self.hash.update(block.get(..read).unwrap_or_default());
+        if read == 0 && !block.is_empty() && self.hash.clone().finalize().as_slice() != self.sha256 {
+            return Err(io::Error::other(
+                "it was written to while it was uploaded: nothing has come of it, submit it again",
+            ));
+        }
+        Ok(read)
+    }
 }
 
 /// What a file has, without the mark that editors put before it.
@@ -104,9 +125,10 @@ impl LocalFile {
             }
             hash.update(block.get(..read).unwrap_or_default());
         }
-        let digits: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hash.finalize().to_vec();
+        let digits: String = sha256.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let key = format!("files/{digits}/{name}");
-        Ok(Self { path, key })
+        Ok(Self { path, key, sha256 })
     }
 
     /// Where it is uploaded to.
@@ -124,6 +146,7 @@ impl LocalFile {
             Err(error) => return Err(error.into()),
         }
         let bar = byte_bar(&shown(&self.path), bytes);
+        let mut file = Known { file: &mut file, hash: Sha256::new(), sha256: &self.sha256 };
         let uploaded = upload(&mut file, &self.path, objects, (&to, "application/octet-stream"), &bar).await;
         bar.finish_and_clear();
         uploaded.map(|_| ())
@@ -161,6 +184,20 @@ mod tests {
         }
         let page = objects.list_versions("data", "acme/files/", None).await.unwrap();
         assert_eq!(page.versions.len(), 1, "it is uploaded once");
+    }
+
+    /// Under a key that tells its content nothing else may lie: whoever sends the same file later would be told that it is there.
+    #[tokio::test]
+    async fn a_file_that_is_written_to_meanwhile_is_not_uploaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("orders.csv");
+        fs::write(&path, "net\n10.00\n").unwrap();
+        let file = LocalFile::of(path.clone()).unwrap();
+        fs::write(&path, "net\n10.01\n").unwrap();
+        let objects = MemoryObjects::default();
+        let failure = format!("{:?}", file.upload(&objects, "data", "acme").await.unwrap_err());
+        assert!(failure.contains("it was written to while it was uploaded"), "{failure}");
+        assert!(objects.list("data", "acme/files/", None).await.unwrap().is_empty());
     }
 
     #[test]

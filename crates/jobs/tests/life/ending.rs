@@ -1,16 +1,23 @@
 //! How jobs end when they do not end well, and how they begin again.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use error_class::{Classified, ErrorClass};
 use jobs::{
     book::{JobRecord, JobStatus, MailStatus},
     manifest::End,
-    messages::{Caught, CloseRequest, EndedExecution, ExecutionEnded, Notice, PlanRequest, StepRequest},
+    messages::{Caught, CloseRequest, EndedExecution, ExecutionEnded, Finished, Notice, PlanRequest, StepRequest},
     prices,
 };
 use reconcile::report::Engine;
 use serde_json::{Value as Json, json};
+use storage::{Objects, StorageError, memory::Fault};
 
 use crate::kit::{ORDERS, RESOURCES, World, again, attempt, body, document, lost};
 
@@ -58,6 +65,48 @@ async fn a_failure_is_told_once_everywhere() {
     assert!(world.mailer.sent()[0].subject.contains("close failed"));
 }
 
+/// Whatever call fails, with or without its effect: the next one goes on. Nobody waits for a slot or hears nothing.
+#[tokio::test]
+async fn every_call_can_fail() {
+    for lost_reply in [false, true] {
+        for failing in 0..25 {
+            let world = World::new();
+            started(&world, &with_mail()).await;
+            let count = Arc::new(AtomicU32::new(0));
+            let handlers = world.faulty_handlers(move |_| {
+                let error = || StorageError::Unavailable { what: "port".into(), source: "down".into() };
+                let now = count.fetch_add(1, Ordering::Relaxed) == failing;
+                now.then(|| if lost_reply { Fault::ReplyLost(error()) } else { Fault::Refused(error()) })
+            });
+            let first = handlers.closer.close(failed(1)).await;
+            let closed = match first {
+                Ok(closed) => closed,
+                // A mail that was claimed and not sent is free again a little later.
+                Err(_) => {
+                    world.clock.advance(Duration::from_secs(3_600));
+                    world.handlers().closer.close(failed(1)).await.unwrap()
+                }
+            };
+            let told = json!({"tenant": "acme", "job": "close", "attempt": 1, "status": "failed"});
+            assert_eq!(serde_json::to_value(&closed.event).unwrap(), told);
+            let record = world.record("close").await;
+            assert_eq!(record.status, JobStatus::Failed, "call {failing}");
+            assert!(matches!(record.mail, Some(MailStatus::Sent { .. })), "call {failing}: {:?}", record.mail);
+            // What was sent, and could not be written down, is sent again.
+            assert!((1..=2).contains(&world.dead_letters().len()), "call {failing}");
+            assert!((1..=2).contains(&world.mailer.sent().len()), "call {failing}");
+            for number in 0..10 {
+                let body = body(&format!("job-{number}"), &document());
+                assert_eq!(
+                    world.deliver(&world.handlers(), &body).await.started,
+                    1,
+                    "call {failing}: its slot is free"
+                );
+            }
+        }
+    }
+}
+
 /// What is published stays published, and what failed stays failed, whoever comes late.
 #[tokio::test]
 async fn the_first_end_is_the_end() {
@@ -66,7 +115,11 @@ async fn the_first_end_is_the_end() {
     let handlers = world.handlers();
     let job = attempt("close", 1);
     world.execute(&handlers, &job).await.unwrap();
-    assert_eq!(handlers.closer.close(ended("TIMED_OUT")).await.unwrap().status, JobStatus::Published);
+    let closed = handlers.closer.close(ended("TIMED_OUT")).await.unwrap();
+    assert_eq!(closed.status, JobStatus::Published);
+    // Whoever hears of it late hears all of it.
+    let published = handlers.publisher.publish(StepRequest { job: job.clone() }).await.unwrap();
+    assert_eq!(closed.event, Finished::Published(published));
     assert_eq!(world.mailer.sent().len(), 1);
     assert!(world.dead_letters().is_empty());
 
@@ -97,6 +150,30 @@ async fn a_cancelled_job_is_no_failure() {
     assert!(matches!(world.end(&job).await, Some(End::Cancelled(_))));
     assert!(world.mailer.sent()[0].subject.contains("was cancelled"));
     assert!(world.dead_letters().is_empty());
+}
+
+/// A publisher that died, or whose bucket did not answer, cannot take away what it wrote.
+#[tokio::test]
+async fn what_the_end_does_not_name_is_removed() {
+    for published in [true, false] {
+        let world = World::new();
+        started(&world, &document()).await;
+        let (handlers, job) = (world.handlers(), attempt("close", 1));
+        world.put("acme/jobs/close/attempt=1/output/0/dear.csv", "left behind").await;
+        world.put("acme/jobs/close/attempt=10/output/0/dear.csv", "another attempt's").await;
+        let kept = if published {
+            world.execute(&handlers, &job).await.unwrap();
+            let Some(End::Published(publication)) = world.end(&job).await else { panic!("it is published") };
+            publication.outputs.iter().map(|output| output.objects.len()).sum()
+        } else {
+            handlers.closer.close(failed(1)).await.unwrap();
+            0
+        };
+        let found = world.objects.list("data", "acme/jobs/close/attempt=1/output/", None).await.unwrap();
+        assert_eq!(found.len(), kept);
+        assert!(found.iter().all(|object| !object.key.contains("/output/0/")));
+        assert_eq!(world.objects.list("data", "acme/jobs/close/attempt=10/", None).await.unwrap().len(), 1);
+    }
 }
 
 /// The embedded engine gave the job up, and Spark took over: however it ends, the row says so, and what both have cost.

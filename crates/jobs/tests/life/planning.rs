@@ -65,7 +65,7 @@ async fn warnings_are_told_whoever_writes_the_row() {
     world.faulty_handlers(down).planner.plan(request.clone()).await.unwrap_err();
     assert!(world.record("close").await.warnings.is_empty());
     world.handlers().planner.plan(request).await.unwrap();
-    assert_eq!(world.record("close").await.warnings, [r#"step "sums" is not run: its result is not used"#]);
+    assert_eq!(world.record("close").await.warnings, [r#"step "sums" is not run: no output comes of it"#]);
 }
 
 #[tokio::test]
@@ -170,6 +170,10 @@ async fn a_parquet_file_tells_its_columns_and_rows() {
     job["outputs"] = json!([{"name": "all", "from": "orders", "format": "csv"}]);
     let task = planned(&world, &job).await.unwrap();
     assert_eq!(task.inputs["orders"].rows, Some(2_000));
+    // What is stored of a column, and it again, unpacked.
+    let held = &task.inputs["orders"].held;
+    assert_eq!(held.keys().collect::<Vec<_>>(), ["id", "net"]);
+    assert!(held.values().all(|bytes| (50..500).contains(bytes)), "{held:?}");
     let names: Vec<&str> = task.plan.outputs[0].columns.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(names, ["id", "net"]);
 }
@@ -187,7 +191,7 @@ async fn a_feed_says_how_its_files_are_read() {
     ]);
     let schema = json!({"fields": fields, "missingValues": ["", "-"], "fieldsMatch": "equal"});
     let feed = json!({"name": "orders", "encoding": "cp1252", "dialect": {"delimiter": ";"}, "schema": schema,
-        "tieout": {"formula_guard": false}});
+        "tieout": {"formulaGuard": false}});
     world.feed("orders", feed).await;
     let mut job = document();
     let input = job["inputs"]["orders"].as_object_mut().unwrap();
@@ -211,6 +215,42 @@ async fn a_feed_says_how_its_files_are_read() {
     let warnings = world.record("close").await.warnings;
     let told = r#"input "orders": the constraints of "region" are not applied"#;
     assert!(warnings.iter().any(|warning| warning.starts_with(told)), "{warnings:?}");
+}
+
+/// The files are in another form than what intake makes of them.
+#[tokio::test]
+async fn a_feed_says_how_what_is_published_of_its_files_is_read() {
+    let world = World::new();
+    let published = "runs/acme-20260101t000000-0000000000000000/output/0/orders.csv";
+    world.put(&format!("acme/{published}"), "id;net;owner\n1;1,50;Müller\n").await;
+    world.put("acme/orders.csv", ORDERS).await;
+    let fields = json!([{"name": "id", "type": "integer"}, {"name": "net", "type": "number", "decimalChar": ","}]);
+    let feed = json!({"name": "orders", "encoding": "windows-1252",
+        "dialect": {"delimiter": ";", "quoteChar": "'", "header": false, "skipInitialSpace": true},
+        "schema": {"fields": fields, "missingValues": ["-"], "fieldsMatch": "subset"},
+        "tieout": {"enrichment": {"table": "owners", "key": "id", "columns": [{"from": "name", "as": "owner"}]}}});
+    world.feed("orders", feed).await;
+    let mut job = document();
+    job["inputs"]["orders"] = json!({"format": "csv", "objects": [published], "feed": "orders"});
+    job["steps"] = json!([]);
+    job["outputs"] = json!([{"name": "all", "from": "orders", "format": "csv"}]);
+    let task = planned(&world, &job).await.unwrap();
+    let expected = json!({
+        "delimiter": ";", "quoteChar": "\"", "doubleQuote": true, "skipInitialSpace": false, "encoding": "utf-8",
+        "header": true, "caseSensitiveHeader": false, "fieldsMatch": "exact", "missingValues": [],
+        "columns": [
+            {"name": "id", "type": "integer"},
+            {"name": "net", "type": "decimal(2)", "decimalChar": ","},
+            {"name": "owner", "type": "text"},
+        ],
+    });
+    assert_eq!(serde_json::to_value(task.inputs["orders"].csv.as_ref().unwrap()).unwrap(), expected);
+
+    let world = World::new();
+    world.feed("orders", json!({"name": "orders"})).await;
+    job["inputs"]["orders"]["objects"] = json!(["orders.csv", published]);
+    let told = planned(&world, &job).await.unwrap_err().to_string();
+    assert!(told.contains("read what it has published and what it has not as two inputs"), "{told}");
 }
 
 #[tokio::test]

@@ -324,3 +324,21 @@ async fn a_late_message_takes_no_slot_for_what_is_over() {
         assert_eq!(world.deliver(&handlers, &crate::kit::body(&format!("job-{number}"), &document())).await.started, 1);
     }
 }
+
+/// Its first delivery takes a slot, and comes no further.
+#[tokio::test]
+async fn a_job_that_is_cancelled_before_it_is_begun_gives_its_slot_back() {
+    let world = World::new();
+    let body = body("close", &document());
+    let down = |operation: &storage::memory::Operation| {
+        let gone = || StorageError::Unavailable { what: "table".into(), source: "down".into() };
+        (operation.name == "update").then(|| Fault::Refused(gone()))
+    };
+    assert_eq!(world.deliver(&world.faulty_handlers(down), &body).await.failures.len(), 1);
+    assert!(world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap());
+    let handlers = world.handlers();
+    assert_eq!(world.deliver(&handlers, &body).await.repeated, 1);
+    for number in 0..10 {
+        assert_eq!(world.deliver(&handlers, &crate::kit::body(&format!("job-{number}"), &document())).await.started, 1);
+    }
+}

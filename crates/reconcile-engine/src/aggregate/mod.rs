@@ -1,6 +1,9 @@
 //! Groups: DataFusion's, with measures of our own.
 
 mod accumulators;
+mod single;
+mod sums;
+mod values;
 
 use std::{hash::Hash, sync::Arc};
 
@@ -122,7 +125,7 @@ impl AggregateUDFImpl for Function {
     }
 
     fn accumulator(&self, _: AccumulatorArgs<'_>) -> Result<Box<dyn Accumulator>> {
-        Ok(Box::new(accumulators::Single::of(self.groups()?, self.of)?))
+        Ok(Box::new(single::Single::of(self.groups()?, self.of)?))
     }
 
     fn groups_accumulator_supported(&self, _: AccumulatorArgs<'_>) -> bool {

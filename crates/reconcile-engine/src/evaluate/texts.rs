@@ -42,14 +42,7 @@ fn part(of: Cells, part: impl Fn(&str) -> &str) -> Result<Cells, ArrowError> {
 pub(super) fn evaluate(expression: &Expression, batch: &RecordBatch) -> Result<Cells, ArrowError> {
     match expression {
         Expression::Concatenate { of } => concatenate(of, batch),
-        Expression::Trim { of } => map(cells(of, batch)?, |old, new| {
-            for word in old.split(' ').filter(|word| !word.is_empty()) {
-                if !new.is_empty() {
-                    new.push(' ');
-                }
-                new.push_str(word);
-            }
-        }),
+        Expression::Trim { of } => map(cells(of, batch)?, scalar::trim),
         Expression::Upper { of } => map(cells(of, batch)?, |old, new| {
             if old.is_ascii() {
                 new.push_str(old);

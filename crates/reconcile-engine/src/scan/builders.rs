@@ -6,7 +6,7 @@ use arrow::array::{
     ArrayRef, BooleanBuilder, Date32Builder, Decimal128Builder, Int64Builder, StringViewBuilder,
     TimestampMicrosecondBuilder,
 };
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{civil::Date, tz::Offset};
 use reconcile::{Rounding, Type, Value, decimal, task::CsvColumn};
 use records::{DatePattern, MomentPattern, NumberPattern};
 
@@ -85,7 +85,7 @@ impl Spelling {
                 }
             }
             Self::Date(pattern, _) => Value::date(pattern.read(text)?),
-            Self::Moment(pattern, _) => Value::instant(pattern.read(text)?.to_zoned(TimeZone::UTC).ok()?.timestamp()),
+            Self::Moment(pattern, _) => Value::instant(pattern.read(text)?, Offset::UTC),
             Self::Boolean { yes, no } => {
                 let is = |words: &[String]| words.iter().any(|word| word == text);
                 if is(yes) { Some(Value::Boolean(true)) } else { is(no).then_some(Value::Boolean(false)) }

@@ -24,8 +24,9 @@ use parquet::{
 };
 use reconcile::{
     Type, decimal,
+    footer::{FOOTER_BYTES_MAX, TAIL_BYTES, footer_bytes},
     plan::PlanColumn,
-    task::{PARQUET_FOOTER_BYTES_MAX, TaskObject},
+    task::TaskObject,
 };
 use storage::{
     StorageError,
@@ -246,13 +247,6 @@ fn rescaled(array: &Decimal128Array, from: u8, kind: Type) -> ArrayRef {
     }
 }
 
-/// What a file ends with: the length of its footer, in four bytes, and four that say that it is Parquet.
-const END_BYTES: u64 = 8;
-
-fn footer_bytes(end: &[u8]) -> u64 {
-    end.first_chunk::<4>().map_or(0, |length| u64::from(u32::from_le_bytes(*length)))
-}
-
 /// Reads ranges of an object.
 struct Reader {
     objects: Arc<dyn Objects>,
@@ -277,16 +271,17 @@ impl AsyncFileReader for Reader {
     ) -> BoxFuture<'a, Result<Arc<ParquetMetaData>, ParquetError>> {
         async move {
             let bytes = self.bytes;
-            let length = match bytes.checked_sub(END_BYTES) {
+            let length = match bytes.checked_sub(TAIL_BYTES) {
                 Some(begin) => footer_bytes(&self.get_bytes(begin..bytes).await?),
-                // What is too short for Parquet the reader tells.
-                None => 0,
+                None => None,
             };
-            if length > PARQUET_FOOTER_BYTES_MAX {
-                let problem = format!("its footer has {length} bytes, more than {PARQUET_FOOTER_BYTES_MAX}");
+            // What is no Parquet the reader tells.
+            let length = length.unwrap_or(0);
+            if length > FOOTER_BYTES_MAX {
+                let problem = format!("its footer has {length} bytes, more than {FOOTER_BYTES_MAX}");
                 return Err(ParquetError::General(problem));
             }
-            let whole = usize::try_from(length.saturating_add(END_BYTES)).ok();
+            let whole = usize::try_from(length.saturating_add(TAIL_BYTES)).ok();
             let reader = ParquetMetaDataReader::new().with_prefetch_hint(whole);
             Ok(Arc::new(reader.load_and_finish(self, bytes).await?))
         }

@@ -1,15 +1,18 @@
 //! One-to-one matching.
 
+mod tolerance;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use self::tolerance::{ToleranceOf, checked};
 use crate::{
     cases::Case,
     error::PlanError,
-    expression::{ColumnId, Constant, Expression, OnZero, Operator},
+    expression::{ColumnId, Expression, OnZero, Operator},
     operations::{Documented, Operation, Reference, Results, columns::arithmetic},
-    parameters::{CaseRule, KeyPair, Literal, TableName},
-    plan::{JoinKind, MatchSide, PlanColumn, Tolerance, ToleranceBase, WindowFunction},
+    parameters::{CaseRule, KeyPair, TableName},
+    plan::{JoinKind, MatchSide, PlanColumn, Tolerance, WindowFunction},
     planner::{Keyed, StepPlan, Table, ascending},
     types::{Rounding, Type},
 };
@@ -60,26 +63,6 @@ struct Ids {
     right: Vec<String>,
 }
 
-/// How far amounts may differ.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-enum ToleranceOf {
-    /// At most by that much.
-    Absolute(Literal),
-    /// At most by that part of an amount.
-    Percent(PercentOf),
-}
-
-/// A part of an amount.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct PercentOf {
-    /// Percent, with at most six decimals.
-    percent: Literal,
-    /// Of which amount, without its sign.
-    of: ToleranceBase,
-}
-
 fn right_prefix() -> String {
     "Right ".to_owned()
 }
@@ -95,10 +78,6 @@ fn ambiguous() -> String {
 fn candidates() -> String {
     "Candidates".to_owned()
 }
-
-/// The decimals of a percentage.
-const PERCENT: Type = Type::Decimal(6);
-const PERCENT_MAX: i128 = 1000 * 1_000_000;
 
 /// A side with its keys, rank and amount.
 #[derive(Debug)]
@@ -180,7 +159,7 @@ impl Match {
                 column.expression().cast(kind).ok_or_else(|| step.fail_on(&column.name, "is no number"))
             };
             let (one, two) = (cast(&one)?, cast(&two)?);
-            tolerance = Some(self.tolerance(step, kind)?);
+            tolerance = Some(checked(self.tolerance.as_ref(), step, kind)?);
             let (with_left, left_amount) = step.hidden(&keyed.left, vec![one]);
             let (with_right, right_amount) = step.hidden(&keyed.right, vec![two]);
             (keyed.left, keyed.right) = (with_left, with_right);
@@ -192,37 +171,6 @@ impl Match {
         let one = side(step, &left, left_keys, &self.ids.left, amounts.0)?;
         let two = side(step, &right, right_keys, &self.ids.right, amounts.1)?;
         Ok((one, two, tolerance))
-    }
-
-    fn tolerance(&self, step: &StepPlan<'_>, amount: Type) -> Result<Tolerance, PlanError> {
-        let positive = |literal: &Literal, kind: Type| {
-            let zero = Constant::parse(kind, "0");
-            let constant = literal.expected(kind).and_then(|constant| {
-                // A tolerance of fewer decimals than the amounts has theirs.
-                let text = constant.kind().format(constant.value());
-                Constant::parse(constant.kind().common(kind)?, &text)
-            });
-            let good = |constant: &Constant| {
-                !constant.value().is_blank() && zero.as_ref().is_some_and(|zero| constant.value() >= zero.value())
-            };
-            constant
-                .filter(good)
-                .ok_or_else(|| step.fail(format!("the tolerance {literal} is no {kind} of zero or more")))
-        };
-        match &self.tolerance {
-            None => Ok(Tolerance::Absolute { most: positive(&Literal::Integer(0), amount)? }),
-            Some(ToleranceOf::Absolute(most)) => Ok(Tolerance::Absolute { most: positive(most, amount)? }),
-            Some(ToleranceOf::Percent(PercentOf { percent, of })) => {
-                let constant = positive(percent, PERCENT)?;
-                let small = matches!(constant.value(), crate::types::Value::Decimal(units) if *units <= PERCENT_MAX);
-                if constant.kind() != PERCENT || !small {
-                    return Err(step.fail(format!(
-                        "the tolerance {percent} is no percentage: expected 0 to 1000, with at most six decimals"
-                    )));
-                }
-                Ok(Tolerance::Percent { percent: constant, base: *of })
-            }
-        }
     }
 
     /// The pairs: all columns of the left, those of the right, and how well they match.

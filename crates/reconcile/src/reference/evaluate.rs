@@ -133,7 +133,11 @@ impl Row<'_> {
                     of.iter().map(|one| Ok(read(one)?.unwrap_or_default())).collect::<Result<Vec<_>, Fault>>()?;
                 Ok(Value::text(texts.concat()))
             }
-            Expression::Trim { of } => changed(of, &scalar::trim),
+            Expression::Trim { of } => changed(of, &|text| {
+                let mut trimmed = String::new();
+                scalar::trim(text, &mut trimmed);
+                trimmed
+            }),
             Expression::Upper { of } => changed(of, &str::to_uppercase),
             Expression::Lower { of } => changed(of, &str::to_lowercase),
             Expression::Substring { of, start, length } => {

@@ -1,0 +1,86 @@
+"""Joins: what Spark need not look at for a join is looked at all the same."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any, Dict, Iterable, List
+
+from tests.support import FolderTest
+from tieout_spark import engine
+
+Json = Dict[str, Any]
+# Keys on the left end here.
+LAST = 50
+
+
+def column(number: int) -> Json:
+    return {"kind": "column", "id": number, "type": "integer"}
+
+
+def columns(*numbers: int) -> List[Json]:
+    return [{"id": number, "name": f"n{number}", "type": "integer"} for number in numbers]
+
+
+ONE = {"kind": "constant", "constant": {"value": "1", "type": "integer"}}
+FIRST = {"kind": "compare", "comparison": "equal", "left": column(12), "right": ONE}
+
+
+class Joins(FolderTest):
+    """Rows of one side that no row of the other one can match, behind all that can: Spark leaves them alone where the
+    rows of both sides lie in order already."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for name, value in (("spark.sql.autoBroadcastJoinThreshold", "-1"), ("spark.sql.shuffle.partitions", "4")):
+            self.addCleanup(self.spark.conf.set, name, self.spark.conf.get(name))
+            self.spark.conf.set(name, value)
+
+    def joined(self, how: str, left: Iterable[int], right: Iterable[int], between: List[Json]) -> Json:
+        """What comes of a join of `a` with `b`, whose rows have been numbered by their key, and looked at."""
+        inputs: Dict[str, Json] = {}
+        for name, keys in (("a", left), ("b", right)):
+            text = "".join(f'{{"n{0 if name == "a" else 10}": {key}}}\n' for key in keys)
+            (self.folder / "data" / name).write_text(text)
+            objects = [{"bucket": "data", "key": name, "etag": "", "bytes": len(text)}]
+            inputs[name] = {"format": "jsonLines", "objects": objects, "optional": ["n0", "n10"]}
+        place = [{"id": 11, "name": "#row", "type": "integer"}]
+        numbered: Json = {"kind": "window", "from": 1, "partition": [10], "column": 12}
+        numbered.update(function={"kind": "rowNumber"}, order=[{"column": 11, "descending": False}])
+        relations = [
+            {"body": {"kind": "read", "input": "a"}, "columns": columns(0), "step": "a", "operation": "input"},
+            {"body": {"kind": "read", "input": "b"}, "columns": columns(10) + place, "step": "b", "operation": "input"},
+            {"body": numbered, "columns": columns(10, 12), "step": "looked", "operation": "add"},
+            *({"body": body, "columns": columns(10, 12), "step": "looked", "operation": "add"} for body in between),
+        ]
+        join = {"kind": "join", "join": how, "left": 0, "right": len(relations) - 1, "keys": [[0, 10]]}
+        made = columns(0) if how in ("semi", "anti") else columns(0, 10)
+        relations.append({"body": join, "columns": made, "step": "joined", "operation": "join"})
+        output = {"name": "o", "format": "csv", "from": len(relations) - 1, "columns": columns(0), "order": []}
+        task = {
+            "version": 1,
+            "job": {"tenant": "tests", "job": "joins", "attempt": 1},
+            "plan": {"version": 1, "relations": relations, "outputs": [output]},
+            "inputs": inputs,
+            "output": {"bucket": "work", "prefix": f"{how}-{len(between)}-{self.id()}"},
+        }
+        return engine.run(self.spark, self.store, task)
+
+    def test_a_key_that_no_row_can_match_fails_as_any_other(self) -> None:
+        unique = {"kind": "require", "condition": FIRST, "of": column(12), "message": "stands twice", "shown": []}
+        body = {"kind": "project", "from": 2, "keep": [10], "compute": [{"column": 12, "expression": unique}]}
+        twice = [*range(1, LAST + 9), LAST + 8]
+        for how in ("left", "inner", "semi", "anti"):
+            for left in (range(0), range(1, LAST)):
+                report = self.joined(how, left, twice, [body])
+                self.assertIn("stands twice", report.get("failure", {}).get("message", ""), (how, left))
+
+    def test_rows_that_no_row_can_match_are_counted(self) -> None:
+        kept = {"kind": "filter", "from": 2, "condition": FIRST}
+        for how in ("left", "inner", "semi", "right"):
+            report = self.joined(how, range(1, LAST), range(1, LAST + 200), [kept])
+            steps = {step["step"]: step["rows"] for step in report["steps"]}
+            self.assertEqual(steps["looked"], LAST + 199, how)
+
+
+if __name__ == "__main__":
+    unittest.main()
