@@ -65,7 +65,8 @@ class Lower(unittest.TestCase):
         for columns in layers.columns:
             texts = texts.selectExpr("*", *columns)
         found = texts.where(f"regexp_replace({made.value}, '[^σς ]', '') <> of and not char rlike '\\\\p{{Cn}}'")
-        self.assertEqual([hex(ord(row["char"])) for row in found.select("char").collect()], [])
+        # Which is a mark of another kind since Unicode 14.
+        self.assertEqual([row["char"] for row in found.select("char").collect()], ["\u1734"])
 
 
 def sigmas(text: str) -> str:
