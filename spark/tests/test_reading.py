@@ -13,6 +13,7 @@ from unittest import mock
 
 from tests.support import session
 from tieout_spark import dates, engine, numbers, pieces, plain, reading, records, sources
+from tieout_spark.faults import FaultError
 from tieout_spark.records import Cutter, Dialect, Unreadable, parser
 from tieout_spark.sql import spark_type
 from tieout_spark.store import Store
@@ -129,6 +130,13 @@ class Records(unittest.TestCase):
             ("decimal(2)", {"bareNumber": False}, "-$ 5.5 USD", "-5.50"),
             ("decimal(2)", {"bareNumber": False}, "(5)", None),
             ("integer", {}, "9223372036854775808", None),
+            ("decimal(2)", {}, "9" * 5000, None),
+            ("decimal(2)", {}, "-" + "0" * 5000 + "5.1", "-5.10"),
+            ("decimal(2)", {}, "5." + "0" * 5000, None),
+            ("decimal(2)", german, "1." + "000." * 2000 + "000", None),
+            ("decimal(2)", german, "0." + "000." * 2000 + "005,5", "5.50"),
+            ("integer", {"bareNumber": False}, "$" + "9" * 5000, None),
+            ("integer", {}, "+" + "0" * 5000, "0"),
             ("date", {"format": "%d.%m.%y"}, "1.2.69", "1969-02-01"),
             ("date", {"format": "%a %d %b %Y"}, "thu 29 February 2024", "2024-02-29"),
             ("date", {"format": "%a %d %b %Y"}, "Fri 29 Feb 2024", None),
@@ -138,8 +146,12 @@ class Records(unittest.TestCase):
             ("timestamp", {}, "2024-05-01T10:00:00-05:60", None),
             ("timestamp", {"format": "%m/%d/%Y %I:%M %p"}, "5/1/2024 12:30 am", "2024-05-01 00:30:00"),
             ("boolean", {"trueValues": ["ja"], "falseValues": ["nein"]}, "ja", "true"),
+            ("boolean", {"trueValues": [], "falseValues": ["nein"]}, "true", None),
         ):
             self.assertEqual(parser(kind, column)(text), expected, (kind, column, text))
+        for text, number in (("9" * 5000, None), ("0" * 5000 + "5 CR", "-5.00"), ("5." + "0" * 5000, None)):
+            self.assertEqual(numbers.written(text, ".", ",", "negative", "decimal(2)"), number)
+        self.assertEqual(records.json_members(b'{"n": ' + b"9" * 5000 + b"}"), {"n"})
         self.assertEqual(dates.date("%d%m%Y", "01022024"), "2024-02-01")
         self.assertEqual(numbers.arithmetic("divide", "2.00", "3", "2,0", "decimal(20)", "up"), "0." + "6" * 19 + "7")
 
@@ -165,6 +177,8 @@ class Cells(unittest.TestCase):
             "00012",
             "9" * 38,
             "0" * 50,
+            "9" * 5000,
+            "0" * 5000 + "5",
         ]
         numbers_of += [
             "9" * 36 + ".99",
@@ -199,6 +213,7 @@ class Cells(unittest.TestCase):
             ("timestamp", {}, moments),
             ("boolean", words, ["ja", "nein", "1", "true", "JA"]),
             ("boolean", {"trueValues": ["true"], "falseValues": []}, ["true", "false"]),
+            ("boolean", {"trueValues": [], "falseValues": ["N"]}, ["true", "TRUE", "N", "false"]),
         ):
             frame = spark.createDataFrame([(text,) for text in texts], "x string").coalesce(1)
             value = plain.value("x", kind, column)
@@ -246,7 +261,7 @@ class Pieces(unittest.TestCase):
         self.spark = session()
         self.addCleanup(self.spark.conf.set, "spark.sql.files.maxPartitionBytes", str(pieces.PIECE_BYTES))
 
-    def run_plan(self, text: bytes, swiftly: bool = False) -> tuple[dict[str, object], list[str]]:
+    def run_plan(self, text: bytes, swiftly: bool = False, **dialect: Any) -> tuple[dict[str, object], list[str]]:
         """Numbers the rows of a file, which is cut into pieces of four kilobytes."""
         (self.folder / "data").mkdir(exist_ok=True)
         shutil.rmtree(self.folder / "work", ignore_errors=True)
@@ -265,6 +280,7 @@ class Pieces(unittest.TestCase):
         csv = {"delimiter": ",", "quoteChar": '"', "doubleQuote": True, "skipInitialSpace": False, "encoding": "utf-8"}
         described = [{"name": "t", "type": "text"}, {"name": "n", "type": "integer"}]
         csv.update(header=True, caseSensitiveHeader=False, fieldsMatch="exact", missingValues=[""], columns=described)
+        csv.update(dialect)
         given = {"format": "csv", "csv": csv}
         task = {
             "version": 1,
@@ -361,6 +377,47 @@ class Pieces(unittest.TestCase):
         source = sources.Source("a", [], None, [], [], True, {})
         with self.assertRaisesRegex(RuntimeError, "cut at 7, and elsewhere"):
             source.piece(("large.txt", 7))
+
+    def test_a_byte_order_mark_of_another_encoding_is_told(self) -> None:
+        text = "\ufeffMüller,1\n"
+        self.assertEqual(self.run_plan(text.encode(), header=False)[1], ["1,1"])
+        for raw, encoding, found in (
+            (text.encode(), "windows-1252", "utf-8"),
+            (text.encode(), "iso-8859-1", "utf-8"),
+            (text.encode("utf-16-le"), "utf-8", "utf-16"),
+        ):
+            for header in (False, True):
+                failure, _ = self.run_plan(raw, header=header, encoding=encoding)
+                told = f"mark of {found}, but its declared encoding is {encoding}: save it as {encoding}, or declare"
+                self.assertIn(told, str(failure.get("message")), (raw, encoding, header))
+                self.assertEqual(failure["object"], "a.csv")
+
+    def test_lines_that_end_nowhere_are_told_before_a_worker_holds_them(self) -> None:
+        text = ("t,n\n" + "\n".join(f"x,{number}" for number in range(1, 121))).encode()
+        for header in (True, False):
+            raw = text.replace(b"\n", b"\r") if header else text[4:].replace(b"\n", b"\r")
+            self.assertEqual(len(self.run_plan(raw, header=header)[1]), 120)
+            with mock.patch.object(sources, "UNBROKEN_BYTES_MAX", 100):
+                self.assertEqual(len(self.run_plan(text if header else text[4:], header=header)[1]), 120)
+                failure, _ = self.run_plan(raw, header=header)
+            self.assertIn("there is no line feed in the first", str(failure["message"]))
+
+    def test_long_lines_of_json_are_told(self) -> None:
+        source = sources.Source("a", [("t", "text")], None, [{}], [], False, {}, [[{"member": "t"}]])
+        line = b'{"t": "' + b"x" * (16 << 20) + b'"}'
+        found = list(reading.numbered_values(iter([b'{"t": "y"}', line]), source, sources.Piece(1), None))
+        self.assertEqual(
+            [row if isinstance(row, list) else row.message for _, row in found], [["y"], records.LONG_LINE]
+        )
+        store = Store(self.spark, str(self.folder))
+        for text, long in ((line + b"\n", True), (b"{}\n" + line, False)):
+            (self.folder / "line").write_bytes(text)
+            given = {"objects": [{"bytes": 1 << 30}]}
+            try:
+                sources.long_line(store, source, given, [f"file://{self.folder}/line"])
+                self.assertFalse(long)
+            except FaultError as problem:
+                self.assertTrue(long, problem)
 
     def test_what_spark_would_pass_over_or_unpack_is_told(self) -> None:
         for name, form, words in (

@@ -28,6 +28,13 @@ def units_of(text: str) -> int:
     return int(text.replace(".", ""))
 
 
+def units_within(digits: str) -> Optional[int]:
+    """The whole number of those digits, maybe behind a sign, if it has no more of them than any type holds. Of some
+    thousands Python makes none."""
+    sign, significant = digits[: len(digits) - len(digits.lstrip("+-"))], digits.lstrip("+-").lstrip("0")
+    return int(f"{sign}{significant or 0}") if len(significant) <= DIGITS_MAX else None
+
+
 def text_of(units: int, scale: int) -> str:
     """So many units as text, with all their decimals."""
     digits = str(abs(units)).rjust(scale + 1, "0")
@@ -105,8 +112,8 @@ def plain(text: str, kind: str) -> Optional[str]:
     if match is None or (kind == "integer" and "." in text):
         return None
     decimals, scale = len(match[1] or match[2] or ""), scale_of(kind)
-    units = units_of(text)
-    return fitted(moved(units, decimals, scale), kind) if decimals <= scale and abs(units) < _LIMIT else None
+    units = units_within(text.replace(".", ""))
+    return None if units is None or decimals > scale else fitted(moved(units, decimals, scale), kind)
 
 
 def exactly(units: int, scale: int, kind: str) -> Optional[str]:
@@ -136,8 +143,8 @@ def written(text: Optional[str], decimal: str, group: Optional[str], credit: str
     ungrouped = _ungrouped(whole, group)
     if ungrouped is None or not _digits(decimals) or not ungrouped + decimals:
         return None
-    units = int(ungrouped + decimals)
-    if units >= _LIMIT or len(decimals) > 255:
+    units = units_within(ungrouped + decimals)
+    if units is None or len(decimals) > 255:
         return None
     return exactly(-units if negative or minus else units, len(decimals), kind)
 

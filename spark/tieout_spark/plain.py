@@ -13,7 +13,7 @@ from pyspark.sql import functions as f
 
 from tieout_spark.numbers import scale_of
 from tieout_spark.pieces import lines
-from tieout_spark.records import RECORD_BYTES_MAX, WINDOWS_1252, Dialect, written
+from tieout_spark.records import RECORD_BYTES_MAX, WINDOWS_1252, Dialect, words_of, written
 from tieout_spark.sources import PieceKey, Source
 from tieout_spark.sql import fault_at, literal, quoted, spark_type
 from tieout_spark.store import uniform
@@ -190,10 +190,8 @@ def value(text: str, kind: str, column: Dict[str, Any]) -> str:
     if kind == "text":
         return text
     if kind == "boolean":
-        yes, no = (
-            ", ".join(literal(word) for word in column.get(f"{name}Values") or [name, name.title(), name.upper()])
-            for name in ("true", "false")
-        )
+        # A list with something in it, which no cell is.
+        yes, no = (", ".join(["null", *map(literal, words_of(column, truth))]) for truth in ("true", "false"))
         return f"case when {text} in ({yes}) then true when {text} in ({no}) then false end"
     form = None
     if kind == "date" and not column.get("format"):

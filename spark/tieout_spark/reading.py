@@ -16,7 +16,7 @@ from tieout_spark import pieces, plain, records
 from tieout_spark.faults import FaultError
 from tieout_spark.parquet import read_parquet
 from tieout_spark.records import Misplaced, Unreadable
-from tieout_spark.sources import Layout, Piece, Source, described, layouts
+from tieout_spark.sources import Layout, Piece, Source, described, layouts, long_line
 from tieout_spark.sql import fault_at, spark_type
 from tieout_spark.store import Store, uniform
 
@@ -45,7 +45,9 @@ def read(session: SparkSession, store: Store, name: str, given: Dict[str, Any], 
         return Rows(read_parquet(session, store, name, objects, columns))
     source = described(store, name, given, columns, objects)
     if source.dialect is not None:
-        source.layouts = layouts(store, source, given, objects)
+        source.layouts = layouts(store, source, source.dialect, given, objects)
+    else:
+        long_line(store, source, given, objects)
     counts = {}
     if sum(one["bytes"] for one in given["objects"]) >= PLAIN_BYTES_MIN:
         counts = plain.counted(session, source, objects)
@@ -153,7 +155,9 @@ def numbered_values(
     """The records of a piece with their numbers: the values of the wanted columns, or why there are none."""
     if source.dialect is None or layout is None:
         for row, line in enumerate(found, piece.row):
-            if line.strip(b" \t\n\f\r"):
+            if len(line) > records.LINE_BYTES_MAX:
+                yield row, Unreadable(records.LONG_LINE)
+            elif line.strip(b" \t\n\f\r"):
                 yield row, records.json_cells(line, source.paths)
         return
     for row, record in enumerate(pieces.csv_records(found, source.dialect, piece), piece.row):

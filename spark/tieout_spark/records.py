@@ -15,6 +15,9 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Set,
 from tieout_spark import dates, numbers
 
 RECORD_BYTES_MAX = 1 << 20
+# Of JSON lines.
+LINE_BYTES_MAX = 16 << 20
+LONG_LINE = f"the line is longer than {LINE_BYTES_MAX} bytes"
 
 
 class Unreadable(Exception):
@@ -189,8 +192,8 @@ def parser(kind: str, column: Dict[str, Any]) -> Parse:
         pattern = column.get("format") or "default"
         return lambda text: dates.moment(pattern, text)
     if kind == "boolean":
-        words = dict.fromkeys(column.get("falseValues") or ["false", "False", "FALSE"], "false")
-        words.update(dict.fromkeys(column.get("trueValues") or ["true", "True", "TRUE"], "true"))
+        words = dict.fromkeys(words_of(column, "false"), "false")
+        words.update(dict.fromkeys(words_of(column, "true"), "true"))
         return words.get
     if column.get("decimalChar") or column.get("groupChar") or not column.get("bareNumber", True):
         return formatted(kind, column)
@@ -202,6 +205,12 @@ def written(kind: str, column: Dict[str, Any]) -> str:
     usual = {"date": "YYYY-MM-DD", "timestamp": "YYYY-MM-DDThh:mm:ssZ"}.get(kind)
     form = column.get("format") or usual
     return kind if usual is None else f"{kind} as {form}"
+
+
+def words_of(column: Dict[str, Any], truth: str) -> List[str]:
+    """The texts that stand for true, or false: there may be none."""
+    words: Optional[List[str]] = column.get(f"{truth}Values")
+    return [truth, truth.title(), truth.upper()] if words is None else words
 
 
 @cache
@@ -301,8 +310,8 @@ def json_cells(line: bytes, paths: List[Path]) -> Union[List[Any], Unreadable]:
 def json_members(line: bytes) -> Set[str]:
     """The names of the members of a line's object; none where it is no object."""
     try:
-        found = json.loads(line)
-    except ValueError:
+        found = json.loads(line, parse_int=Digits)
+    except (ValueError, RecursionError):
         return set()
     return set(found) if isinstance(found, dict) else set()
 

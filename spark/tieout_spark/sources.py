@@ -13,7 +13,10 @@ from tieout_spark.store import REQUESTS_AT_ONCE, Store
 
 # The most names of a file that are told.
 NAMES_TOLD = 50
-BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+MARK_BYTES = 3
+# Longer objects are cut at line feeds, and no worker holds all of one.
+UNBROKEN_BYTES_MAX = 32 << 20
 
 PieceKey = Tuple[str, int]
 
@@ -82,17 +85,21 @@ def described(
     )
 
 
-def layouts(store: Store, source: Source, given: Dict[str, Any], objects: List[str]) -> Dict[int, Layout]:
+def layouts(
+    store: Store, source: Source, dialect: Dialect, given: Dict[str, Any], objects: List[str]
+) -> Dict[int, Layout]:
     """Where the wanted columns stand in the records of each object."""
-    csv, dialect = given["csv"], source.dialect
+    csv = given["csv"]
     names = [column["name"] for column in csv["columns"]]
-    if not csv["header"] or dialect is None:
-        plain = Layout(len(names), [names.index(one) for one, _ in source.columns])
-        return dict.fromkeys(range(len(objects)), plain)
 
     def layout(index: int) -> Layout:
         try:
-            header = header_of(store.head(objects[index], records.RECORD_BYTES_MAX), dialect)
+            large = given["objects"][index]["bytes"] > UNBROKEN_BYTES_MAX
+            head = store.head(objects[index], records.RECORD_BYTES_MAX if large or csv["header"] else MARK_BYTES)
+            begun(head, dialect, large)
+            if not csv["header"]:
+                return Layout(len(names), [names.index(one) for one, _ in source.columns])
+            header = header_of(head, dialect)
             positions = dict(zip(names, matched(header, names, csv["fieldsMatch"], csv["caseSensitiveHeader"])))
         except Unreadable as problem:
             raise FaultError(problem.message, input=source.name, object=index) from problem
@@ -102,11 +109,33 @@ def layouts(store: Store, source: Source, given: Dict[str, Any], objects: List[s
         return dict(enumerate(pool.map(layout, range(len(objects)))))
 
 
+def begun(head: bytes, dialect: Dialect, large: bool) -> None:
+    """Whether an object that begins so is in the encoding of its dialect, and can be taken apart."""
+    declared = dialect.encoding
+    found = next((encoding for mark, encoding in BYTE_ORDER_MARKS.items() if head.startswith(mark)), declared)
+    if found != declared:
+        raise Unreadable(
+            f"the file begins with the byte order mark of {found}, but its declared encoding is {declared}: save it as "
+            f"{declared}, or declare another where that can be read"
+        )
+    if large and b"\n" not in head:
+        raise Unreadable(
+            f"there is no line feed in the first {len(head)} bytes of the file: where it has more than "
+            f"{UNBROKEN_BYTES_MAX}, its lines must end with one"
+        )
+
+
+def long_line(store: Store, source: Source, given: Dict[str, Any], objects: List[str]) -> None:
+    """Whether the lines of JSON in large objects can be told apart: a worker would hold a line of them all."""
+    for index, path in enumerate(objects):
+        if given["objects"][index]["bytes"] <= UNBROKEN_BYTES_MAX:
+            continue
+        if not any(b"\n" in store.head(path, most) for most in (records.RECORD_BYTES_MAX, records.LINE_BYTES_MAX)):
+            raise FaultError(records.LONG_LINE, input=source.name, object=index)
+
+
 def header_of(head: bytes, dialect: Dialect) -> List[str]:
     """The names in the first record of an object."""
-    if head[:2] in BYTE_ORDER_MARKS:
-        found = BYTE_ORDER_MARKS[head[:2]]
-        raise Unreadable(f"the file begins with the byte order mark of {found}, but {dialect.encoding} is declared")
     for record in Cutter(dialect).cut(records.without_mark(0, iter(head.split(b"\n")))):
         if isinstance(record, Unreadable):
             raise Unreadable(f"the header cannot be read: {record.message}")
