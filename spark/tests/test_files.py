@@ -367,7 +367,7 @@ class Files(FolderTest):
         relations, (output,) = task["plan"]["relations"], task["plan"]["outputs"]
         total = {"id": 10, "name": "total", "type": "decimal(0)"}
         order = [{"column": 91, "descending": False}]
-        made = {"kind": "runningTotal", "of": 0}
+        made = {"kind": "runningSum", "of": 0}
         body = {"kind": "window", "from": 0, "partition": [], "order": order, "function": made, "column": 10}
         columns = [*relations[0]["columns"], total]
         relations.append({"body": body, "columns": columns, "step": "total", "operation": "runningTotal"})

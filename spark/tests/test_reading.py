@@ -49,6 +49,13 @@ class Headers(unittest.TestCase):
             self.assertEqual(cut(head)[:1], cut(whole)[:1])
 
 
+class Kinds(unittest.TestCase):
+    def test_an_expression_of_a_kind_that_is_none_is_named(self) -> None:
+        for kind in ("layer", "other"):
+            with self.assertRaisesRegex(ValueError, f"of a kind that is none: {kind}"):
+                Expressions(False).sql({"kind": kind})
+
+
 class Lower(unittest.TestCase):
     def test_sigma_ends_a_word_as_unicode_has_it(self) -> None:
         """Of all characters that Java knows: behind one and before one, with letters around."""

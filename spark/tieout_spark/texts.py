@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, Dict
 
-from tieout_spark.layers import Json, Layers, Sql, joined
+from tieout_spark.layers import Json, Layers, Make, Sql, joined
 from tieout_spark.sql import literal, spark_type
 
 
 class Texts(Layers):
     """Layers in which texts change, and become numbers and dates."""
+
+    def kinds(self) -> Dict[str, Make]:
+        return {
+            "concatenate": self._concatenate,
+            "trim": self._trim,
+            "upper": self._upper,
+            "lower": self._lower,
+            "substring": self._substring,
+            "last": self._last,
+            "length": self._length,
+            "replace": self._replace,
+            "parseNumber": self._parseNumber,
+            "parseDate": self._parseDate,
+        }
 
     def text(self, e: Json, change: Callable[[str], str], repeated: bool = False) -> Sql:
         """What a text becomes; without characters it is blank."""
