@@ -17,7 +17,7 @@ from unittest import mock
 from pyspark.sql import functions
 
 from tests.support import WORKERS, Tasks, session
-from tieout_spark import engine, frames, reading, writing
+from tieout_spark import engine, frames, plain, reading, writing
 from tieout_spark.frames import Frames
 
 
@@ -66,8 +66,10 @@ class Differential(unittest.TestCase):
     def test_csv_that_spark_reads_by_itself_gives_the_same(self) -> None:
         names = [name for name in self.tasks.names if '"csv":' in json.dumps(self.tasks.read("tasks", name))]
         self.assertGreater(len(names), 100)
-        with mock.patch.object(reading, "PLAIN_BYTES_MIN", 0):
+        swift = mock.patch.object(plain, "read_plain", side_effect=plain.read_plain)
+        with mock.patch.object(reading, "PLAIN_BYTES_MIN", 0), swift as inputs:
             self.assertEqual(self.problems(names[::4]), [])
+        self.assertGreater(inputs.call_count, len(names[::4]) // 4)
 
     def test_exact_arithmetic_gives_the_same(self) -> None:
         operations = ("add", "multiply", "divide", "variance", "averageIfs", "groupBy")

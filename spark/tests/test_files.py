@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from tests.support import FolderTest, put_parquet
-from tieout_spark import engine, writing
+from tieout_spark import engine, parquet, writing
 from tieout_spark.store import Store
 
 COLUMNS = [
@@ -160,6 +160,22 @@ class Files(FolderTest):
             self.assertEqual(self.text(report, 0).splitlines(), expected)
             self.assertEqual(report["inputs"]["a"]["rows"], 7)
 
+    def test_which_of_many_files_a_row_is_of_is_looked_up_not_searched(self) -> None:
+        objects = self.put_files([("int32 n", [{"n": number}]) for number in range(3)])
+        paths = {number: self.store.path(one["bucket"], one["key"]) for number, one in enumerate(objects)}
+        column, stored = {"id": 0, "name": "n", "type": "integer"}, parquet.Stored("integer", "integer")
+        found = parquet.rows(self.spark, self.store, paths, [column], (stored,))
+        self.assertEqual(
+            sorted((row["p0"], row["#object"], row["#row"]) for row in found.collect()),
+            [(number, number, 1) for number in range(3)],
+        )
+        jvm: Any = found
+        self.assertIn("BroadcastHashJoin", jvm._jdf.queryExecution().executedPlan().toString())
+        paths = {0: paths[0], 1: f"{paths[1]}*"}
+        raised = self.assertRaisesRegex(Exception, "an object that is none of the input")
+        with mock.patch.object(parquet, "escaped", lambda path: path.replace("*", "")), raised:
+            parquet.rows(self.spark, self.store, paths, [column], (stored,)).collect()
+
     def test_parquet_that_does_not_fit_is_told(self) -> None:
         columns = """fixed_len_byte_array(5) net (DECIMAL(10,3))
             binary name (STRING)
@@ -307,6 +323,59 @@ class Files(FolderTest):
             report = engine.run(self.spark, self.store, self.task([("key", "text")], "jsonLines", ["csv"]))
         self.assertEqual(len(report["outputs"][0]["parts"]), sum(map(len, lines)) // 2000)
         self.assertEqual(self.text(report, 0), "".join(f"{number:04}\r\n" for number in range(1000)))
+
+    def test_a_small_job_that_makes_many_rows_has_several_parts(self) -> None:
+        """One task would write all of them, and what checks it would read them again in one go."""
+        lines = [json.dumps({"key": "k", "text": f"{number:03}" * 30}) + "\n" for number in range(100)]
+        (self.folder / "data" / "a").write_text("".join(lines))
+        for name in ("coalescePartitions.minPartitionSize", "advisoryPartitionSizeInBytes"):
+            self.spark.conf.set(f"spark.sql.adaptive.{name}", "1b")
+            self.addCleanup(self.spark.conf.unset, f"spark.sql.adaptive.{name}")
+        task = self.task([("key", "text"), ("text", "text")], "jsonLines", ["csv"])
+        relations, (output,) = task["plan"]["relations"], task["plan"]["outputs"]
+        place = [{"id": 92, "name": "#object", "type": "integer"}, {"id": 93, "name": "#row", "type": "integer"}]
+        other = [{"id": 10, "name": "other", "type": "text"}, *place]
+        computed = [
+            {"column": to, "expression": {"kind": "column", "id": of, "type": kind}}
+            for to, of, kind in ((10, 0, "text"), (92, 90, "integer"), (93, 91, "integer"))
+        ]
+        for body, columns in (
+            ({"kind": "project", "from": 0, "keep": [], "compute": computed}, other),
+            (
+                {"kind": "join", "join": "inner", "left": 0, "right": 1, "keys": [[0, 10]]},
+                relations[0]["columns"] + other,
+            ),
+        ):
+            relations.append({"body": body, "columns": columns, "step": body["kind"], "operation": body["kind"]})
+        output.update({"from": 2, "order": [{"column": 91, "descending": False}, {"column": 93, "descending": False}]})
+        expected = "".join(f"k,{f'{number:03}' * 30}\r\n" * 100 for number in range(100))
+        for most, parts in ((64 << 20, 1), (64 << 10, 2)):
+            task["output"]["prefix"] = f"most-{most}"
+            with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", most):
+                report = engine.run(self.spark, self.store, task)
+            self.assertEqual(len(report["outputs"][0]["parts"]), parts)
+            self.assertEqual(self.text(report, 0), expected)
+            self.assertEqual(report["outputs"][0]["rows"], 10_000)
+
+    def test_rows_behind_a_window_over_all_of_them_are_several_parts(self) -> None:
+        lines = [f'{{"n": {number}}}\n' for number in range(1000)]
+        (self.folder / "data" / "a").write_text("".join(lines))
+        for name in ("coalescePartitions.minPartitionSize", "advisoryPartitionSizeInBytes"):
+            self.spark.conf.set(f"spark.sql.adaptive.{name}", "1b")
+            self.addCleanup(self.spark.conf.unset, f"spark.sql.adaptive.{name}")
+        task = self.task([("n", "integer")], "jsonLines", ["csv"])
+        relations, (output,) = task["plan"]["relations"], task["plan"]["outputs"]
+        total = {"id": 10, "name": "total", "type": "decimal(0)"}
+        order = [{"column": 91, "descending": False}]
+        made = {"kind": "runningSum", "of": 0}
+        body = {"kind": "window", "from": 0, "partition": [], "order": order, "function": made, "column": 10}
+        columns = [*relations[0]["columns"], total]
+        relations.append({"body": body, "columns": columns, "step": "total", "operation": "runningTotal"})
+        output.update({"from": 1, "order": [], "columns": [*output["columns"], total]})
+        report = engine.run(self.spark, self.store, task)
+        self.assertGreater(len(report["outputs"][0]["parts"]), 1)
+        sums = [f"{number},{number * (number + 1) // 2}" for number in range(1000)]
+        self.assertEqual(sorted(self.text(report, 0).split()), sorted(sums))
 
     def test_of_two_runs_at_once_the_first_report_stands(self) -> None:
         (self.folder / "data" / "a").write_text('{"key": "a"}\n')

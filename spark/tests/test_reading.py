@@ -13,6 +13,7 @@ from unittest import mock
 
 from tests.support import session
 from tieout_spark import dates, engine, numbers, pieces, plain, reading, records, sources
+from tieout_spark.expressions import Expressions
 from tieout_spark.faults import FaultError
 from tieout_spark.records import Cutter, Dialect, Unreadable, parser
 from tieout_spark.sql import spark_type
@@ -26,6 +27,58 @@ def cut(text: bytes, dialect: Dialect = PLAIN) -> list[object]:
     cutter = Cutter(dialect)
     found = [*cutter.cut(iter(text.split(b"\n"))), *cutter.end()]
     return [record.message if isinstance(record, Unreadable) else record for record in found]
+
+
+class Headers(unittest.TestCase):
+    def test_no_more_is_read_of_an_object_than_its_header_needs(self) -> None:
+        more = b"\n" + b"1,2\n" * 100_000
+        long = b'"' + b"n\n" * sources.HEAD_BYTES + b'",b'
+        for text, reads in (
+            (b"a,b" + more, 1),
+            (b"\n\r\n\xef\xbb\xbf", 1),
+            (b"a,b", 1),
+            (b"a," + b"b" * sources.HEAD_BYTES + more, 2),
+            (long + more, 2),
+            (b"a,b\r" + b"1,2\r" * 10_000, 2),
+        ):
+            store = mock.Mock()
+            store.head.side_effect = lambda _, most, text=text: text[:most]
+            head = sources.head_of(store, "a", PLAIN)
+            self.assertEqual(store.head.call_count, reads, text[:20])
+            whole = text[: records.RECORD_BYTES_MAX]
+            self.assertEqual(cut(head)[:1], cut(whole)[:1])
+
+
+class Kinds(unittest.TestCase):
+    def test_an_expression_of_a_kind_that_is_none_is_named(self) -> None:
+        for kind in ("layer", "other"):
+            with self.assertRaisesRegex(ValueError, f"of a kind that is none: {kind}"):
+                Expressions(False).sql({"kind": kind})
+
+
+class Lower(unittest.TestCase):
+    def test_sigma_ends_a_word_as_unicode_has_it(self) -> None:
+        """Of all characters that Java knows: behind one and before one, with letters around."""
+        spark, size = session(), 256
+        known = (range(start, start + size) for start in range(0, 0x110000, size) if not 0xD800 <= start < 0xE000)
+        rows = [
+            (chr(code), f"{chr(code)}Σ A{chr(code)}Σ AΣ{chr(code)} AΣ{chr(code)}A") for some in known for code in some
+        ]
+        texts = spark.createDataFrame(
+            [(char, text, sigmas(text.lower())) for char, text in rows], "char string, c0 string, of string"
+        )
+        layers = Expressions(False)
+        made = layers.sql({"kind": "lower", "of": {"kind": "column", "id": 0, "type": "text"}})
+        for columns in layers.columns:
+            texts = texts.selectExpr("*", *columns)
+        found = texts.where(f"regexp_replace({made.value}, '[^σς ]', '') <> of and not char rlike '\\\\p{{Cn}}'")
+        # Which is a mark of another kind since Unicode 14.
+        self.assertEqual([row["char"] for row in found.select("char").collect()], ["\u1734"])
+
+
+def sigmas(text: str) -> str:
+    """Its sigmas alone, word by word."""
+    return "".join(char for char in text if char in "σς ")
 
 
 class Paths(unittest.TestCase):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Dict
+
 from tieout_spark.faults import NEEDS_EXACT
-from tieout_spark.layers import Json, Layers, Sql, as_text, first, overflow
+from tieout_spark.layers import Json, Layers, Make, Sql, as_text, first, overflow
 from tieout_spark.numbers import scale_of
 from tieout_spark.sql import spark_type
 
 
 class Arithmetic(Layers):
     """Layers in which numbers are calculated with."""
+
+    def kinds(self) -> Dict[str, Make]:
+        return {
+            "arithmetic": self._arithmetic,
+            "negate": self._negate,
+            "absolute": self._absolute,
+            "round": self._round,
+        }
 
     def _arithmetic(self, e: Json) -> Sql:
         left, right = self.bound(self.sql(e["left"])), self.bound(self.sql(e["right"]))

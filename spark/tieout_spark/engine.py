@@ -45,7 +45,7 @@ SETTINGS = {
 }
 # Where the number of partitions stands that rows are shuffled or sorted into, before Spark joins small ones again.
 PARTITIONS = "spark.sql.adaptive.coalescePartitions.initialPartitionNum"
-PARTITIONS_MAX = 10_000
+PARTITIONS_MIN, PARTITIONS_MAX = 16, 10_000
 PAIRS = "array<struct<a: bigint, b: bigint, c: bigint, d: bigint>>"
 
 
@@ -115,8 +115,8 @@ def attempted(session: SparkSession, store: Store, task: Json, exact: bool) -> J
 
 def spread(session: SparkSession, size: int) -> None:
     """Lets rows be shuffled and sorted into a partition for each piece that is read, and at least into as many as the
-    session says. What a worker sorts and the parts of an output do not grow with the job."""
-    least = int(session.conf.get("spark.sql.shuffle.partitions") or 0)
+    session says, or few where little is read. What a worker sorts and an output's parts do not grow with the job."""
+    least = min(int(session.conf.get("spark.sql.shuffle.partitions") or 0), PARTITIONS_MIN + (size >> 20))
     session.conf.set(PARTITIONS, str(min(max(least, size // PIECE_BYTES), PARTITIONS_MAX)))
 
 

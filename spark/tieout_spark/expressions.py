@@ -7,16 +7,35 @@ the branch that is taken alone.
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from tieout_spark.arithmetic import Arithmetic
-from tieout_spark.layers import Json, Sql, deepest, first, joined
+from tieout_spark.layers import Json, Make, Sql, deepest, first, joined
 from tieout_spark.sql import literal, spark_type
 from tieout_spark.texts import Texts
 
 
 class Expressions(Arithmetic, Texts):
     """Layers of what the plan's expressions say."""
+
+    def kinds(self) -> Dict[str, Make]:
+        return {
+            **Arithmetic.kinds(self),
+            **Texts.kinds(self),
+            "column": self._column,
+            "constant": self._constant,
+            "cast": self._cast,
+            "dateDifference": self._dateDifference,
+            "compare": self._compare,
+            "and": self._and,
+            "or": self._or,
+            "not": self._not,
+            "isBlank": self._isBlank,
+            "contains": self._contains,
+            "case": self._case,
+            "coalesce": self._coalesce,
+            "require": self._require,
+        }
 
     # Values
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from tieout_spark.sql import spark_type
 
@@ -22,6 +22,10 @@ class Sql:
     depth: int = 0
     # Whether it can be repeated without computing anything again.
     simple: bool = False
+
+
+# Makes an expression of the plan into one in SQL.
+Make = Callable[[Json], Sql]
 
 
 class Layers:
@@ -57,8 +61,14 @@ class Layers:
 
     def sql(self, expression: Json) -> Sql:
         """An expression."""
-        made: Sql = getattr(self, f"_{expression['kind']}")(expression)
-        return made
+        make = self.kinds().get(expression["kind"])
+        if make is None:
+            raise ValueError(f"the plan has an expression of a kind that is none: {expression['kind']}")
+        return make(expression)
+
+    def kinds(self) -> Dict[str, Make]:
+        """The kinds of expressions, and what makes each."""
+        return {}
 
     def cast(self, of: Sql, kind: str) -> Sql:
         """The value as another type that holds it, if it fits."""

@@ -41,6 +41,8 @@ UNITS = {
     "NANOS": "if({0} % 1000 = 0, {0} div 1000, null)",
 }
 DIGITS_MAX = 38
+# Of which file a row is, as `Store.uri` writes it.
+PATH = "regexp_replace(_metadata.file_path, '^file:/+', 'file:/')"
 
 
 def read_parquet(
@@ -116,11 +118,16 @@ def rows(
     for column, one in zip(wanted, group):
         schema = schema.add(column["name"], one.read)
     found = session.read.schema(schema).parquet(*[escaped(path) for path in objects.values()])
-    pairs = ", ".join(f"{literal(store.uri(path))}, {number}L" for number, path in objects.items())
-    return found.select(
-        f.expr(f"element_at(map({pairs}), regexp_replace(_metadata.file_path, '^file:/+', 'file:/'))").alias("#object"),
-        f.expr("_metadata.row_index + 1").alias("#row"),
-        *[f.col(quoted(column["name"])).alias(f"p{column['id']}") for column in wanted],
+    cells = [f.col(quoted(column["name"])).alias(f"p{column['id']}") for column in wanted]
+    found = found.select(f.expr(PATH).alias("path"), f.expr("_metadata.row_index + 1").alias("#row"), *cells)
+    if len(objects) == 1:
+        (number,) = objects
+        return found.withColumn("#object", f.lit(number).cast("bigint"))
+    numbers = [(store.uri(path), number) for number, path in objects.items()]
+    known = session.createDataFrame(numbers, "path string, number bigint")
+    elsewhere = "cast(raise_error('rows are of an object that is none of the input') as bigint)"
+    return found.join(f.broadcast(known), "path", "left").withColumn(
+        "#object", f.expr(f"coalesce(number, {elsewhere})")
     )
 
 

@@ -11,6 +11,8 @@ from tieout_spark.faults import FaultError
 from tieout_spark.records import Cutter, Dialect, Unreadable
 from tieout_spark.store import REQUESTS_AT_ONCE, Store
 
+# As much of an object is looked at for its header, and all that a record may have only where that is longer.
+HEAD_BYTES = 16 << 10
 # The most names of a file that are told.
 NAMES_TOLD = 50
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -95,7 +97,8 @@ def layouts(
     def layout(index: int) -> Layout:
         try:
             large = given["objects"][index]["bytes"] > UNBROKEN_BYTES_MAX
-            head = store.head(objects[index], records.RECORD_BYTES_MAX if large or csv["header"] else MARK_BYTES)
+            first_record = large or csv["header"]
+            head = head_of(store, objects[index], dialect) if first_record else store.head(objects[index], MARK_BYTES)
             begun(head, dialect, large)
             if not csv["header"]:
                 return Layout(len(names), [names.index(one) for one, _ in source.columns])
@@ -107,6 +110,14 @@ def layouts(
 
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
         return dict(enumerate(pool.map(layout, range(len(objects)))))
+
+
+def head_of(store: Store, path: str, dialect: Dialect) -> bytes:
+    """The beginning of an object, with its first record."""
+    head = store.head(path, HEAD_BYTES)
+    lines = head[: head.rfind(b"\n") + 1].split(b"\n")
+    has_record = next(Cutter(dialect).cut(records.without_mark(0, iter(lines))), None) is not None
+    return head if has_record or len(head) < HEAD_BYTES else store.head(path, records.RECORD_BYTES_MAX)
 
 
 def begun(head: bytes, dialect: Dialect, large: bool) -> None:

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, Dict
 
-from tieout_spark.layers import Json, Layers, Sql, joined
+from tieout_spark.layers import Json, Layers, Make, Sql, joined
 from tieout_spark.sql import literal, spark_type
 
 
 class Texts(Layers):
     """Layers in which texts change, and become numbers and dates."""
+
+    def kinds(self) -> Dict[str, Make]:
+        return {
+            "concatenate": self._concatenate,
+            "trim": self._trim,
+            "upper": self._upper,
+            "lower": self._lower,
+            "substring": self._substring,
+            "last": self._last,
+            "length": self._length,
+            "replace": self._replace,
+            "parseNumber": self._parseNumber,
+            "parseDate": self._parseDate,
+        }
 
     def text(self, e: Json, change: Callable[[str], str], repeated: bool = False) -> Sql:
         """What a text becomes; without characters it is blank."""
@@ -84,10 +98,11 @@ class Texts(Layers):
         return self.checked(sql, [of.value], f"concat('\"', {of.value}, '\"', {literal(problem)})")
 
 
-# Σ at the end of a word, as Unicode has it: behind a letter with case and before none, whatever has no case between.
-_CASED = r"[\p{IsLowercase}\p{IsUppercase}\p{IsTitlecase}]"
+# Σ at the end of a word, as Unicode has it: behind a letter with case and before none, whatever can be ignored between.
+# Some letters are of both kinds: they are ignored.
 _BETWEEN = r"'.:\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E\uFF1A"
 _IGNORABLE = r"[\p{Mn}\p{Me}\p{Cf}\p{Lm}\p{Sk}" + _BETWEEN + "]"
+_CASED = r"[\p{IsLowercase}\p{IsUppercase}\p{IsTitlecase}&&[^" + _IGNORABLE + "]]"
 FINAL_SIGMA = f"({_CASED}{_IGNORABLE}*+)Σ(?!{_IGNORABLE}*+{_CASED})"
 
 

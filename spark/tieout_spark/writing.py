@@ -31,6 +31,10 @@ class Written:
 
 # Up to here one worker sorts all rows of an output, and they are one part.
 SORTED_ALONE_BYTES_MAX = 64 << 20
+# What relations are made by that can have more rows than were read.
+GROWING = ("join", "union", "match")
+# The bytes of a cell that is no text, or a little more.
+CELL_BYTES = 16
 
 
 def write(session: SparkSession, frames: Frames, figures: Figures, output: Json, folder: str) -> Written:
@@ -41,25 +45,44 @@ def write(session: SparkSession, frames: Frames, figures: Figures, output: Json,
         for column in numbers(output)
     ]
     data, watch = frames.watches.watch(rows, output["from"], False, *sums)
-    keys = [key_of(key) for key in output["order"]]
-    alone = frames.bytes <= SORTED_ALONE_BYTES_MAX
-    if keys and alone:
-        data = data.coalesce(1).sortWithinPartitions(*keys)
-    elif keys:
-        # Spark looks at all rows before it sorts them: they are kept meanwhile, and not computed twice, nor counted.
-        frames.kept.append(data.persist())
-        data = data.orderBy(*keys)
     group = uuid.uuid4().hex
     session.sparkContext.setJobGroup(group, f"output {output['name']}")
+    keys, kept = [key_of(key) for key in output["order"]], False
+    if keys:
+        small = frames.bytes <= SORTED_ALONE_BYTES_MAX
+        # To be looked at before they are sorted rows are kept, and not computed twice, nor counted.
+        kept = not small or may_grow(frames)
+        if kept:
+            frames.kept.append(data.persist())
+            small = small and size_of(data, output) <= SORTED_ALONE_BYTES_MAX
+        data = data.coalesce(1).sortWithinPartitions(*keys) if small else data.orderBy(*keys)
+    elif any(relation["body"].get("partition") == [] for relation in frames.relations):
+        # A window over all rows leaves them in one partition, which would be one part.
+        data = data.hint("rebalance")
     writer = lines(data, output).write.mode("overwrite")
     if output["format"] == "parquet":
         writer.parquet(folder)
     else:
         writer.option("lineSep", "\r\n" if output["format"] == "csv" else "\n").text(folder)
     work = figures.work(group, bool(frames.kept))
-    if keys and not alone:
+    if kept:
         frames.kept.pop().unpersist()
     return Written(output, rows, watch, work)
+
+
+def may_grow(frames: Frames) -> bool:
+    """Whether there can be far more to write than what is read has bytes: Parquet is packed, and some relations have
+    more rows than what they are made of."""
+    packed = any(given["format"] == "parquet" for given in frames.task["inputs"].values())
+    return packed or any(relation["body"]["kind"] in GROWING for relation in frames.relations)
+
+
+def size_of(data: DataFrame, output: Json) -> int:
+    """About how many bytes the rows of an output have."""
+    texts = [f"coalesce(octet_length(c{column['id']}), 0)" for column in output["columns"] if column["type"] == "text"]
+    others = CELL_BYTES * (len(output["columns"]) - len(texts))
+    row = data.agg(f.expr(f"sum(cast({' + '.join([*texts, str(others)])} as bigint))")).first()
+    return int(row[0] or 0) if row else 0
 
 
 def numbers(output: Json) -> List[Json]:

@@ -188,10 +188,9 @@ impl JobStarter {
         self.go(submission, record).await
     }
 
-    /// Writes the job down, if it is new, and keeps its document.
+    /// Writes a job that was checked down, if it is new, and keeps its document.
     async fn register(&self, submission: &Submission) -> Result<JobRecord, JobError> {
         let Submission { tenant, job, document, .. } = submission;
-        check(submission)?;
         let digest = digest(document.get());
         if submission.attempt > 1 && self.jobs.get(tenant, job).await?.is_none() {
             let why = "there is no such job yet: it begins with attempt 1".to_owned();
@@ -218,8 +217,7 @@ impl JobStarter {
             record = self.jobs.get(&meant.tenant, &meant.job).await?.unwrap_or(record);
         }
         if meant.attempt > record.attempt {
-            let why = format!("attempt {} is {}", record.attempt, record.status.as_str());
-            return Err(Refused::Attempt { job: meant.job, attempt: meant.attempt, why }.into());
+            return Err(refused(meant, &record).into());
         }
         let holder = execution(&meant);
         if meant.attempt < record.attempt || record.status.is_final() {
@@ -291,7 +289,16 @@ impl JobStarter {
 
     /// Writes a job down and puts it into the queue, by which everything else goes. Returns what is known of it.
     pub async fn hand_in(&self, submission: &Submission) -> Result<JobRecord, JobError> {
+        check(submission)?;
         let record = self.register(submission).await?;
+        let may_begin = match submission.attempt.checked_sub(record.attempt) {
+            None | Some(0) => true,
+            Some(1) => matches!(record.status, JobStatus::Failed | JobStatus::Cancelled),
+            Some(_) => false,
+        };
+        if !may_begin {
+            return Err(refused(submission.attempt(), &record).into());
+        }
         self.queues.send(&self.config.queue, &message_of(submission)?).await?;
         Ok(record)
     }
@@ -305,7 +312,8 @@ impl JobStarter {
         let record = match self.hand_in(&submission).await {
             Ok(record) => record,
             Err(JobError::Refused(refused)) => {
-                let status = if matches!(refused, Refused::OtherDocument { .. }) { 409 } else { 400 };
+                let conflict = matches!(refused, Refused::OtherDocument { .. } | Refused::Attempt { .. });
+                let status = if conflict { 409 } else { 400 };
                 return Ok(respond(status, &json!({ "error": error_class::chain(&refused) })));
             }
             Err(error) => return Err(error),
@@ -313,6 +321,12 @@ impl JobStarter {
         let Submission { tenant, job, .. } = &submission;
         Ok(respond(202, &json!({ "tenant": tenant, "job": job, "status": record.status })))
     }
+}
+
+/// That an attempt cannot follow what is known of its job.
+fn refused(meant: TaskJob, record: &JobRecord) -> Refused {
+    let why = format!("attempt {} is {}", record.attempt, record.status.as_str());
+    Refused::Attempt { job: meant.job, attempt: meant.attempt, why }
 }
 
 /// The message by which a submission is handed in.

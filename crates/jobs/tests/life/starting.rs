@@ -87,7 +87,8 @@ async fn what_is_malformed_ends_in_the_dead_letter_queue_with_its_reason() {
         let letter = world.queues.take(DEAD).pop().expect("there is a letter");
         assert!(letter.attributes["reason"].contains(reason), "{body}: {letter:?}");
         let posted = world.post(&handlers, &body).await;
-        assert_eq!(posted.status_code, 400, "{posted:?}");
+        let status = if reason.starts_with("attempt 2") { 409 } else { 400 };
+        assert_eq!(posted.status_code, status, "{posted:?}");
     }
     assert!(world.workflows.executions().is_empty());
 }
@@ -223,7 +224,7 @@ async fn a_job_begins_with_its_first_attempt() {
     let world = World::new();
     let handlers = world.handlers();
     let third = json!({"tenant": "acme", "job": "close", "attempt": 3, "document": document()}).to_string();
-    assert_eq!(world.post(&handlers, &third).await.status_code, 400);
+    assert_eq!(world.post(&handlers, &third).await.status_code, 409);
     assert_eq!(world.deliver(&handlers, &third).await.dead_letters, 1);
     assert_eq!(world.deliver(&handlers, &body("close", &document())).await.started, 1, "and left no row behind");
 }
@@ -270,6 +271,22 @@ async fn what_is_posted_goes_by_the_queue() {
     assert!(world.workflows.executions().is_empty());
     let message = world.queues.take(QUEUE).pop().expect("it is in the queue");
     assert_eq!(world.deliver(&handlers, &message.body).await.started, 1);
+}
+
+/// What is known to be refused later is refused at once.
+#[tokio::test]
+async fn an_attempt_that_cannot_follow_is_not_taken() {
+    let world = World::new();
+    let handlers = world.handlers();
+    let post = async |number: u32| world.post(&handlers, &again("close", &document(), number)).await;
+    assert_eq!(post(2).await.status_code, 409, "there is no such job yet");
+    assert_eq!(post(1).await.status_code, 202);
+    let refused = post(2).await;
+    assert_eq!(refused.status_code, 409);
+    assert!(refused.body.contains("attempt 1 is queued"), "{}", refused.body);
+    assert!(world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap());
+    assert_eq!((post(3).await.status_code, post(2).await.status_code), (409, 202));
+    assert_eq!(world.queues.take(QUEUE).len(), 2);
 }
 
 #[tokio::test]
