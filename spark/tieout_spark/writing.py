@@ -32,7 +32,7 @@ class Written:
 # Up to here one worker sorts all rows of an output, and they are one part.
 SORTED_ALONE_BYTES_MAX = 64 << 20
 # What relations are made by that can have more rows than were read.
-GROWING = ("join", "union", "match")
+GROWING = ("join", "union", "match", "unpivot")
 # The bytes of a cell that is no text, or a little more.
 CELL_BYTES = 16
 
