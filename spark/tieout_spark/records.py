@@ -260,6 +260,8 @@ def _sign(before: str, behind: str, bare: bool) -> Optional[bool]:
 
 def _ungrouped(digits: str, group: Optional[str]) -> Optional[str]:
     groups = [digits] if group is None else digits.split(group)
+    if not all(one.isdecimal() and one.isascii() for one in groups if one):
+        return None
     if len(groups) > 1:
         sound = 1 <= len(groups[0]) <= 3 and all(len(one) in (2, 3) for one in groups[1:-1]) and len(groups[-1]) == 3
         return "".join(groups) if sound else None

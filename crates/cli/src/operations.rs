@@ -46,7 +46,7 @@ pub(crate) fn perform(name: Option<&str>, output: Output) -> Result<(), Failure>
     };
     let kind = operations::find(name).ok_or_else(|| {
         let near = operations::nearest(name).map(|near| format!("; is {near} meant?")).unwrap_or_default();
-        Failure::misuse(format!("there is no operation {name}{near} `tieout operations` lists them"))
+        Failure::misuse(format!("there is no operation {name}{near}; `tieout operations` lists them"))
     })?;
     let shown = Shown {
         listed: Listed::of(kind),

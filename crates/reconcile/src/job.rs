@@ -247,6 +247,7 @@ impl Job {
 
     /// Reads a document.
     pub fn from_json(text: &str) -> Result<Self, PlanError> {
+        crate::unique_keys(text)?;
         let mut reader = serde_json::Deserializer::from_str(text);
         let document: JobDocument = serde_path_to_error::deserialize(&mut reader)
             .map_err(|error| unreadable(&error.path().to_string(), error.inner()))?;

@@ -43,6 +43,7 @@ pub mod report;
 pub mod scalar;
 pub mod task;
 mod types;
+mod unique_keys;
 
 pub use error::{Fault, InputRow, PlanError, RunError};
 pub use job::{
@@ -51,3 +52,4 @@ pub use job::{
 };
 pub use planning::Planned;
 pub use types::{Rounding, SCALE_MAX, Type, UnknownType, Value};
+pub use unique_keys::unique_keys;

@@ -88,10 +88,16 @@ impl NumberFormat {
     }
 
     /// Digits without their group signs, which must stand where groups end: before three digits at last, and before
-    /// two or three elsewhere. A sign that stands elsewhere is likely a decimal sign, and the number another one.
+    /// two or three elsewhere. A sign that stands elsewhere is likely a decimal sign, and the number another one; so is a
+    /// point that is neither.
     fn ungroup(&self, digits: &str) -> Option<String> {
-        let Some(group_char) = self.group_char else { return Some(digits.to_owned()) };
-        let groups: Vec<&str> = digits.split(group_char).collect();
+        let groups: Vec<&str> = match self.group_char {
+            Some(group_char) => digits.split(group_char).collect(),
+            None => vec![digits],
+        };
+        if !groups.iter().all(|group| group.bytes().all(|byte| byte.is_ascii_digit())) {
+            return None;
+        }
         if let [first, middle @ .., last] = groups.as_slice() {
             let well_formed = (1..=3).contains(&first.len())
                 && middle.iter().all(|group| matches!(group.len(), 2 | 3))
@@ -145,8 +151,14 @@ mod tests {
         ] {
             assert_eq!(parse(&german, text).as_deref(), value, "{text}");
         }
+        // One thousand two hundred, or one and a bit: whoever wrote it knows.
+        let ungrouped = NumberFormat { decimal_char: ',', ..NumberFormat::default() };
+        for (text, value) in [("1,5", Some("1.5")), ("1.234", None), ("12.50", None), ("1.5,0", None)] {
+            assert_eq!(parse(&ungrouped, text).as_deref(), value, "{text}");
+        }
         let french = NumberFormat { decimal_char: ',', group_char: Some('\u{202f}'), ..NumberFormat::default() };
         assert_eq!(parse(&french, "1\u{202f}234,5").as_deref(), Some("1234.5"));
+        assert_eq!((parse(&french, "12.50"), parse(&french, "1\u{202f}234.5")), (None, None));
     }
 
     #[test]

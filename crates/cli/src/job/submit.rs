@@ -68,6 +68,7 @@ impl Document {
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         let text = text_of(path)?;
         let wrong = |error: serde_json::Error| Failure::misuse(format!("{}: {error}", shown(path)));
+        reconcile::unique_keys(&text).map_err(|error| Failure::misuse(format!("{}: {error}", shown(path))))?;
         let whole: Box<RawValue> = serde_json::from_str(&text).map_err(wrong)?;
         let mut files = Vec::new();
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -213,6 +214,8 @@ mod tests {
         assert!(matches!(Document::read(&path), Err(Failure::Misuse(_))));
         fs::write(&path, format!("\u{feff}{text}")).unwrap();
         assert_eq!(Document::read(&path).unwrap().text.get(), text, "a byte order mark is no text");
+        fs::write(&path, r#"{"inputs": {"bank": {}, "bank": {}}}"#).unwrap();
+        assert!(matches!(Document::read(&path), Err(Failure::Misuse(told)) if told.contains("inputs.bank")));
         fs::write(&path, "no JSON").unwrap();
         assert!(matches!(Document::read(&path), Err(Failure::Misuse(_))));
     }

@@ -1,5 +1,7 @@
 //! Columns become rows.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -49,6 +51,10 @@ impl Operation for Unpivot {
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
         let table = step.table(&self.from)?;
         let columns = step.columns(&table, &self.columns)?;
+        let mut seen = BTreeSet::new();
+        if let Some(again) = self.columns.iter().find(|column| !seen.insert(*column)) {
+            return Err(step.fail_on(again, "it is listed twice: its cells would count twice"));
+        }
         let kind = self.kind(step, &columns)?;
         let cast = |column: &PlanColumn| {
             column.expression().cast(kind).ok_or_else(|| step.fail_on(&column.name, format!("is no {kind}")))
@@ -113,6 +119,9 @@ impl Documented for Unpivot {
                         "1 | x | jan | 7.00",
                     ],
                 ),
+            case("a column twice")
+                .step(r#"{"from": "a", "columns": ["feb", "jan", "feb"], "names": "month", "values": "v"}"#)
+                .refused(r#"column "feb": it is listed twice: its cells would count twice"#),
             case("blanks go")
                 .step(r#"{"from": "a", "columns": ["jan", "feb"], "names": "month", "values": "v", "blanks": "drop"}"#)
                 .gives(
