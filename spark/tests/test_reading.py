@@ -175,6 +175,8 @@ class Records(unittest.TestCase):
 
     def test_numbers_and_dates(self) -> None:
         german = {"decimalChar": ",", "groupChar": "."}
+        for text, value in (("1,5", "1.50"), ("1.234", None), ("12.50", None)):
+            self.assertEqual(parser("decimal(2)", {"decimalChar": ","})(text), value, text)
         for kind, column, text, expected in (
             ("decimal(2)", {}, "+.5", "0.50"),
             ("decimal(2)", {}, "1.505", None),
