@@ -342,6 +342,9 @@ fn read_step(index: usize, mut step: Map<String, Json>) -> Result<Step, PlanErro
 const NUMBER_SCALE: u8 = 2;
 const _: () = assert!(NUMBER_SCALE <= SCALE_MAX);
 
+/// The most columns that are told of an input.
+const NAMES_TOLD: usize = 20;
+
 impl Input {
     /// The columns of the input. `found` are those that a feed or the file itself has, where the job says to look there.
     pub fn schema(&self, name: &str, found: Option<&[InputColumn]>) -> Result<Vec<(String, Type)>, PlanError> {
@@ -362,7 +365,9 @@ impl Input {
             match columns.iter_mut().find(|(name, _)| *name == column.name) {
                 Some((_, kind)) => *kind = column.kind,
                 None if known => {
-                    return Err(PlanError::input(name, format!("its descriptor has no column {:?}", column.name)));
+                    let names = columns.iter().map(|(name, _)| name.as_str()).take(NAMES_TOLD).collect::<Vec<_>>();
+                    let has = names.join(", ");
+                    return Err(PlanError::input(name, format!("it has no column {:?}; it has {has}", column.name)));
                 }
                 None => columns.push((column.name.clone(), column.kind)),
             }

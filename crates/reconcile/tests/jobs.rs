@@ -294,7 +294,8 @@ fn columns_come_from_the_descriptor_the_feed_or_the_file() {
     let mut wrong = job;
     wrong["inputs"]["described"]["columns"][0]["name"] = json!("Net");
     let wrong = Job::from_json(&wrong.to_string()).unwrap().plan(&BTreeMap::new()).unwrap_err();
-    assert_eq!(wrong.to_string(), "input \"described\": its descriptor has no column \"Net\"");
+    let told = "input \"described\": it has no column \"Net\"; it has ";
+    assert!(wrong.to_string().starts_with(told), "{wrong}");
 }
 
 #[test]
