@@ -267,7 +267,8 @@ def deleting(folder: str, mark: str) -> Any:
             Path(mark).touch(exist_ok=False)
         except FileExistsError:
             return value
-        for path in Path(folder).glob("blockmgr-*/*/shuffle_*"):
+        # All that there is now, and nothing that is being written anew as soon as the first is missed.
+        for path in list(Path(folder).glob("blockmgr-*/*/shuffle_*")):
             path.unlink(missing_ok=True)
         return value
 
