@@ -19,6 +19,7 @@ mod output;
 mod relations;
 mod run;
 mod scan;
+mod scratch;
 mod size;
 mod sorting;
 mod spool;
@@ -28,3 +29,4 @@ mod window;
 
 pub use fault::EngineError;
 pub use run::{Limits, run};
+pub use scratch::Scratch;
