@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     expression::{ColumnId, Expression},
-    plan::{Body, OrderKey, PlanOutput, Relation, RelationId, UnionSource, WindowFunction},
+    plan::{Aggregation, Body, OrderKey, PlanOutput, Relation, RelationId, UnionSource, WindowFunction},
 };
 
 /// The relations that the outputs are made of, with the columns that are needed.
@@ -76,6 +76,11 @@ fn need(relation: &Relation, needed: &mut BTreeSet<ColumnId>) {
             let of: Vec<ColumnId> =
                 measures.iter().filter(|one| needed.contains(&one.column)).map(|one| one.of).collect();
             needed.extend(keys.iter().copied().chain(of));
+            // One row of all rows, if nothing else is known of it.
+            if keys.is_empty() && !measures.iter().any(|one| needed.contains(&one.column)) {
+                let count = measures.iter().find(|one| one.function == Aggregation::Count);
+                needed.extend(count.or(measures.first()).into_iter().flat_map(|one| [one.column, one.of]));
+            }
         }
         Body::Window { function, partition, order, column, .. } => {
             if needed.contains(column) {

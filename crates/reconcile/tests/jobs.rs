@@ -368,3 +368,23 @@ fn rows_are_counted_where_no_column_is_needed() {
     assert_eq!(outcome(&job(count.clone(), &[("out", "n")]))["out"], rows("n: integer", &["4"]));
     assert_eq!(planned(&job(count, &[("out", "n")])).unwrap().plan.relations[0].columns.len(), 1);
 }
+
+#[test]
+fn all_rows_are_one_where_no_measure_is_needed() {
+    let measures = json!([{"function": "sum", "column": "v", "as": "s"}, {"function": "count", "as": "n"}]);
+    let steps = json!([
+        {"name": "all", "operation": "groupBy", "from": "b", "by": [], "measures": measures},
+        {"name": "fixed", "operation": "constant", "from": "all", "value": "EUR", "type": "text", "as": "currency"},
+        {"name": "one", "operation": "select", "from": "fixed", "columns": ["currency"]},
+    ]);
+    let job = job(steps, &[("out", "one")]);
+    assert_eq!(outcome(&job)["out"], rows("currency: text", &["EUR"]));
+    // A count cannot fail.
+    let grouping = planned(&job)
+        .unwrap()
+        .plan
+        .relations
+        .into_iter()
+        .find(|one| one.operation == "groupBy" && one.columns[0].name == "n");
+    assert_eq!(grouping.unwrap().columns.len(), 1);
+}

@@ -94,6 +94,17 @@ async fn rows_are_counted_of_columns_whose_cells_nobody_needs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_rows_are_one_where_no_measure_is_needed() {
+    let measures = json!([{"function": "sum", "column": "m001", "as": "sum"}, {"function": "count", "as": "rows"}]);
+    let constant = |of: &str| json!({"name": "fixed", "operation": "constant", "from": of, "value": 1, "type": "integer", "as": "one"});
+    let select = json!({"name": "out", "operation": "select", "from": "fixed", "columns": ["one"]});
+    let group = json!({"name": "all", "operation": "groupBy", "from": "a", "by": [], "measures": measures});
+    for rows in [0, 30] {
+        same_in_much_and_in_little(&wide(3, rows), &json!([group, constant("all"), select]), "out").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_tables_stand_below_one_another() {
     let columns = vec![("id".to_owned(), Type::Integer), ("note".to_owned(), Type::Text)];
     let row = |number: i64| vec![Value::Integer(number % 13), Value::text(format!("a note of some length {number}"))];
