@@ -49,7 +49,7 @@ pub(crate) fn pairs(
     for (key, mut group) in groups {
         group.left.sort_by_key(|member| member.rank);
         group.right.sort_by_key(|member| member.rank);
-        for cells in group.rows(&key, tolerance, scale)? {
+        for cells in group.rows(&key, tolerance, scale, |_| Ok::<_, Fault>(()))? {
             rows.push([key.as_slice(), &cells].concat());
         }
     }
@@ -72,15 +72,28 @@ fn members(rows: &Rows, side: &MatchSide) -> Result<Vec<(Vec<Value>, Member)>, F
     Ok(members)
 }
 
+/// Two rows that are near enough: how far apart, and their places on either side.
+type Candidate = (I256, usize, usize);
+
 impl Group {
     /// The pairs and the rows that stay alone: left rank, right rank, and the candidates of each. The amounts have `scale`
-    /// decimals.
-    pub fn rows(&self, key: &[Value], tolerance: Option<&Tolerance>, scale: u8) -> Result<Vec<[Value; 4]>, Fault> {
-        let mut candidates = Vec::new();
-        self.candidates(tolerance, scale, |candidate| {
+    /// decimals. Before candidates take more memory, `room` is asked for that many bytes.
+    pub fn rows<E: From<Fault>>(
+        &self,
+        key: &[Value],
+        tolerance: Option<&Tolerance>,
+        scale: u8,
+        mut room: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<[Value; 4]>, E> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        self.candidates(tolerance, scale, |candidate| -> Result<(), E> {
             if candidates.len() == MATCH_CANDIDATES_MAX {
                 let keys: Vec<String> = key.iter().map(|value| format!("{value:?}")).collect();
-                return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX });
+                return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX }.into());
+            }
+            if candidates.len() == candidates.capacity() {
+                // The vector doubles.
+                room(candidates.len() * size_of::<Candidate>())?;
             }
             candidates.push(candidate);
             Ok(())
@@ -118,12 +131,12 @@ impl Group {
     ///
     /// Where only what is close by can be near, the right side is sorted by amount and looked at from each left amount outwards:
     /// two large groups, of which little matches, would take hours otherwise.
-    fn candidates(
+    fn candidates<E>(
         &self,
         tolerance: Option<&Tolerance>,
         scale: u8,
-        mut found: impl FnMut((I256, usize, usize)) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut found: impl FnMut(Candidate) -> Result<(), E>,
+    ) -> Result<(), E> {
         if !tolerance.is_some_and(is_near_only) {
             for (one, left) in self.left.iter().enumerate() {
                 for (two, right) in self.right.iter().enumerate() {
@@ -222,7 +235,7 @@ mod tests {
         ) {
             let group = Group { left: side(&left), right: side(&right) };
             let mut found = BTreeSet::new();
-            group.candidates(Some(&tolerance), 1, |candidate| { found.insert(candidate); Ok(()) }).unwrap();
+            group.candidates(Some(&tolerance), 1, |candidate| { found.insert(candidate); Ok::<_, Fault>(()) }).unwrap();
             let everywhere: BTreeSet<_> = (0..left.len())
                 .flat_map(|one| (0..right.len()).map(move |two| (one, two)))
                 .filter_map(|(one, two)| {
