@@ -311,6 +311,24 @@ class Files(FolderTest):
             self.assertEqual(report["inputs"]["a"]["rows"], rows.count("\n"))
             self.assertEqual([step["rows"] for step in report["steps"]], [rows.count("\n"), 0])
 
+    def test_a_step_has_the_rows_of_all_its_results(self) -> None:
+        """Of those that something is made of: here two outputs."""
+        (self.folder / "data" / "a").write_text("".join(f'{{"n": {number}}}\n' for number in range(10)))
+        column = {"kind": "column", "id": 0, "type": "integer"}
+        for parts, expected in (((3,), 3), ((3, 5), 8)):
+            task = self.task([("n", "integer")], "jsonLines", ["csv"])
+            plan = task["plan"]
+            output, made = plan["outputs"].pop(), plan["relations"][0]["columns"]
+            for at, part in enumerate(parts, 1):
+                most = {"kind": "constant", "constant": {"type": "integer", "value": str(part)}}
+                less = {"kind": "compare", "comparison": "less", "left": column, "right": most}
+                body = {"kind": "filter", "from": 0, "condition": less}
+                plan["relations"].append({"body": body, "columns": made, "step": "parts", "operation": "match"})
+                plan["outputs"].append({**output, "name": f"o{at}", "from": at})
+            task["output"]["prefix"] = str(expected)
+            report = engine.run(self.spark, self.store, task)
+            self.assertEqual(report["steps"], [{"step": "parts", "operation": "match", "rows": expected}])
+
     def test_a_large_job_is_spread_over_as_many_partitions_as_it_has_pieces(self) -> None:
         """So its parts are not larger than those of a small one."""
         lines = [f'{{"key": "{number:04}"}}\n' for number in range(1000)]

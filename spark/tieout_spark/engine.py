@@ -185,12 +185,13 @@ def inputs(task: Json, frames: Frames) -> Dict[str, Json]:
 
 
 def steps(task: Json, frames: Frames) -> List[Json]:
-    """What each step made: the rows of its last relation. Spark computes many steps at once: none has a time."""
+    """What each step made: the rows of all its results. Spark computes many steps at once: none has a time."""
     found: Dict[str, Json] = {}
     for number, relation in enumerate(frames.relations):
         if relation["operation"] != "input":
-            rows = rows_of(frames, number)
-            found[relation["step"]] = {"step": relation["step"], "operation": relation["operation"], "rows": rows}
+            made = {"step": relation["step"], "operation": relation["operation"], "rows": 0}
+            rows = rows_of(frames, number) if number in frames.results else 0
+            found.setdefault(relation["step"], made)["rows"] += rows
     return list(found.values())
 
 

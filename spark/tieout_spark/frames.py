@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
@@ -43,9 +43,9 @@ class Frames:
         uses.extend(output["from"] for output in task["plan"]["outputs"])
         self.bytes = sum(one["bytes"] for given in task["inputs"].values() for one in given["objects"])
         self.uses = {number: uses.count(number) for number in uses}
-        last = {relation["step"]: number for number, relation in enumerate(self.relations)}
+        self.results = results(task["plan"])
         # The relations whose rows are counted for a step.
-        self.told = {self.counting(number) for number in last.values()}
+        self.told = {self.counting(number) for number in self.results}
 
     def make(self) -> None:
         """Makes them all."""
@@ -300,6 +300,15 @@ def sources(body: Json) -> List[int]:
     if body["kind"] == "join":
         return [body["left"], body["right"]]
     return [] if body["kind"] == "read" else [body["from"]]
+
+
+def results(plan: Json) -> Set[int]:
+    """The relations that are results of steps: an output is made of them, or another step."""
+    found = {output["from"] for output in plan["outputs"]}
+    for relation in plan["relations"]:
+        of = sources(relation["body"])
+        found.update(one for one in of if plan["relations"][one]["step"] != relation["step"])
+    return found
 
 
 def of_input(number: int) -> str:

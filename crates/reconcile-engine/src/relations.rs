@@ -57,6 +57,17 @@ pub(crate) fn shared(plan: &Plan) -> Vec<RelationId> {
     again.into_iter().filter(|id| !is_read(id)).collect()
 }
 
+/// The relations that are results of steps: an output is made of them, or another step.
+pub(crate) fn results(plan: &Plan) -> BTreeSet<RelationId> {
+    let mut results: BTreeSet<RelationId> = plan.outputs.iter().map(|output| output.from).collect();
+    for relation in &plan.relations {
+        let of_another =
+            |id: &RelationId| plan.relations.get(id.0 as usize).is_some_and(|source| source.step != relation.step);
+        results.extend(relation.body.sources().into_iter().filter(of_another));
+    }
+    results
+}
+
 impl Relations<'_> {
     fn relation(&self, id: RelationId) -> Result<&Relation> {
         self.task.plan.relations.get(id.0 as usize).ok_or_else(|| unsound("a relation is not there"))

@@ -28,7 +28,7 @@ use crate::{
     fault::{EngineError, Root, is_of_step, root},
     figures::{self, Counter, Pool},
     output::Outputs,
-    relations::{Relations, shared},
+    relations::{Relations, results, shared},
     scan::{BLOCKS_AT_ONCE, Source, scan},
     spool::Spool,
 };
@@ -315,24 +315,28 @@ impl Attempt<'_> {
         figures
     }
 
-    /// One entry for each step: the rows of its last relation, the time of all.
+    /// One entry for each step: the rows of all its results, the time of all its relations.
     fn steps(&self) -> Vec<StepFigures> {
+        let results = results(&self.task.plan);
         let mut steps: Vec<StepFigures> = Vec::new();
-        for (relation, counter) in self.task.plan.relations.iter().zip(&self.relations.counters) {
+        for (id, (relation, counter)) in
+            (0..).map(RelationId).zip(self.task.plan.relations.iter().zip(&self.relations.counters))
+        {
             if relation.operation == "input" {
                 continue;
             }
+            let (rows, bytes) = if results.contains(&id) { (counter.rows(), counter.bytes()) } else { (0, 0) };
             match steps.iter_mut().find(|step| step.step == relation.step) {
                 Some(step) => {
-                    step.rows = counter.rows();
-                    step.bytes = Some(counter.bytes());
+                    step.rows += rows;
+                    step.bytes = step.bytes.map(|before| before + bytes);
                     step.milliseconds = step.milliseconds.map(|time| time + counter.milliseconds());
                 }
                 None => steps.push(StepFigures {
                     step: relation.step.clone(),
                     operation: relation.operation.clone(),
-                    rows: counter.rows(),
-                    bytes: Some(counter.bytes()),
+                    rows,
+                    bytes: Some(bytes),
                     milliseconds: Some(counter.milliseconds()),
                 }),
             }

@@ -143,7 +143,7 @@ pub struct StepFigures {
     pub step: String,
     /// Its operation.
     pub operation: String,
-    /// The rows that came of it.
+    /// The rows that came of it: of a step with several results those of all that something is made of, together.
     pub rows: u64,
     /// The bytes of their cells, where the engine counts them: 8 of an integer or a timestamp, 16 of a decimal, 4 of a date,
     /// 1 of a boolean, those of the UTF-8 of a text; none of a blank.

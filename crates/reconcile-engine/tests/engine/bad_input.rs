@@ -371,3 +371,31 @@ async fn candidates_of_a_match_that_no_room_holds_are_too_large() {
     let report = world.run(&plan, &small()).await.unwrap();
     assert!(matches!(report.outcome, Outcome::Done(_)), "{report:?}");
 }
+
+/// A pair is in one of them, and so is what stays alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_has_the_rows_of_all_its_results() {
+    let columns = json!([{"name": "id", "type": "integer"}]);
+    let input = json!({"format": "jsonLines", "objects": ["x"], "columns": columns});
+    let output = |result: &str| json!({"name": result, "from": format!("m.{result}"), "format": "csv"});
+    let results = ["matched", "leftOnly", "rightOnly"];
+    let job = |count: usize| {
+        json!({
+            "version": 1, "inputs": {"a": input, "b": input},
+            "steps": [{"name": "m", "operation": "match", "left": "a", "right": "b", "on": [{"left": "id", "right": "id"}]}],
+            "outputs": results.iter().take(count).map(|result| output(result)).collect::<Vec<_>>(),
+        })
+    };
+    let lines = |ids: std::ops::Range<u64>| ids.map(|id| format!("{{\"id\":{id}}}\n")).collect::<String>();
+    for (count, rows) in [(1, 900), (2, 1_000), (3, 1_003)] {
+        let plan =
+            Job::from_json(&job(count).to_string()).unwrap().plan(&std::collections::BTreeMap::new()).unwrap().plan;
+        let mut world = World::new();
+        world.put("a", TaskFormat::JsonLines, None, lines(0..1_000)).await;
+        world.put("b", TaskFormat::JsonLines, None, lines(100..1_003)).await;
+        let Outcome::Done(figures) = world.run(&plan, &small()).await.unwrap().outcome else { panic!("it failed") };
+        let told: Vec<_> = figures.steps.iter().map(|step| (step.step.as_str(), step.rows)).collect();
+        assert_eq!(told, [("m", rows)]);
+        assert_eq!(rows, figures.outputs.iter().map(|output| output.rows).sum::<u64>());
+    }
+}
