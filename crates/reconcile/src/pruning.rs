@@ -62,14 +62,12 @@ fn need(relation: &Relation, needed: &mut BTreeSet<ColumnId>) {
         Body::Project { compute, .. } => {
             for one in compute.iter().filter(|one| needed.contains(&one.column)).collect::<Vec<_>>() {
                 columns(&one.expression, needed);
+                told(&one.expression, relation, needed);
             }
         }
         Body::Filter { condition, .. } => {
             columns(condition, needed);
-            // A row that is not as it must be is told with its place, even where nobody needs that any more.
-            if requires(condition) {
-                needed.extend(relation.place.iter().flat_map(|place| [place.object, place.row]));
-            }
+            told(condition, relation, needed);
         }
         Body::Join { keys, .. } => needed.extend(keys.iter().flat_map(|(left, right)| [*left, *right])),
         Body::Aggregate { keys, measures, .. } => {
@@ -167,8 +165,11 @@ fn through(body: &mut Body, new: impl Fn(RelationId) -> RelationId) {
     }
 }
 
-fn requires(expression: &Expression) -> bool {
-    matches!(expression, Expression::Require { .. }) || expression.parts().into_iter().any(requires)
+/// Adds the place of a row: where an expression can fail for it, that is told, even if nobody else needs it any more.
+fn told(expression: &Expression, relation: &Relation, needed: &mut BTreeSet<ColumnId>) {
+    if expression.can_fail() {
+        needed.extend(relation.place.iter().flat_map(|place| [place.object, place.row]));
+    }
 }
 
 /// Adds the columns that an expression reads.

@@ -372,6 +372,26 @@ async fn candidates_of_a_match_that_no_room_holds_are_too_large() {
     assert!(matches!(report.outcome, Outcome::Done(_)), "{report:?}");
 }
 
+/// Also where behind the step nobody asks any more which row was which.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_computation_that_fails_says_for_which_row() {
+    let divide = json!({"name": "ratio", "operation": "divide", "from": "in", "left": "net", "right": "id", "as": "r"});
+    let sum = json!([{"function": "sum", "column": "r", "as": "s"}]);
+    let group = json!({"name": "out", "operation": "groupBy", "from": "ratio", "by": ["name"], "measures": sum});
+    let where_zero =
+        json!({"name": "out", "operation": "filter", "from": "ratio", "where": {"column": "r", "is": ">", "value": 1}});
+    let count = json!([{"function": "count", "as": "n"}]);
+    let counted = json!({"name": "n", "operation": "groupBy", "from": "out", "by": [], "measures": count});
+    let body: String = (0..20_i64).map(|number| format!("{},a,1\n", (number - 6).abs())).collect();
+    for (steps, from) in [(json!([divide, group]), "out"), (json!([divide, where_zero, counted]), "n")] {
+        let plan = plan("jsonLines", &steps, from, &COLUMNS);
+        let csv = described(&json!({"header": false}));
+        let failure = failure(&plan, TaskFormat::Csv, Some(csv), &[b"1,a,1\n", body.as_bytes()]).await;
+        assert_eq!((failure.step.as_deref(), failure.column.as_deref()), (Some("ratio"), Some("r")), "{failure:?}");
+        assert_eq!((failure.object.as_deref(), failure.row), (Some("acme/in/1"), Some(7)), "{failure:?}");
+    }
+}
+
 /// A pair is in one of them, and so is what stays alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_has_the_rows_of_all_its_results() {

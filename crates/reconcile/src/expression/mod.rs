@@ -296,6 +296,22 @@ impl Expression {
         }
     }
 
+    /// Whether there may be rows for which it is an error.
+    pub(crate) fn can_fail(&self) -> bool {
+        let by_itself = match self {
+            Self::Arithmetic { .. }
+            | Self::Negate { .. }
+            | Self::Absolute { .. }
+            | Self::Round { .. }
+            | Self::DateDifference { .. }
+            | Self::Require { .. } => true,
+            Self::ParseNumber { on_error, .. } | Self::ParseDate { on_error, .. } => *on_error == OnError::Fail,
+            Self::Cast { kind, .. } => kind.is_number(),
+            _ => false,
+        };
+        by_itself || self.parts().into_iter().any(Self::can_fail)
+    }
+
     /// The expressions that it is made of.
     pub fn parts(&self) -> Vec<&Self> {
         match self {
