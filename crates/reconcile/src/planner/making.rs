@@ -1,6 +1,6 @@
 //! Relations as operations make them.
 
-use super::{StepPlan, Table, ascending};
+use super::{StepPlan, Table};
 use crate::{
     expression::{ColumnId, Expression},
     plan::{
@@ -89,8 +89,8 @@ impl StepPlan<'_> {
     /// The table with the number of each row among those with the same values in `partition`, in the table's order or the
     /// opposite one.
     pub fn row_number(&mut self, table: &Table, partition: Vec<ColumnId>, backwards: bool) -> (Table, ColumnId) {
-        let turn = |key: &OrderKey| OrderKey { descending: key.descending != backwards, ..*key };
-        let order = table.order.iter().map(turn).collect();
+        let key = |key: &OrderKey| if backwards { key.opposite() } else { *key };
+        let order = table.order.iter().map(key).collect();
         self.window(table, WindowFunction::RowNumber, partition, order, Type::Integer)
     }
 
@@ -133,7 +133,7 @@ impl StepPlan<'_> {
             columns.push(new);
         }
         let ids: Vec<ColumnId> = keys.iter().map(|key| key.id).collect();
-        let order = ids.iter().copied().map(ascending).collect();
+        let order = ids.iter().copied().map(OrderKey::ascending).collect();
         let body = Body::Aggregate { from: table.relation, keys: ids, measures: made };
         let relation = self.push(body, columns.clone(), None);
         Table { name: table.name.clone(), relation, columns, order, place: None }
@@ -156,7 +156,7 @@ impl StepPlan<'_> {
         let body = Body::Unpivot { from: table.relation, cells, name: name.id, value: value.id, ordinal: ordinal.id };
         let mut result = Table { relation: self.push(body, all, table.place.clone()), ..table.clone() };
         result.columns.extend([name, value]);
-        result.order.push(ascending(ordinal.id));
+        result.order.push(OrderKey::ascending(ordinal.id));
         result
     }
 
