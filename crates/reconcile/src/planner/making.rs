@@ -104,15 +104,21 @@ impl StepPlan<'_> {
     /// The pairs of rows with equal keys, in the order of the left and then of the right.
     pub fn join(&mut self, join: JoinKind, left: &Table, right: &Table, keys: Vec<(ColumnId, ColumnId)>) -> Table {
         let left_only = matches!(join, JoinKind::Semi | JoinKind::Anti);
+        let right_alone = matches!(join, JoinKind::Right | JoinKind::Full);
+        // All that a row of the left is sorted by may be blank, as it is in a row of the right alone: this is not.
+        let sides = if right_alone { vec![Expression::integer(0)] } else { Vec::new() };
+        let (left, sides) = self.hidden(left, sides);
         let mut all = self.draft.columns_of(left.relation);
-        let (mut columns, mut order) = (left.columns.clone(), left.order.clone());
+        let sides = sides.into_iter().map(OrderKey::ascending);
+        let (mut columns, mut order) =
+            (left.columns.clone(), sides.chain(left.order.iter().copied()).collect::<Vec<_>>());
         if !left_only {
             all.extend(self.draft.columns_of(right.relation));
             columns.extend(right.columns.iter().cloned());
             order.extend(right.order.iter().copied());
         }
         // A row of the right alone is of no row of the left.
-        let place = left.place.clone().filter(|_| !matches!(join, JoinKind::Right | JoinKind::Full));
+        let place = left.place.clone().filter(|_| !right_alone);
         let body = Body::Join { join, left: left.relation, right: right.relation, keys };
         let relation = self.push(body, all, place.clone());
         Table { name: left.name.clone(), relation, columns, order, place }
