@@ -234,6 +234,18 @@ class Files(FolderTest):
         self.assertEqual((failure["row"], failure["column"]), (2, "paid"))
         self.assertIn("expected one entry of 2", failure["message"])
 
+    def test_json_lines_have_one_byte_order_mark(self) -> None:
+        for marks in (1, 2):
+            (self.folder / "data" / "a").write_text("\ufeff" * marks + '{"key": "a"}\n')
+            task = self.task([("key", "text")], "jsonLines", ["csv"])
+            task["output"]["prefix"] = f"marks-{marks}"
+            report = engine.run(self.spark, self.store, task)
+            if marks == 1:
+                self.assertEqual(self.text(report, 0), "a\r\n")
+            else:
+                self.assertEqual(report["failure"]["row"], 1)
+                self.assertIn("expected an object of JSON", report["failure"]["message"])
+
     def test_a_column_of_json_lines_that_no_row_has_is_named(self) -> None:
         """A name that is misspelt would make a blank column."""
         columns = [("key", "text"), ("net", "integer")]

@@ -46,10 +46,7 @@ def plain_objects(source: Source, counts: Counts) -> Set[int]:
 
 def records(session: SparkSession, dialect: Dialect, paths: List[str]) -> DataFrame:
     """The lines that are not empty: as bytes, as text, and without their ends; and the index of each in its piece."""
-    found = lines(session, paths).selectExpr("*", f"{INDEX} as at")
-    marked = "start = 0 and at = 0 and startswith(line, X'efbbbf')"
-    found = found.selectExpr("path", "start", f"if({marked}, substring(line, 4), line) as line")
-    found = found.selectExpr("*", f"{decoded(dialect)} as text")
+    found = lines(session, paths).selectExpr("*", f"{decoded(dialect)} as text")
     end = literal("\r")
     found = found.selectExpr("*", f"if(endswith(text, {end}), rtrim({end}, text), text) as record")
     return found.where("record <> ''").selectExpr("*", f"{INDEX} as at")
