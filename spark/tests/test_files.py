@@ -179,6 +179,7 @@ class Files(FolderTest):
     def test_parquet_that_does_not_fit_is_told(self) -> None:
         columns = """fixed_len_byte_array(5) net (DECIMAL(10,3))
             binary name (STRING)
+            binary memo (STRING)
             int64 at (TIMESTAMP(NANOS,true))
             int64 late (TIMESTAMP(MILLIS,true))
             int32 day (DATE)
@@ -188,11 +189,14 @@ class Files(FolderTest):
             repeated int32 more"""
         good = {"net": (1500).to_bytes(5, "big"), "name": "1", "at": 10**12, "late": 10**12, "day": 0, "many": 2**33}
         bad = {"net": (1505).to_bytes(5, "big"), "name": "b", "at": 10**12 + 1, "late": 2**62, "day": 10**8}
+        good["memo"], bad["memo"] = "\ufffd😀", b"\xffA"
         objects = self.put_files([(columns, [good, {**bad, "many": 2**63 - 1}])])
         for column, kind, row, words in (
             ("net", "decimal(2)", 2, '"1.505" is no decimal(2)'),
             ("net", "integer", 1, '"1.500" is no integer'),
             ("name", "integer", 2, '"b" is no integer'),
+            ("memo", "text", 2, "expected text in utf-8: there are bytes that are none"),
+            ("memo", "boolean", 1, "is no boolean"),
             ("at", "timestamp", 2, '"1000000000001" is no timestamp'),
             ("late", "timestamp", 2, "is no timestamp"),
             ("day", "date", 2, "is no date"),

@@ -41,6 +41,7 @@ UNITS = {
     "NANOS": "if({0} % 1000 = 0, {0} div 1000, null)",
 }
 DIGITS_MAX = 38
+NO_TEXT = "expected text in utf-8: there are bytes that are none"
 # Of which file a row is, as `Store.uri` writes it.
 PATH = "regexp_replace(_metadata.file_path, '^file:/+', 'file:/')"
 
@@ -144,6 +145,9 @@ def typed(found: DataFrame, columns: List[Dict[str, Any]], group: Tuple[Stored, 
         cell = cell_of(raw, one, kind)
         cells.append(f"{cell} as {number}")
         if (one.kind, kind) == ("text", "text"):
+            # Where bytes are no text, decoding puts another character.
+            broken = f"{raw} <> decode(cast({raw} as binary), 'UTF-8')"
+            problems.append(f"when {broken} then {fault_at(literal(column['name']), literal(NO_TEXT))}")
             continue
         given = f"{raw} is not null" + (f" and {raw} <> ''" if one.kind == "text" else "")
         # Numbers of other types are what they were, or none.

@@ -86,7 +86,7 @@ def plainness(dialect: Dialect) -> str:
     ]
     if dialect.encoding == "utf-8":
         # Bytes that are no text become other ones.
-        conditions.append("encode(decode(line, 'UTF-8'), 'UTF-8') = line")
+        conditions.append("text = decode(line, 'UTF-8')")
     if dialect.quote is not None:
         # Every second part is in quotes. Between them are delimiters, or nothing where two quotes stand for one.
         before, behind = (f"{word}(part, {literal(dialect.delimiter)})" for word in ("endswith", "startswith"))
