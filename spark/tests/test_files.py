@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+import shutil
 import unittest
 from typing import Any
 from unittest import mock
@@ -173,8 +174,23 @@ class Files(FolderTest):
         self.assertIn("BroadcastHashJoin", jvm._jdf.queryExecution().executedPlan().toString())
         paths = {0: paths[0], 1: f"{paths[1]}*"}
         raised = self.assertRaisesRegex(Exception, "an object that is none of the input")
-        with mock.patch.object(parquet, "escaped", lambda path: path.replace("*", "")), raised:
+        with mock.patch.object(parquet, "NO_PATTERNS", {}), raised:
             parquet.rows(self.spark, self.store, paths, [column], (stored,)).collect()
+
+    def test_keys_may_look_like_patterns_and_have_colons(self) -> None:
+        folder = self.folder / "data" / "at 10:00:00"
+        folder.mkdir()
+        for number, name in enumerate(("a[1]", "a1", "{a,b}*?", "%5B#\\a", "b")):
+            put_parquet(self.spark, folder / f"{name}.parquet", "int32 n", [{"n": number}])
+            (folder / f"{name}.jsonl").write_text(f'{{"n": {number}}}\n')
+            for form, extension in (("parquet", "parquet"), ("jsonLines", "jsonl")):
+                path = folder / f"{name}.{extension}"
+                shutil.copy(path, self.folder / "data" / "a")
+                task = self.task([("n", "integer")], form, ["csv"])
+                task["inputs"]["a"]["objects"][0]["key"] = f"{folder.name}/{path.name}"
+                task["output"]["prefix"] = f"{form}-{number}"
+                report = engine.run(self.spark, self.store, task)
+                self.assertEqual(self.text(report, 0), f"{number}\r\n", (name, form))
 
     def test_parquet_that_does_not_fit_is_told(self) -> None:
         columns = """fixed_len_byte_array(5) net (DECIMAL(10,3))

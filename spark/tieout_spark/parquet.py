@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 from tieout_spark import plain
 from tieout_spark.faults import FaultError
 from tieout_spark.sql import fault_at, literal, quoted, spark_type
-from tieout_spark.store import REQUESTS_AT_ONCE, Store, escaped
+from tieout_spark.store import NO_PATTERNS, REQUESTS_AT_ONCE, Store
 
 
 class Stored(NamedTuple):
@@ -118,7 +118,7 @@ def rows(
     schema = StructType()
     for column, one in zip(wanted, group):
         schema = schema.add(column["name"], one.read)
-    found = session.read.schema(schema).parquet(*[escaped(path) for path in objects.values()])
+    found = session.read.schema(schema).options(**NO_PATTERNS).parquet(*objects.values())
     cells = [f.col(quoted(column["name"])).alias(f"p{column['id']}") for column in wanted]
     found = found.select(f.expr(PATH).alias("path"), f.expr("_metadata.row_index + 1").alias("#row"), *cells)
     if len(objects) == 1:
