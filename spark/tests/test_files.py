@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
+import shutil
 import unittest
 from typing import Any
 from unittest import mock
@@ -173,12 +174,28 @@ class Files(FolderTest):
         self.assertIn("BroadcastHashJoin", jvm._jdf.queryExecution().executedPlan().toString())
         paths = {0: paths[0], 1: f"{paths[1]}*"}
         raised = self.assertRaisesRegex(Exception, "an object that is none of the input")
-        with mock.patch.object(parquet, "escaped", lambda path: path.replace("*", "")), raised:
+        with mock.patch.object(parquet, "NO_PATTERNS", {}), raised:
             parquet.rows(self.spark, self.store, paths, [column], (stored,)).collect()
+
+    def test_keys_may_look_like_patterns_and_have_colons(self) -> None:
+        folder = self.folder / "data" / "at 10:00:00"
+        folder.mkdir()
+        for number, name in enumerate(("a[1]", "a1", "{a,b}*?", "%5B#\\a", "b")):
+            put_parquet(self.spark, folder / f"{name}.parquet", "int32 n", [{"n": number}])
+            (folder / f"{name}.jsonl").write_text(f'{{"n": {number}}}\n')
+            for form, extension in (("parquet", "parquet"), ("jsonLines", "jsonl")):
+                path = folder / f"{name}.{extension}"
+                shutil.copy(path, self.folder / "data" / "a")
+                task = self.task([("n", "integer")], form, ["csv"])
+                task["inputs"]["a"]["objects"][0]["key"] = f"{folder.name}/{path.name}"
+                task["output"]["prefix"] = f"{form}-{number}"
+                report = engine.run(self.spark, self.store, task)
+                self.assertEqual(self.text(report, 0), f"{number}\r\n", (name, form))
 
     def test_parquet_that_does_not_fit_is_told(self) -> None:
         columns = """fixed_len_byte_array(5) net (DECIMAL(10,3))
             binary name (STRING)
+            binary memo (STRING)
             int64 at (TIMESTAMP(NANOS,true))
             int64 late (TIMESTAMP(MILLIS,true))
             int32 day (DATE)
@@ -188,11 +205,14 @@ class Files(FolderTest):
             repeated int32 more"""
         good = {"net": (1500).to_bytes(5, "big"), "name": "1", "at": 10**12, "late": 10**12, "day": 0, "many": 2**33}
         bad = {"net": (1505).to_bytes(5, "big"), "name": "b", "at": 10**12 + 1, "late": 2**62, "day": 10**8}
+        good["memo"], bad["memo"] = "\ufffd😀", b"\xffA"
         objects = self.put_files([(columns, [good, {**bad, "many": 2**63 - 1}])])
         for column, kind, row, words in (
             ("net", "decimal(2)", 2, '"1.505" is no decimal(2)'),
             ("net", "integer", 1, '"1.500" is no integer'),
             ("name", "integer", 2, '"b" is no integer'),
+            ("memo", "text", 2, "expected text in utf-8: there are bytes that are none"),
+            ("memo", "boolean", 1, "is no boolean"),
             ("at", "timestamp", 2, '"1000000000001" is no timestamp'),
             ("late", "timestamp", 2, "is no timestamp"),
             ("day", "date", 2, "is no date"),
@@ -233,6 +253,18 @@ class Files(FolderTest):
         failure = engine.run(self.spark, self.store, task)["failure"]
         self.assertEqual((failure["row"], failure["column"]), (2, "paid"))
         self.assertIn("expected one entry of 2", failure["message"])
+
+    def test_json_lines_have_one_byte_order_mark(self) -> None:
+        for marks in (1, 2):
+            (self.folder / "data" / "a").write_text("\ufeff" * marks + '{"key": "a"}\n')
+            task = self.task([("key", "text")], "jsonLines", ["csv"])
+            task["output"]["prefix"] = f"marks-{marks}"
+            report = engine.run(self.spark, self.store, task)
+            if marks == 1:
+                self.assertEqual(self.text(report, 0), "a\r\n")
+            else:
+                self.assertEqual(report["failure"]["row"], 1)
+                self.assertIn("expected an object of JSON", report["failure"]["message"])
 
     def test_a_column_of_json_lines_that_no_row_has_is_named(self) -> None:
         """A name that is misspelt would make a blank column."""

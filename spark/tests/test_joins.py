@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 from typing import Any, Dict, Iterable, List
 
-from tests.support import FolderTest
+from tests.support import FolderTest, put_parquet
 from tieout_spark import engine
 
 Json = Dict[str, Any]
@@ -22,6 +22,11 @@ def columns(*numbers: int) -> List[Json]:
 
 
 ONE = {"kind": "constant", "constant": {"value": "1", "type": "integer"}}
+PLACE = [{"id": 11, "name": "#row", "type": "integer"}]
+READS: List[Json] = [
+    {"body": {"kind": "read", "input": "a"}, "columns": columns(0), "step": "a", "operation": "input"},
+    {"body": {"kind": "read", "input": "b"}, "columns": columns(10) + PLACE, "step": "b", "operation": "input"},
+]
 FIRST = {"kind": "compare", "comparison": "equal", "left": column(12), "right": ONE}
 
 
@@ -35,33 +40,42 @@ class Joins(FolderTest):
             self.addCleanup(self.spark.conf.set, name, self.spark.conf.get(name))
             self.spark.conf.set(name, value)
 
+    def inputs(self, left: Iterable[int], right: Iterable[int], form: str = "jsonLines") -> Dict[str, Json]:
+        """Rows of `a` and of `b`, which have those keys."""
+        inputs: Dict[str, Json] = {}
+        for name, column, keys in (("a", "n0", left), ("b", "n10", right)):
+            path = self.folder / "data" / name
+            if form == "parquet":
+                put_parquet(self.spark, path, f"int32 {column}", [{column: key} for key in keys])
+            else:
+                path.write_text("".join(f'{{"{column}": {key}}}\n' for key in keys))
+            objects = [{"bucket": "data", "key": name, "etag": "", "bytes": path.stat().st_size}]
+            inputs[name] = {"format": form, "objects": objects, "optional": ["n0", "n10"]}
+        return inputs
+
     def joined(self, how: str, left: Iterable[int], right: Iterable[int], between: List[Json]) -> Json:
         """What comes of a join of `a` with `b`, whose rows have been numbered by their key, and looked at."""
-        inputs: Dict[str, Json] = {}
-        for name, keys in (("a", left), ("b", right)):
-            text = "".join(f'{{"n{0 if name == "a" else 10}": {key}}}\n' for key in keys)
-            (self.folder / "data" / name).write_text(text)
-            objects = [{"bucket": "data", "key": name, "etag": "", "bytes": len(text)}]
-            inputs[name] = {"format": "jsonLines", "objects": objects, "optional": ["n0", "n10"]}
-        place = [{"id": 11, "name": "#row", "type": "integer"}]
         numbered: Json = {"kind": "window", "from": 1, "partition": [10], "column": 12}
         numbered.update(function={"kind": "rowNumber"}, order=[{"column": 11, "descending": False}])
         relations = [
-            {"body": {"kind": "read", "input": "a"}, "columns": columns(0), "step": "a", "operation": "input"},
-            {"body": {"kind": "read", "input": "b"}, "columns": columns(10) + place, "step": "b", "operation": "input"},
+            *READS,
             {"body": numbered, "columns": columns(10, 12), "step": "looked", "operation": "add"},
             *({"body": body, "columns": columns(10, 12), "step": "looked", "operation": "add"} for body in between),
         ]
+        return self.run_join(how, relations, self.inputs(left, right), f"{how}-{len(between)}-{self.id()}")
+
+    def run_join(self, how: str, relations: List[Json], inputs: Json, prefix: str) -> Json:
+        """What comes of a join of the first of those relations with the last."""
         join = {"kind": "join", "join": how, "left": 0, "right": len(relations) - 1, "keys": [[0, 10]]}
         made = columns(0) if how in ("semi", "anti") else columns(0, 10)
-        relations.append({"body": join, "columns": made, "step": "joined", "operation": "join"})
+        relations = [*relations, {"body": join, "columns": made, "step": "joined", "operation": "join"}]
         output = {"name": "o", "format": "csv", "from": len(relations) - 1, "columns": columns(0), "order": []}
         task = {
             "version": 1,
             "job": {"tenant": "tests", "job": "joins", "attempt": 1},
             "plan": {"version": 1, "relations": relations, "outputs": [output]},
             "inputs": inputs,
-            "output": {"bucket": "work", "prefix": f"{how}-{len(between)}-{self.id()}"},
+            "output": {"bucket": "work", "prefix": prefix},
         }
         return engine.run(self.spark, self.store, task)
 
@@ -80,6 +94,14 @@ class Joins(FolderTest):
             report = self.joined(how, range(1, LAST), range(1, LAST + 200), [kept])
             steps = {step["step"]: step["rows"] for step in report["steps"]}
             self.assertEqual(steps["looked"], LAST + 199, how)
+
+    def test_what_spark_compiles_is_not_left_to_the_session(self) -> None:
+        """Where it does not compile a join with nothing, it takes no row of the other side."""
+        self.spark.conf.set("spark.sql.autoBroadcastJoinThreshold", "10MB")
+        self.spark.conf.set("spark.sql.codegen.maxFields", "1")
+        engine.prepare(self.spark)
+        report = self.run_join("inner", READS, self.inputs(range(0), range(1, LAST), "parquet"), self.id())
+        self.assertEqual(report["inputs"]["b"]["rows"], LAST - 1)
 
 
 if __name__ == "__main__":

@@ -447,6 +447,17 @@ class Pieces(unittest.TestCase):
                 self.assertIn(told, str(failure.get("message")), (raw, encoding, header))
                 self.assertEqual(failure["object"], "a.csv")
 
+    def test_a_second_byte_order_mark_is_text(self) -> None:
+        """Spark itself drops the first one."""
+        columns = [{"name": "n", "type": "integer"}, {"name": "t", "type": "text"}]
+        for swiftly in (False, True):
+            for marks, lines in (("\ufeff", ["1,1", "2,2"]), ("\ufeff\ufeff", [])):
+                text = f"{marks}1,x\n2,y\n".encode()
+                report, found = self.run_plan(text, swiftly, header=False, columns=columns)
+                self.assertEqual(found, lines, (swiftly, marks))
+                if not lines:
+                    self.assertEqual((report["row"], report["column"]), (1, "n"), swiftly)
+
     def test_lines_that_end_nowhere_are_told_before_a_worker_holds_them(self) -> None:
         text = ("t,n\n" + "\n".join(f"x,{number}" for number in range(1, 121))).encode()
         for header in (True, False):

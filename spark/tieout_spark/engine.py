@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from tieout_spark import dates, matching, numbers, records
 from tieout_spark.faults import NEEDS_EXACT, ExactArithmeticNeeded, FaultError, LostInputError
 from tieout_spark.figures import Figures
-from tieout_spark.frames import Frames
+from tieout_spark.frames import COMPILED_COLUMNS_MAX, Frames
 from tieout_spark.layers import Json
 from tieout_spark.pieces import PIECE_BYTES
 from tieout_spark.pins import Pins
@@ -38,6 +38,8 @@ SETTINGS = {
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.PropagateEmptyRelation,"
     "org.apache.spark.sql.catalyst.optimizer.PruneFilters",
     "spark.sql.adaptive.optimizer.excludedRules": "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation",
+    # `Frames.drained` knows from it which joins leave rows unread.
+    "spark.sql.codegen.maxFields": str(COMPILED_COLUMNS_MAX),
     "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
     # Every scan cuts an object at the same places, whatever else it reads and however many workers there are.
     "spark.sql.files.maxPartitionBytes": str(PIECE_BYTES),

@@ -19,7 +19,7 @@ from tieout_spark.faults import NEEDS_EXACT, FaultError
 from tieout_spark.layers import Json, Sql, first, overflow
 from tieout_spark.numbers import scale_of
 from tieout_spark.reading import absent_member, read
-from tieout_spark.sql import literal, spark_type
+from tieout_spark.sql import literal, sorting, spark_type
 from tieout_spark.store import Store
 from tieout_spark.watching import Watches
 
@@ -362,7 +362,7 @@ def windowed(body: Json) -> str:
 
 
 def ordered(order: List[Json]) -> str:
-    """An order in SQL: blanks last, either way."""
-    keys = [f"c{key['column']} {'desc' if key['descending'] else 'asc'} nulls last" for key in order]
+    """An order in SQL."""
+    keys = [f"c{key['column']} {' nulls '.join(sorting(key))}" for key in order]
     # One row has no order, but Spark wants one.
     return ", ".join(keys) or "1"

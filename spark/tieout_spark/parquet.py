@@ -18,7 +18,7 @@ from pyspark.sql.types import StructType
 from tieout_spark import plain
 from tieout_spark.faults import FaultError
 from tieout_spark.sql import fault_at, literal, quoted, spark_type
-from tieout_spark.store import REQUESTS_AT_ONCE, Store, escaped
+from tieout_spark.store import NO_PATTERNS, REQUESTS_AT_ONCE, Store
 
 
 class Stored(NamedTuple):
@@ -41,6 +41,7 @@ UNITS = {
     "NANOS": "if({0} % 1000 = 0, {0} div 1000, null)",
 }
 DIGITS_MAX = 38
+NO_TEXT = "expected text in utf-8: there are bytes that are none"
 # Of which file a row is, as `Store.uri` writes it.
 PATH = "regexp_replace(_metadata.file_path, '^file:/+', 'file:/')"
 
@@ -117,7 +118,7 @@ def rows(
     schema = StructType()
     for column, one in zip(wanted, group):
         schema = schema.add(column["name"], one.read)
-    found = session.read.schema(schema).parquet(*[escaped(path) for path in objects.values()])
+    found = session.read.schema(schema).options(**NO_PATTERNS).parquet(*objects.values())
     cells = [f.col(quoted(column["name"])).alias(f"p{column['id']}") for column in wanted]
     found = found.select(f.expr(PATH).alias("path"), f.expr("_metadata.row_index + 1").alias("#row"), *cells)
     if len(objects) == 1:
@@ -144,6 +145,9 @@ def typed(found: DataFrame, columns: List[Dict[str, Any]], group: Tuple[Stored, 
         cell = cell_of(raw, one, kind)
         cells.append(f"{cell} as {number}")
         if (one.kind, kind) == ("text", "text"):
+            # Where bytes are no text, decoding puts another character.
+            broken = f"{raw} <> decode(cast({raw} as binary), 'UTF-8')"
+            problems.append(f"when {broken} then {fault_at(literal(column['name']), literal(NO_TEXT))}")
             continue
         given = f"{raw} is not null" + (f" and {raw} <> ''" if one.kind == "text" else "")
         # Numbers of other types are what they were, or none.

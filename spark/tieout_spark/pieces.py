@@ -12,7 +12,7 @@ from tieout_spark import records
 from tieout_spark.faults import FaultError
 from tieout_spark.records import Cutter, Dialect
 from tieout_spark.sources import Piece, PieceKey, Source
-from tieout_spark.store import escaped
+from tieout_spark.store import NO_PATTERNS
 
 # Objects are cut into pieces of this length, which `engine` sets; shorter ones are not cut.
 PIECE_BYTES = 32 << 20
@@ -21,10 +21,10 @@ RESTS_BYTES_MAX = 256 << 20
 
 
 def lines(session: SparkSession, paths: List[str]) -> DataFrame:
-    """Every line, and the piece that it is of."""
+    """Every line, and the piece that it is of. Spark itself drops the byte order mark that an object begins with."""
     if not paths:
         return session.createDataFrame([], "line binary, path string, start bigint")
-    text = session.read.format("text").option("lineSep", "\n").load([escaped(path) for path in paths])
+    text = session.read.options(lineSep="\n", **NO_PATTERNS).format("text").load(paths)
     return text.selectExpr(
         "cast(value as binary) as line", "_metadata.file_path as path", "_metadata.file_block_start as start"
     )
@@ -33,7 +33,7 @@ def lines(session: SparkSession, paths: List[str]) -> DataFrame:
 def pieces(rows: Iterable[Row]) -> Iterator[Tuple[PieceKey, Iterator[bytes]]]:
     """The pieces of a partition, and their lines."""
     for key, group in itertools.groupby(rows, key=lambda row: (row[1], row[2])):
-        yield key, records.without_mark(key[1], (bytes(row[0]) for row in group))
+        yield key, (bytes(row[0]) for row in group)
 
 
 def csv_records(found: Iterable[bytes], dialect: Dialect, piece: Piece) -> Iterator[records.Record]:

@@ -46,10 +46,7 @@ def plain_objects(source: Source, counts: Counts) -> Set[int]:
 
 def records(session: SparkSession, dialect: Dialect, paths: List[str]) -> DataFrame:
     """The lines that are not empty: as bytes, as text, and without their ends; and the index of each in its piece."""
-    found = lines(session, paths).selectExpr("*", f"{INDEX} as at")
-    marked = "start = 0 and at = 0 and startswith(line, X'efbbbf')"
-    found = found.selectExpr("path", "start", f"if({marked}, substring(line, 4), line) as line")
-    found = found.selectExpr("*", f"{decoded(dialect)} as text")
+    found = lines(session, paths).selectExpr("*", f"{decoded(dialect)} as text")
     end = literal("\r")
     found = found.selectExpr("*", f"if(endswith(text, {end}), rtrim({end}, text), text) as record")
     return found.where("record <> ''").selectExpr("*", f"{INDEX} as at")
@@ -89,7 +86,7 @@ def plainness(dialect: Dialect) -> str:
     ]
     if dialect.encoding == "utf-8":
         # Bytes that are no text become other ones.
-        conditions.append("encode(decode(line, 'UTF-8'), 'UTF-8') = line")
+        conditions.append("text = decode(line, 'UTF-8')")
     if dialect.quote is not None:
         # Every second part is in quotes. Between them are delimiters, or nothing where two quotes stand for one.
         before, behind = (f"{word}(part, {literal(dialect.delimiter)})" for word in ("endswith", "startswith"))

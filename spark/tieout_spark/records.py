@@ -58,12 +58,6 @@ WINDOWS_1252 = {byte: bytes([byte]).decode("cp1252", "ignore") or chr(byte) for 
 Record = Union[List[str], Unreadable]
 
 
-def without_mark(start: int, found: Iterator[bytes]) -> Iterator[bytes]:
-    """The lines without the byte order mark that an object may begin with."""
-    for index, line in enumerate(found):
-        yield line[3:] if start == 0 and index == 0 and line.startswith(b"\xef\xbb\xbf") else line
-
-
 class OpenQuoteError(Exception):
     """A record ends in a quoted cell."""
 

@@ -115,9 +115,14 @@ def layouts(
 def head_of(store: Store, path: str, dialect: Dialect) -> bytes:
     """The beginning of an object, with its first record."""
     head = store.head(path, HEAD_BYTES)
-    lines = head[: head.rfind(b"\n") + 1].split(b"\n")
-    has_record = next(Cutter(dialect).cut(records.without_mark(0, iter(lines))), None) is not None
+    lines = without_mark(head[: head.rfind(b"\n") + 1]).split(b"\n")
+    has_record = next(Cutter(dialect).cut(lines), None) is not None
     return head if has_record or len(head) < HEAD_BYTES else store.head(path, records.RECORD_BYTES_MAX)
+
+
+def without_mark(head: bytes) -> bytes:
+    """The beginning of an object without its byte order mark; a second one is text."""
+    return head.removeprefix(b"\xef\xbb\xbf")
 
 
 def begun(head: bytes, dialect: Dialect, large: bool) -> None:
@@ -147,7 +152,7 @@ def long_line(store: Store, source: Source, given: Dict[str, Any], objects: List
 
 def header_of(head: bytes, dialect: Dialect) -> List[str]:
     """The names in the first record of an object."""
-    for record in Cutter(dialect).cut(records.without_mark(0, iter(head.split(b"\n")))):
+    for record in Cutter(dialect).cut(without_mark(head).split(b"\n")):
         if isinstance(record, Unreadable):
             raise Unreadable(f"the header cannot be read: {record.message}")
         for position, one in enumerate(record, 1):

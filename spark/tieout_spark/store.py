@@ -69,9 +69,9 @@ def put_first(service: Any, sdk: Any, bucket: str, key: str, text: str) -> bool:
     raise OSError(f"s3://{bucket}/{key} is being written by others all the time")
 
 
-def escaped(path: str) -> str:
-    """A path in which nothing is a pattern."""
-    return re.sub(r"([\\{}\[\]*?])", r"\\\1", path)
+# Tells Spark to take paths as they are. It would look for patterns in them otherwise, and finds no path that has both a
+# colon and what stands for a pattern, be it escaped.
+NO_PATTERNS = {"__globPaths__": "false"}
 
 
 def uniform(uri: str) -> str:
