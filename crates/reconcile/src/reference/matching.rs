@@ -254,7 +254,7 @@ mod tests {
         left[7] = Some(1_234_565);
         let group = Group { left: side(&left), right: side(&amounts(5)) };
         let tolerance = Tolerance::Absolute { most: Constant::parse(Type::Decimal(1), "0.1").unwrap() };
-        let rows = group.rows(&[], Some(&tolerance), 1).unwrap();
+        let rows = group.rows(&[], Some(&tolerance), 1, |_| Ok::<_, Fault>(())).unwrap();
         assert_eq!(rows.len(), 399_999);
         assert_eq!(rows[0], [Value::Integer(7), Value::Integer(123_456), Value::Integer(1), Value::Integer(1)]);
     }
