@@ -46,8 +46,9 @@ def measure(program: Path, rows: int, memory_mib: int) -> None:
     own: dict[str, Any] = {}
 
     def tieout() -> Any:
-        own.update(bench_ledger.told([str(program), "run", str(FOLDER), str(memory_mib)]))
-        return own
+        answer = bench_ledger.told([str(program), "run", str(FOLDER), str(memory_mib)])
+        own.update(answer)
+        return answer
 
     done: dict[str, Callable[[], Any]] = {"tieout": tieout}
     if rows <= COMPARED:

@@ -18,8 +18,7 @@ use jobs::{
     book::{JobRecord, JobStatus},
     layout::{document_key, execution},
     manifest::{End, PublishedOutput},
-    messages::Submission,
-    starter,
+    submission::Submission,
 };
 use reconcile::Format;
 use serde::Serialize;
@@ -74,7 +73,7 @@ async fn submit(path: &Path, id: Option<String>, at: &Installation) -> Result<St
     let document = Document::read(path)?;
     let id = id.unwrap_or_else(|| document.id(path));
     let submission = Submission { tenant: at.tenant.clone(), job: id.clone(), attempt: 1, document: document.text };
-    let job = starter::check(&submission).map_err(|refused| refusal(&JobError::from(refused)))?;
+    let job = submission.check().map_err(|refused| refusal(&JobError::from(refused)))?;
     let before = at.jobs().get(&at.tenant, &id).await?;
     // What was handed in before goes by the inputs that there were then.
     if before.is_none() && !document.files.is_empty() {

@@ -20,12 +20,11 @@ use crate::{
     leftovers,
     letters::{Letter, dead_letter},
     manifest::{End, Unpublished},
-    messages::{
-        Caught, CloseRequest, Closed, EndedExecution, ExecutionEnded, Finished, Notice, StepRequest, Submission,
-    },
+    messages::{Caught, CloseRequest, Closed, EndedExecution, ExecutionEnded, Finished, Notice, StepRequest},
     prices::{self, Resources},
     publisher,
     slots::Slots,
+    submission::Submission,
 };
 
 /// Why a mail that a job asks for is not sent where the stack has no address to send from.
@@ -96,7 +95,7 @@ impl JobCloser {
 
     /// Handles the end of one attempt.
     pub async fn close(&self, notice: Notice) -> Result<Closed, JobError> {
-        let CloseRequest { job, failure } = notice.try_into()?;
+        let CloseRequest { job, failure, only_end } = notice.try_into()?;
         let record = self.jobs.get(&job.tenant, &job.job).await?;
         let record =
             record.ok_or_else(|| JobError::StepMissing { what: "its row".to_owned(), job: execution(&job) })?;
@@ -108,16 +107,19 @@ impl JobCloser {
         self.tidy(&job, &end).await;
         // And again: a message that came in between has found the job running, and may have taken a slot for it.
         self.slots.release(&execution(&job)).await?;
+        info!(job = execution(&job), status = status.as_str(), "job closed");
+        let closed = Closed { status, mail: None, dead_letters: 0, mails_failed: 0, event };
+        if only_end {
+            return Ok(closed);
+        }
         let current = self.jobs.get(&job.tenant, &job.job).await?.filter(|record| record.attempt == job.attempt);
-        let Some(record) = current else {
-            return Ok(Closed { status, mail: MailStatus::NotWanted, dead_letters: 0, mails_failed: 0, event });
-        };
+        let Some(record) = current else { return Ok(closed) };
         let document = self.document(&job).await?;
         let dead_letters = self.bury(&record, &end, document.as_deref()).await?;
         let mail = self.mail(&record, &end, document.as_deref()).await?;
-        info!(job = execution(&job), status = status.as_str(), mail = ?mail, "job closed");
+        info!(job = execution(&job), dead_letters, mail = ?mail, "end told");
         let mails_failed = u8::from(matches!(mail, MailStatus::Failed { .. }));
-        Ok(Closed { status, mail, dead_letters, mails_failed, event })
+        Ok(Closed { mail: Some(mail), dead_letters, mails_failed, ..closed })
     }
 
     /// How the attempt ended: as it stands, or else as the failure says, from now on.
@@ -188,7 +190,7 @@ impl JobCloser {
         let document = document.ok_or_else(missing)?.to_owned();
         let TaskJob { tenant, job: id, attempt } = job.clone();
         let submission = Submission { tenant, job: id, attempt, document };
-        let message = crate::starter::message_of(&submission)?;
+        let message = submission.message()?;
         let letter = Letter {
             body: &message.body,
             job: Some(job.clone()),
@@ -249,7 +251,8 @@ impl TryFrom<Notice> for CloseRequest {
             Notice::Ended(ExecutionEnded { detail: EndedExecution { status, input, error, cause } }) => {
                 let StepRequest { job } = serde_json::from_str(&input).map_err(|error| malformed(error.to_string()))?;
                 let cause = cause.unwrap_or_else(|| format!("the execution ended as {status}"));
-                Self { job, failure: Some(Caught { error: error.unwrap_or(status), cause }) }
+                let failure = Some(Caught { error: error.unwrap_or(status), cause });
+                Self { job, failure, only_end: false }
             }
         };
         if is_attempt(&request.job) { Ok(request) } else { Err(malformed("it is no attempt at a job".to_owned())) }

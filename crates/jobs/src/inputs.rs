@@ -211,8 +211,7 @@ impl Finder<'_> {
     }
 
     /// The columns that all of an input's files have, by the first, their rows together, and the most that is held of each
-    /// column; a file with other columns is an
-    /// error, and so is a column that cannot be read, unless the job lists others.
+    /// column. A file with other columns is an error, and so is a column that cannot be read, unless the job lists others.
     async fn footers(&self, name: &str, input: &Input, objects: &[TaskObject]) -> Result<Footer, JobError> {
         let read = stream::iter(objects)
             .map(|object| async move { Ok::<_, JobError>((object, self.footer(name, object).await?)) });

@@ -1,7 +1,7 @@
 //! The life of a reconcile job: handed in, started when a slot is free, planned, run by an engine, checked, published, closed.
 //!
 //! One module a function, in the order of the pipeline: [`starter`], [`planner`], [`transform`],
-//! [`checker`], [`publisher`], [`closer`]. They speak through [`messages`], commit by [`manifest`], and tell people how far
+//! [`checker`], [`publisher`], [`closer`]. What is handed in is a [`submission`]. They speak through [`messages`], commit by [`manifest`], and tell people how far
 //! they are in [`book`].
 
 pub mod book;
@@ -25,6 +25,7 @@ pub mod publisher;
 pub mod slots;
 mod sources;
 pub mod starter;
+pub mod submission;
 pub mod transform;
 
 pub use error::{JobError, Refused};

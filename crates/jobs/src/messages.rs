@@ -6,39 +6,7 @@ use std::collections::BTreeMap;
 
 use reconcile::{report::Engine, task::TaskJob};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use storage::Location;
-
-/// A job that is handed in: the body of a message in the queue, and of `POST /jobs`.
-#[derive(Debug, Clone, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Submission {
-    /// Whose job it is; where it is left out, the tenant `default`'s.
-    #[serde(default = "default_tenant")]
-    pub tenant: String,
-    /// Its id: whoever hands in the same document under the same id, however often, hands in one job.
-    pub job: String,
-    /// Which attempt at it is meant: one more than that which failed or was cancelled begins it again.
-    #[serde(default = "first")]
-    pub attempt: u32,
-    /// The job document, as it was written.
-    pub document: Box<RawValue>,
-}
-
-fn default_tenant() -> String {
-    storage::names::DEFAULT_TENANT.to_owned()
-}
-
-const fn first() -> u32 {
-    1
-}
-
-impl Submission {
-    /// The attempt that it is about.
-    pub fn attempt(&self) -> TaskJob {
-        TaskJob { tenant: self.tenant.clone(), job: self.job.clone(), attempt: self.attempt }
-    }
-}
 
 /// What job-starter takes: messages of the queue, or a request to the API.
 #[derive(Debug, Clone, Deserialize, Serialize)]
@@ -66,7 +34,7 @@ pub struct SqsMessage {
     pub message_id: String,
     /// What it is hidden by.
     pub receipt_handle: String,
-    /// A [`Submission`], if it is well-formed.
+    /// A [`Submission`](crate::submission::Submission), if it is well-formed.
     pub body: String,
     /// What SQS says of it.
     pub attributes: SqsAttributes,
@@ -86,7 +54,7 @@ pub struct SqsAttributes {
 pub struct ApiRequest {
     /// `POST /jobs`.
     pub route_key: String,
-    /// A [`Submission`], if it is well-formed.
+    /// A [`Submission`](crate::submission::Submission), if it is well-formed.
     #[serde(default)]
     pub body: String,
     /// Whether the body is in Base64.
@@ -116,6 +84,8 @@ pub struct Taken {
     pub repeated: u32,
     /// Messages that wait for a slot.
     pub waiting: u32,
+    /// Messages that could not be handled now, and are tried again.
+    pub failed: u32,
     /// Messages that went to the dead-letter queue.
     pub dead_letters: u32,
     /// Messages that came too often: their jobs were started to be ended.
@@ -331,6 +301,9 @@ pub struct CloseRequest {
     /// Why it failed, as Step Functions tells it; absent when it was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Caught>,
+    /// Whether the end is all that is asked for: that it is told, by mail and dead letter, is asked for later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_end: bool,
 }
 
 /// A failure as a state machine's `Catch` hands it over.
@@ -349,8 +322,9 @@ pub struct Caught {
 pub struct Closed {
     /// The attempt's end.
     pub status: crate::book::JobStatus,
-    /// What became of its mail.
-    pub mail: crate::book::MailStatus,
+    /// What became of its mail, if it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<crate::book::MailStatus>,
     /// 1 if it failed for good, and its message went to the dead-letter queue.
     pub dead_letters: u32,
     /// 1 if its mail could not be sent: a metric, and an alarm.

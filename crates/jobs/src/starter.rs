@@ -3,15 +3,12 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use environment::{ConfigError, parsed, text};
-use reconcile::{Job, PlanError, task::TaskJob};
+use reconcile::task::TaskJob;
 use serde::Serialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use storage::{
     Clock, Location, Objects, Queues, Tables, Workflows,
-    mail::{RECIPIENTS_MAX, is_address},
     objects::{Put, PutOptions},
-    queues::Message,
     workflows::Start,
 };
 use tracing::{info, warn};
@@ -19,13 +16,14 @@ use tracing::{info, warn};
 use crate::{
     book::{JobRecord, JobStatus, Jobs},
     error::{JobError, Refused},
-    layout::{ATTEMPT_MAX, JOB_CHARS_MAX, document_key, execution, is_job},
+    layout::{document_key, execution},
     letters::{Letter, dead_letter},
     messages::{
         ApiRequest, ApiResponse, Caught, CloseRequest, ItemFailure, SqsEvent, SqsMessage, StartRequest, Started,
-        StepRequest, Submission, Taken,
+        StepRequest, Taken,
     },
     slots::Slots,
+    submission::{Submission, digest},
 };
 
 /// What job-starter is configured by.
@@ -86,9 +84,6 @@ pub const RECEIPTS_MAX: u32 = 20;
 const WAIT_FIRST: Duration = Duration::from_secs(5);
 /// And at the latest after so long.
 const WAIT_MOST: Duration = Duration::from_secs(60);
-/// The longest document: with the rest of its message it fits a queue, and a dead letter with its reason.
-pub const DOCUMENT_BYTES_MAX: usize = 200 * 1024;
-
 /// What became of a submission.
 enum Fate {
     Started,
@@ -136,11 +131,13 @@ impl JobStarter {
                     Ok(()) => taken.dead_letters += 1,
                     Err(error) => {
                         warn!(error = error_class::chain(&error), "dead letter not sent");
+                        taken.failed += 1;
                         taken.failures.push(ItemFailure { id: message.message_id });
                     }
                 },
                 Err(error) => {
                     warn!(message = message.message_id, error = error_class::chain(&error), "message not handled");
+                    taken.failed += 1;
                     taken.failures.push(ItemFailure { id: message.message_id });
                 }
             }
@@ -149,6 +146,7 @@ impl JobStarter {
             started = taken.started,
             repeated = taken.repeated,
             waiting = taken.waiting,
+            failed = taken.failed,
             dead_letters = taken.dead_letters,
             given_up = taken.given_up,
             "messages handled"
@@ -158,8 +156,8 @@ impl JobStarter {
 
     async fn message(&self, message: &SqsMessage) -> Result<Fate, JobError> {
         let received = message.attributes.approximate_receive_count.parse().unwrap_or(1);
-        let submission = read(&message.body)?;
-        check(&submission)?;
+        let submission = Submission::read(&message.body)?;
+        submission.check()?;
         let known = self.jobs.get(&submission.tenant, &submission.job).await?;
         let waits = known.as_ref().map_or(0, |known| known.waits);
         let too_often = received > RECEIPTS_MAX.saturating_add(waits);
@@ -260,7 +258,7 @@ impl JobStarter {
         }
         let name = execution(&job);
         let failure = Some(Caught { error: refused.kind().to_owned(), cause: refused.to_string() });
-        Ok(match self.execute(&CloseRequest { job, failure }, &name).await? {
+        Ok(match self.execute(&CloseRequest { job, failure, only_end: false }, &name).await? {
             Fate::Started => Fate::GivenUp,
             fate => fate,
         })
@@ -289,7 +287,7 @@ impl JobStarter {
 
     /// Writes a job down and puts it into the queue, by which everything else goes. Returns what is known of it.
     pub async fn hand_in(&self, submission: &Submission) -> Result<JobRecord, JobError> {
-        check(submission)?;
+        submission.check()?;
         let record = self.register(submission).await?;
         let may_begin = match submission.attempt.checked_sub(record.attempt) {
             None | Some(0) => true,
@@ -299,13 +297,13 @@ impl JobStarter {
         if !may_begin {
             return Err(refused(submission.attempt(), &record).into());
         }
-        self.queues.send(&self.config.queue, &message_of(submission)?).await?;
+        self.queues.send(&self.config.queue, &submission.message()?).await?;
         Ok(record)
     }
 
     /// Takes a request: what is well-formed is handed in.
     async fn post(&self, request: ApiRequest) -> Result<ApiResponse, JobError> {
-        let submission = match posted(&request).and_then(|body| read(&body)) {
+        let submission = match posted(&request).and_then(Submission::read) {
             Ok(submission) => submission,
             Err(refused) => return Ok(respond(400, &json!({ "error": refused.to_string() }))),
         };
@@ -318,8 +316,11 @@ impl JobStarter {
             }
             Err(error) => return Err(error),
         };
-        let Submission { tenant, job, .. } = &submission;
-        Ok(respond(202, &json!({ "tenant": tenant, "job": job, "status": record.status })))
+        let Submission { tenant, job, attempt, .. } = &submission;
+        // The row speaks of the attempt before until the message is received.
+        let status = if *attempt > record.attempt { JobStatus::Queued } else { record.status };
+        let attempt = record.attempt.max(*attempt);
+        Ok(respond(202, &json!({ "tenant": tenant, "job": job, "attempt": attempt, "status": status })))
     }
 }
 
@@ -329,73 +330,9 @@ fn refused(meant: TaskJob, record: &JobRecord) -> Refused {
     Refused::Attempt { job: meant.job, attempt: meant.attempt, why }
 }
 
-/// The message by which a submission is handed in.
-pub fn message_of(submission: &Submission) -> Result<Message, JobError> {
-    let body = serde_json::to_string(submission);
-    let body = body.map_err(|error| JobError::Malformed { what: submission.job.clone(), reason: error.to_string() })?;
-    Ok(Message { body, attributes: BTreeMap::new() })
-}
-
-/// The SHA-256 of a document, in hexadecimal digits: of what it says, however its spaces and line breaks stand.
-pub fn digest(document: &str) -> String {
-    let (mut in_text, mut escaped) = (false, false);
-    let said = document.bytes().filter(|byte| {
-        let counts = in_text || !byte.is_ascii_whitespace();
-        match byte {
-            b'"' if !escaped => in_text = !in_text,
-            _ => {}
-        }
-        escaped = in_text && *byte == b'\\' && !escaped;
-        counts
-    });
-    Sha256::digest(said.collect::<Vec<u8>>()).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Checks all that can be said of a submission without looking at anything else.
-pub fn check(submission: &Submission) -> Result<Job, Refused> {
-    let malformed = |problem: String| Err(Refused::Malformed(problem));
-    let Submission { tenant, job, attempt, document } = submission;
-    if !storage::names::is_tenant(tenant) {
-        return malformed(format!("{tenant:?} is no tenant"));
-    }
-    if !is_job(job) {
-        let name = "lower-case letters, digits, -, _ and ., at most";
-        return malformed(format!("{job:?} is no id of a job: expected {name} {JOB_CHARS_MAX} of them"));
-    }
-    if !(1..=ATTEMPT_MAX).contains(attempt) {
-        return malformed(format!("there is no attempt {attempt}"));
-    }
-    if document.get().len() > DOCUMENT_BYTES_MAX {
-        let bytes = document.get().len();
-        return malformed(format!("the document has {bytes} bytes, more than {DOCUMENT_BYTES_MAX}"));
-    }
-    let read = Job::from_json(document.get())?;
-    check_mail(&read.options.mail)?;
-    Ok(read)
-}
-
-fn check_mail(to: &[String]) -> Result<(), PlanError> {
-    let wrong = |path: String, problem: String| Err(PlanError::Document { path, problem });
-    if to.len() > RECIPIENTS_MAX {
-        let problem = format!("has {} addresses, and a mail goes to {RECIPIENTS_MAX} at most", to.len());
-        return wrong("options.mail".to_owned(), problem);
-    }
-    match to.iter().enumerate().find(|(_, address)| !is_address(address)) {
-        Some((index, address)) => wrong(
-            format!("options.mail[{index}]"),
-            format!("{address:?} is no mail address: expected one like finance@example.com"),
-        ),
-        None => Ok(()),
-    }
-}
-
-fn read(body: &str) -> Result<Submission, Refused> {
-    serde_json::from_str(body).map_err(|error| Refused::Malformed(error.to_string()))
-}
-
-fn posted(request: &ApiRequest) -> Result<String, Refused> {
+fn posted(request: &ApiRequest) -> Result<&str, Refused> {
     if !request.is_base64_encoded {
-        return Ok(request.body.clone());
+        return Ok(&request.body);
     }
     Err(Refused::Malformed("the body is not text: send it as application/json".to_owned()))
 }
@@ -418,19 +355,5 @@ mod tests {
     fn waiting_grows_to_a_minute() {
         let seconds: Vec<u64> = [1, 2, 3, 4, 5, 1000].map(|received| pause(received).as_secs()).to_vec();
         assert_eq!(seconds, [5, 10, 20, 40, 60, 60]);
-    }
-
-    #[test]
-    fn a_document_is_the_same_however_it_is_laid_out() {
-        assert_eq!(digest(r#"{"a": 1, "b": [2]}"#), digest("{\"a\":1,\n\"b\":[2]}"));
-        for (one, other) in [
-            (r#"{"a": 1}"#, r#"{"a": 2}"#),
-            (r#"{"a": "b c"}"#, r#"{"a": "bc"}"#),
-            (r#"{"a": "\" c"}"#, r#"{"a": "\"c"}"#),
-            (r#"{"a": 0.1}"#, r#"{"a": 0.10000000000000000001}"#),
-        ] {
-            assert_ne!(digest(one), digest(other), "{one}");
-        }
-        assert_eq!(digest(r#"{"a": "\\" , "b": 1}"#), digest(r#"{"a":"\\","b":1}"#));
     }
 }

@@ -69,7 +69,8 @@ pub struct TaskInput {
     /// least, be it null; otherwise the task fails, unless there is no row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub optional: Vec<String>,
-    /// For the planner, of Parquet: its rows, as the files' footers tell them. Engines pass it over.
+    /// Of Parquet: its rows, as the files' footers tell them. The planner reckons with them, and what an engine has read is held
+    /// against them; engines pass them over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
     /// For the planner, of Parquet: of each column the most bytes that are in memory while one of its row groups is read.

@@ -66,7 +66,8 @@ async fn both_engines_come_to_the_same_check() {
         let stage = stage(engine, true);
         let (ended, called) = run(&stage).await;
         assert!(matches!(ended, Ending::Succeeded(_)), "{ended:?}");
-        assert_eq!(called, ["JobPlanner", runs, "OutputChecker", "JobPublisher", "events:putEvents", "JobCloser"]);
+        let ending = ["OutputChecker", "JobPublisher", "events:putEvents", "JobCloser", "JobCloser"];
+        assert_eq!(called, [["JobPlanner", runs].as_slice(), &ending].concat());
     }
     let stage = stage("spark", true);
     run(&stage).await;
@@ -83,7 +84,14 @@ async fn both_engines_come_to_the_same_check() {
 /// Too large, too slow, or too much for its memory: the other engine takes the same task.
 #[tokio::test]
 async fn what_the_function_cannot_do_goes_to_spark() {
-    for (error, times) in [("TooLarge", 1), ("Sandbox.Timedout", 3), ("Runtime.ExitError", 3), ("WorkerLost", 3)] {
+    for (error, times) in [
+        ("TooLarge", 1),
+        ("Sandbox.Timedout", 3),
+        ("Runtime.ExitError", 3),
+        ("WorkerLost", 3),
+        // How Lambda tells that a function was out of memory, or has told it.
+        ("Lambda.Unknown", 6),
+    ] {
         let lost = |stage: &Stage| {
             (0..times).for_each(|_| stage.once("TransformRunner", Err(Failure::new(error, "no room"))));
         };
@@ -128,10 +136,11 @@ async fn a_job_run_is_begun_again_for_what_may_pass() {
     for (failures, runs) in [(1, 2), (2, 2)] {
         let lost = stage("spark", true);
         (0..failures).for_each(|_| lost.once(SPARK, Err(Failure::new("States.TaskFailed", "the driver is gone"))));
-        lost.always("JobCloser", closed("failed"));
+        let is_published = failures == 1;
+        lost.always("JobCloser", closed(if is_published { "published" } else { "failed" }));
         let (ended, called) = run(&lost).await;
         assert_eq!(on_spark(&called), runs);
-        assert_eq!(called.contains(&"JobPublisher".to_owned()), failures == 1, "{ended:?}");
+        assert_eq!(called.contains(&"JobPublisher".to_owned()), is_published, "{ended:?}");
     }
 
     let slow = stage("spark", true);
@@ -171,6 +180,22 @@ async fn what_could_not_be_closed_fails() {
     assert!(called.contains(&"JobPublisher".to_owned()));
 }
 
+/// A mail, or a dead letter, that cannot be sent changes nothing of how a job has ended, nor of what third parties hear.
+#[tokio::test]
+async fn a_mail_that_cannot_be_sent_fails_no_job() {
+    for (planned, ending) in [(true, "published"), (false, "failed")] {
+        let stage = stage("embedded", false);
+        if !planned {
+            stage.once("JobPlanner", Err(Failure::new("InvalidInput", "no such column")));
+        }
+        stage.once("JobCloser", Ok(closed(ending)));
+        (0..=8).for_each(|_| stage.once("JobCloser", Err(Failure::new("Throttled", "200 mails a day"))));
+        let (ended, _) = run(&stage).await;
+        assert_eq!(matches!(ended, Ending::Succeeded(_)), planned, "{ended:?}");
+        assert_eq!(details(&stage).len(), 1, "{ending}");
+    }
+}
+
 /// It ends like every job that has failed: with row, mail and dead letter of job-closer's, and with an event.
 #[tokio::test]
 async fn a_job_whose_message_came_too_often_is_ended() {
@@ -180,8 +205,10 @@ async fn a_job_whose_message_came_too_often_is_ended() {
     let input = json!({"tenant": "acme", "job": "close", "attempt": 2, "failure": failure});
     let (ended, called) = run_with(&stage, input.clone()).await;
     assert_eq!(ended, Ending::Failed(Failure::new("poisonous", "received 21 times")));
-    assert_eq!(called, ["JobCloser", "events:putEvents"]);
-    assert_eq!(stage.calls()[0].1, input);
+    assert_eq!(called, ["JobCloser", "events:putEvents", "JobCloser"]);
+    let mut asked = input;
+    asked["only_end"] = json!(true);
+    assert_eq!(stage.calls()[0].1, asked);
     assert_eq!(details(&stage), [json!({"tenant": "acme", "job": "close", "attempt": 2, "status": "failed"})]);
 }
 
@@ -195,7 +222,7 @@ async fn what_one_call_cannot_read_is_checked_in_pieces() {
     let (ended, called) = run(&stage).await;
     assert!(matches!(ended, Ending::Succeeded(_)), "{ended:?}");
     assert_eq!(actions(&stage), ["check", "check_piece", "check_piece", "add_up"]);
-    assert_eq!(called[6..], ["JobPublisher", "events:putEvents", "JobCloser"]);
+    assert_eq!(called[6..], ["JobPublisher", "events:putEvents", "JobCloser", "JobCloser"]);
     let calls = stage.calls();
     let report = json!({"bucket": "work", "key": "report.json"});
     let piece = json!({"action": "check_piece", "tenant": "acme", "job": "close", "attempt": 2, "report": report,

@@ -35,11 +35,10 @@ const SERVICE_ERRORS: [&str; 15] = [
 const PASSING: [ErrorClass; 3] = [ErrorClass::Throttled, ErrorClass::Unavailable, ErrorClass::WorkerLost];
 
 /// States that retry a class otherwise than all others: emailer and job-closer wait for a mail that another worker has claimed.
-const RETRIED_OTHERWISE: [(&str, ErrorClass); 4] = [
+const RETRIED_OTHERWISE: [(&str, ErrorClass); 3] = [
     ("Notify", ErrorClass::Unavailable),
     ("NotifyFailure", ErrorClass::Unavailable),
-    ("Close", ErrorClass::Unavailable),
-    ("CloseFailure", ErrorClass::Unavailable),
+    ("Tell", ErrorClass::Unavailable),
 ];
 /// Longer than a worker that died holds its claim, which is its function's timeout, a minute.
 const PATIENCE_SECONDS: u64 = 90;

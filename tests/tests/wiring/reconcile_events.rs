@@ -4,10 +4,8 @@ use std::collections::BTreeSet;
 
 use jobs::{
     layout,
-    messages::{
-        CheckAction, CheckRequest, CloseRequest, Notice, Piece, PlanRequest, StartRequest, StepRequest, Submission,
-    },
-    starter,
+    messages::{CheckAction, CheckRequest, CloseRequest, Notice, Piece, PlanRequest, StartRequest, StepRequest},
+    submission::Submission,
     transform::TransformRequest,
 };
 use reconcile::task::TaskJob;
@@ -31,7 +29,7 @@ fn the_same_job_is_handed_in_by_the_queue_and_by_the_api() {
     assert_eq!(event.records[0].body, request.body);
     let submission: Submission = serde_json::from_str(&request.body).expect("it is a submission");
     assert_eq!(submission.attempt(), job(1));
-    starter::check(&submission).expect("it is well-formed");
+    submission.check().expect("it is well-formed");
     let route = &PROJECT.template["Resources"]["JobsApiRoute"]["Properties"];
     assert_eq!((&route["RouteKey"], &route["AuthorizationType"]), (&json!(request.route_key), &json!("AWS_IAM")));
 }
@@ -57,11 +55,13 @@ fn the_steps_of_the_sample_job_are_what_the_functions_take() {
         let is_reported = matches!(&check.action, CheckAction::ReportPiece { piece: of, .. } if *of == piece);
         assert!(action.map_or(is_reported, |action| action == check.action), "{name}: {:?}", check.action);
     }
-    assert_eq!(exact::<CloseRequest>("job-closer"), CloseRequest { job: job(1), failure: None });
+    for (name, only_end) in [("job-closer", true), ("job-closer-tell", false)] {
+        assert_eq!(exact::<CloseRequest>(name), CloseRequest { job: job(1), failure: None, only_end }, "{name}");
+    }
     let failed: CloseRequest = exact("job-closer-failure");
     let cause = failed.failure.expect("it failed").cause;
     let cause: Value = serde_json::from_str(&cause).expect("a Lambda's cause is JSON");
-    assert!(failed.job == job(2) && cause["errorMessage"].is_string());
+    assert!(failed.job == job(2) && failed.only_end && cause["errorMessage"].is_string());
 }
 
 #[test]
@@ -92,6 +92,7 @@ fn the_states_say_what_the_samples_do() {
         ("Publish", "job-publisher"),
         ("Close", "job-closer"),
         ("CloseFailure", "job-closer-failure"),
+        ("Tell", "job-closer-tell"),
     ] {
         let task = states.iter().find(|one| one.name == state).expect("there is such a state");
         let said = task.body["Parameters"].as_object().expect("a task says something");

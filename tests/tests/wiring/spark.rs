@@ -151,8 +151,13 @@ fn sizes(project: &Project) -> Vec<String> {
                 (number(&task["TimeoutSeconds"]), number(&task["Parameters"]["ExecutionTimeoutMinutes"]));
             let queued = number(&application["SchedulerConfiguration"]["QueueTimeoutMinutes"]);
             expect(waited <= 60 * run, "a job run that takes too long is begun again".to_owned());
-            expect(60 * queued < waited, "a job waits for longer than it is waited for".to_owned());
-            expect(waited < number(&machine["TimeoutSeconds"]), "the execution ends before its job run".to_owned());
+            expect(waited <= 60 * queued, "a job that waits too long is begun again".to_owned());
+            // A job run may fail at its very end, and be begun again once.
+            let others = ["Plan", "Transform", "Check", "Publish"]
+                .map(|name| number(&machine["States"][name]["TimeoutSeconds"]));
+            let needed = 2 * waited + others.iter().sum::<u64>();
+            let allowed = number(&machine["TimeoutSeconds"]);
+            expect(needed <= allowed, format!("the execution needs {needed} s, and ends after {allowed}"));
         }
     }
     faults
@@ -178,10 +183,14 @@ fn jobs_fit_into_what_spark_has() {
     let properties = format!("{application}/RuntimeConfiguration/0/Properties");
     broken_by("the driver has 15 GB", &format!("{properties}/spark.driver.memory"), json!("10g"));
     let queued = format!("{application}/SchedulerConfiguration/QueueTimeoutMinutes");
-    broken_by("a job waits for longer", &queued, json!(240));
+    broken_by("a job that waits too long is begun again", &queued, json!(239));
     let machine = |fault: &str, from: &str, to: &str| finds(sizes, fault, |broken| edit(broken, "reconcile", from, to));
-    machine("is begun again", r#""ExecutionTimeoutMinutes": 240"#, r#""ExecutionTimeoutMinutes": 239"#);
-    machine("the execution ends before", r#""TimeoutSeconds": 28800"#, r#""TimeoutSeconds": 14400"#);
+    machine(
+        "a job run that takes too long is begun again",
+        r#""ExecutionTimeoutMinutes": 240"#,
+        r#""ExecutionTimeoutMinutes": 239"#,
+    );
+    machine("the execution needs", r#""TimeoutSeconds": 32400"#, r#""TimeoutSeconds": 28800"#);
 }
 
 #[test]

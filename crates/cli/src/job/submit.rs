@@ -9,7 +9,7 @@ use std::{
 
 use jobs::{
     layout::{JOB_CHARS_MAX, input_key, is_job},
-    starter,
+    submission,
 };
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest, Sha256};
@@ -104,7 +104,7 @@ impl Document {
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default();
         let plain =
             |char: char| if char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.') { char } else { '-' };
-        let digest = starter::digest(self.text.get());
+        let digest = submission::digest(self.text.get());
         let digits = digest.get(..8).unwrap_or_default();
         let stem: String = stem.chars().map(plain).take(JOB_CHARS_MAX - digits.len() - 1).collect();
         let id = format!("{}-{digits}", stem.trim_start_matches(['-', '_', '.']));

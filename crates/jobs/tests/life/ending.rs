@@ -33,7 +33,7 @@ async fn started(world: &World, job: &Json) {
 }
 
 fn failed(number: u32) -> Notice {
-    Notice::State(CloseRequest { job: attempt("close", number), failure: Some(lost()) })
+    Notice::State(CloseRequest { job: attempt("close", number), failure: Some(lost()), only_end: false })
 }
 
 fn ended(status: &str) -> Notice {
@@ -50,7 +50,7 @@ async fn a_failure_is_told_once_everywhere() {
     let handlers = world.handlers();
     let closed = handlers.closer.close(failed(1)).await.unwrap();
     assert_eq!((closed.status, closed.dead_letters), (JobStatus::Failed, 1));
-    assert!(matches!(closed.mail, MailStatus::Sent { .. }));
+    assert!(matches!(closed.mail, Some(MailStatus::Sent { .. })));
     // The rule tells of the failed execution too.
     let closed = handlers.closer.close(ended("FAILED")).await.unwrap();
     assert_eq!((closed.status, closed.dead_letters), (JobStatus::Failed, 0));
@@ -299,6 +299,9 @@ async fn a_mail_that_cannot_be_sent_is_visible() {
     started(&world, &with_mail()).await;
     let handlers = world.handlers();
     world.mailer.set_down(true);
+    let Notice::State(request) = failed(1) else { unreachable!() };
+    let closed = handlers.closer.close(Notice::State(CloseRequest { only_end: true, ..request })).await.unwrap();
+    assert_eq!((closed.status, closed.mail, closed.dead_letters), (JobStatus::Failed, None, 0), "nobody is told yet");
     let error = handlers.closer.close(failed(1)).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Unavailable, "{error}");
     let record = world.record("close").await;
@@ -306,6 +309,6 @@ async fn a_mail_that_cannot_be_sent_is_visible() {
     assert!(matches!(record.mail, Some(MailStatus::Failed { .. })));
     world.mailer.set_down(false);
     let closed = handlers.closer.close(failed(1)).await.unwrap();
-    assert!(matches!(closed.mail, MailStatus::Sent { .. }));
+    assert!(matches!(closed.mail, Some(MailStatus::Sent { .. })));
     assert_eq!((world.mailer.sent().len(), world.dead_letters().len()), (1, 1));
 }

@@ -245,7 +245,7 @@ impl World {
             Ok(_) => None,
             Err(error) => Some(caught(&error)),
         };
-        handlers.closer.close(Notice::State(CloseRequest { job: job.clone(), failure })).await
+        handlers.closer.close(Notice::State(CloseRequest { job: job.clone(), failure, only_end: false })).await
     }
 
     pub(crate) async fn states(&self, handlers: &Handlers, job: &TaskJob) -> Result<Published, JobError> {

@@ -136,7 +136,7 @@ async fn the_eleventh_waits_and_is_never_lost() {
     assert_eq!(world.record("eleventh").await.status, JobStatus::Queued);
     assert_eq!(world.queues.hidden().first().map(|(_, time)| time.as_secs()), Some(5));
     assert_eq!(world.queues.hidden().last().map(|(_, time)| time.as_secs()), Some(60));
-    let close = CloseRequest { job: attempt("job-3", 1), failure: Some(lost()) };
+    let close = CloseRequest { job: attempt("job-3", 1), failure: Some(lost()), only_end: false };
     handlers.closer.close(Notice::State(close)).await.unwrap();
     assert_eq!(world.deliver(&handlers, &eleventh).await.started, 1);
     assert_eq!(world.workflows.executions().len(), 11);
@@ -252,7 +252,8 @@ async fn every_call_can_fail() {
             let handlers = world.faulty_handlers(plan);
             let body = body("close", &document());
             for _ in 0..2 {
-                world.deliver(&handlers, &body).await;
+                let taken = world.deliver(&handlers, &body).await;
+                assert_eq!(taken.failed as usize, taken.failures.len(), "call {failing}: a metric, and an alarm");
             }
             assert_eq!(world.workflows.executions().len(), 1, "call {failing}");
             assert_eq!(world.record("close").await.status, JobStatus::Running, "call {failing}");
@@ -267,7 +268,7 @@ async fn what_is_posted_goes_by_the_queue() {
     let handlers = world.handlers();
     let response = world.post(&handlers, &body("close", &document())).await;
     assert_eq!((response.status_code, response.headers["content-type"].as_str()), (202, "application/json"));
-    assert_eq!(response.body, r#"{"tenant":"acme","job":"close","status":"queued"}"#);
+    assert_eq!(response.body, r#"{"tenant":"acme","job":"close","attempt":1,"status":"queued"}"#);
     assert!(world.workflows.executions().is_empty());
     let message = world.queues.take(QUEUE).pop().expect("it is in the queue");
     assert_eq!(world.deliver(&handlers, &message.body).await.started, 1);
@@ -285,7 +286,10 @@ async fn an_attempt_that_cannot_follow_is_not_taken() {
     assert_eq!(refused.status_code, 409);
     assert!(refused.body.contains("attempt 1 is queued"), "{}", refused.body);
     assert!(world.jobs().ask_cancel(&attempt("close", 1)).await.unwrap());
-    assert_eq!((post(3).await.status_code, post(2).await.status_code), (409, 202));
+    assert_eq!(post(3).await.status_code, 409);
+    let second = post(2).await;
+    assert_eq!(second.status_code, 202);
+    assert_eq!(second.body, r#"{"tenant":"acme","job":"close","attempt":2,"status":"queued"}"#);
     assert_eq!(world.queues.take(QUEUE).len(), 2);
 }
 
@@ -334,7 +338,7 @@ async fn a_late_message_takes_no_slot_for_what_is_over() {
     let body = body("close", &document());
     world.deliver(&handlers, &body).await;
     let error = jobs::JobError::MailClaimed;
-    let close = CloseRequest { job: attempt("close", 1), failure: Some(caught(&error)) };
+    let close = CloseRequest { job: attempt("close", 1), failure: Some(caught(&error)), only_end: false };
     handlers.closer.close(Notice::State(close)).await.unwrap();
     assert_eq!(world.deliver(&handlers, &body).await.repeated, 1);
     for number in 0..10 {

@@ -42,7 +42,10 @@ async fn a_job_is_published_and_ties_out() {
 async fn publishes(world: World) {
     started(&world).await;
     let closed = world.execute(&world.handlers(), &attempt("close", 1)).await.unwrap();
-    assert_eq!((closed.status, closed.dead_letters, closed.mail), (JobStatus::Published, 0, MailStatus::NotWanted));
+    assert_eq!(
+        (closed.status, closed.dead_letters, closed.mail),
+        (JobStatus::Published, 0, Some(MailStatus::NotWanted))
+    );
     let publication = world.publication(&attempt("close", 1)).await;
     let [dear, sums] = &publication.outputs[..] else { panic!("two outputs") };
     assert_eq!(
