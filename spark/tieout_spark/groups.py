@@ -12,7 +12,7 @@ from tieout_spark.expressions import Expressions
 from tieout_spark.faults import NEEDS_EXACT
 from tieout_spark.layers import Json, Sql, first, overflow
 from tieout_spark.numbers import scale_of
-from tieout_spark.sql import spark_type
+from tieout_spark.sql import sorting, spark_type
 
 if TYPE_CHECKING:
     from tieout_spark.frames import Frames
@@ -100,7 +100,7 @@ def windowed(body: Json) -> str:
 
 
 def ordered(order: List[Json]) -> str:
-    """An order in SQL: blanks last, either way."""
-    keys = [f"c{key['column']} {'desc' if key['descending'] else 'asc'} nulls last" for key in order]
+    """An order in SQL."""
+    keys = [f"c{key['column']} {' nulls '.join(sorting(key))}" for key in order]
     # One row has no order, but Spark wants one.
     return ", ".join(keys) or "1"

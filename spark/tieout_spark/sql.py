@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Dict, Tuple
+
 SPARK_TYPES = {"text": "string", "integer": "bigint", "date": "date", "timestamp": "timestamp", "boolean": "boolean"}
 
 
@@ -18,6 +20,11 @@ def literal(text: str) -> str:
 def quoted(name: str) -> str:
     """A column's name in SQL."""
     return "`" + name.replace("`", "``") + "`"
+
+
+def sorting(key: Dict[str, Any]) -> Tuple[str, str]:
+    """Which way a key of an order goes, and where its blanks come."""
+    return "desc" if key["descending"] else "asc", "first" if key.get("blanksFirst", False) else "last"
 
 
 def fault_at(column: str, message: str) -> str:

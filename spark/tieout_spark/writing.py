@@ -14,7 +14,7 @@ from tieout_spark.frames import Frames
 from tieout_spark.groups import summed_apart
 from tieout_spark.layers import Json, as_text
 from tieout_spark.numbers import scale_of, text_of, units_of
-from tieout_spark.sql import literal, quoted
+from tieout_spark.sql import literal, quoted, sorting
 from tieout_spark.watching import Watch
 
 EXTENSIONS = {"csv": "csv", "jsonLines": "jsonl", "parquet": "parquet"}
@@ -99,9 +99,9 @@ def cell_to_sum(column: Json) -> str:
 
 
 def key_of(key: Json) -> Column:
-    """A column that is sorted by: blanks last, either way."""
-    column = f.col(f"c{key['column']}")
-    return column.desc_nulls_last() if key["descending"] else column.asc_nulls_last()
+    """A column that is sorted by."""
+    made: Column = getattr(f.col(f"c{key['column']}"), "_nulls_".join(sorting(key)))()
+    return made
 
 
 def lines(data: DataFrame, output: Json) -> DataFrame:

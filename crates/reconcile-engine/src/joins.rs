@@ -24,7 +24,7 @@ use crate::{
     columns,
     compute::only,
     operator::{Operator, Work},
-    sorting::{Ordered, ascending, options},
+    sorting::{ASCENDING, Ordered},
 };
 
 /// How a join is done.
@@ -97,12 +97,12 @@ impl Join {
         let kind = join_type(self.kind);
         let (ones, twos): (Vec<ColumnId>, Vec<ColumnId>) = self.keys.iter().copied().unzip();
         let side = |side: &Ordered, keys: &[ColumnId]| {
-            let order: Vec<OrderKey> = keys.iter().copied().map(ascending).collect();
+            let order: Vec<OrderKey> = keys.iter().copied().map(OrderKey::ascending).collect();
             side.clone().partitioned(keys, partitions)?.sorted(&order)
         };
         let (left, right) = (side(&self.left, &ones)?, side(&self.right, &twos)?);
         let on = self.pairs(&left, &right, false)?;
-        let sorted = vec![options(false); on.len()];
+        let sorted = vec![ASCENDING; on.len()];
         let join =
             SortMergeJoinExec::try_new(left.plan, right.plan, on, None, kind, sorted, NullEquality::NullEqualsNothing)?;
         Ok(Ordered::without(Arc::new(join)))

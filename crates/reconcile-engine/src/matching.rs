@@ -26,7 +26,7 @@ use crate::{
     compute::Site,
     evaluate::numbers::units_of,
     operator::{Operator, Work},
-    sorting::{Ordered, ascending},
+    sorting::Ordered,
     window::whole_numbers,
 };
 
@@ -39,7 +39,7 @@ pub(crate) fn pairs(
     partitions: usize,
 ) -> Result<Ordered> {
     let sorted = |side: Ordered, of: &MatchSide| {
-        let order: Vec<OrderKey> = of.keys.iter().chain([&of.rank]).copied().map(ascending).collect();
+        let order: Vec<OrderKey> = of.keys.iter().chain([&of.rank]).copied().map(OrderKey::ascending).collect();
         side.partitioned(&of.keys, partitions)?.sorted(&order)
     };
     let (left, right) = (sorted(left, left_side)?, sorted(right, right_side)?);

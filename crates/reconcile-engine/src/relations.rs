@@ -21,7 +21,7 @@ use crate::{
     joins::{Join, Method},
     matching,
     scan::{self, Source},
-    sorting::{Ordered, ascending},
+    sorting::Ordered,
     spool::Spool,
     unpivot::{self, New},
     window,
@@ -129,7 +129,7 @@ impl Relations<'_> {
         let plan = scan::scan(relation, name, input, self.source);
         let of = |name: &str| relation.columns.iter().find(|column| column.name == name).map(|column| column.id);
         let order = match (of("#object"), of("#row")) {
-            (Some(object), Some(row)) => vec![ascending(object), ascending(row)],
+            (Some(object), Some(row)) => vec![OrderKey::ascending(object), OrderKey::ascending(row)],
             _ => Vec::new(),
         };
         Ok(Ordered { plan, scanned: !order.is_empty(), order })

@@ -24,14 +24,8 @@ pub(crate) struct Ordered {
     pub(crate) scanned: bool,
 }
 
-/// Blanks are last, either way.
-pub(crate) fn options(descending: bool) -> SortOptions {
-    SortOptions { descending, nulls_first: false }
-}
-
-pub(crate) fn ascending(column: ColumnId) -> OrderKey {
-    OrderKey { column, descending: false }
-}
+/// From the smallest value to the largest, then blanks.
+pub(crate) const ASCENDING: SortOptions = SortOptions { descending: false, nulls_first: false };
 
 /// The column as an expression over the plan's batches.
 pub(crate) fn expression(plan: &Arc<dyn ExecutionPlan>, column: ColumnId) -> Result<Arc<dyn PhysicalExpr>> {
@@ -39,7 +33,10 @@ pub(crate) fn expression(plan: &Arc<dyn ExecutionPlan>, column: ColumnId) -> Res
 }
 
 fn ordering(plan: &Arc<dyn ExecutionPlan>, order: &[OrderKey]) -> Result<LexOrdering> {
-    let key = |key: &OrderKey| Ok(PhysicalSortExpr::new(expression(plan, key.column)?, options(key.descending)));
+    let key = |key: &OrderKey| {
+        let options = SortOptions { descending: key.descending, nulls_first: key.blanks_first };
+        Ok(PhysicalSortExpr::new(expression(plan, key.column)?, options))
+    };
     let keys = order.iter().map(key).collect::<Result<Vec<_>>>()?;
     LexOrdering::new(keys).ok_or_else(|| DataFusionError::Internal("an order has no keys".to_owned()))
 }

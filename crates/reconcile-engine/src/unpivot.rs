@@ -20,7 +20,7 @@ use crate::{
     columns,
     compute::only,
     operator::{Operator, Work},
-    sorting::{Ordered, ascending},
+    sorting::Ordered,
 };
 
 /// The new columns: the cells' names, the cells, and what tells the rows of one row apart.
@@ -38,7 +38,7 @@ impl New {
 
     /// The order that rows must have for those that are made of them to be in that order, if there is one.
     pub(crate) fn back(self, order: &[OrderKey]) -> Option<&[OrderKey]> {
-        let before = order.strip_suffix(&[ascending(self.ordinal)])?;
+        let before = order.strip_suffix(&[OrderKey::ascending(self.ordinal)])?;
         (!before.iter().any(|key| self.has(key.column))).then_some(before)
     }
 }
@@ -57,7 +57,7 @@ pub(crate) fn unpivot(
     let mut order: Vec<OrderKey> = kept.copied().collect();
     // An order that ends with the ordinal tells all rows apart wherever it is asked for, and so does the one before.
     if !order.is_empty() && order.len() == input.order.len() && ids.contains(&new.ordinal) {
-        order.push(ascending(new.ordinal));
+        order.push(OrderKey::ascending(new.ordinal));
     }
     let partitions = input.plan.output_partitioning().partition_count();
     let work = Unpivot { made: Made::of(cells, batch_rows)?, ids, new, schema: Arc::clone(&schema) };

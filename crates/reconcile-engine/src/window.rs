@@ -23,7 +23,7 @@ use crate::{
     compute::{Site, only},
     evaluate::{numbers::units_of, units},
     operator::{Operator, Work},
-    sorting::{Ordered, ascending},
+    sorting::Ordered,
 };
 
 /// Each row with a column that is computed of those before it.
@@ -35,7 +35,8 @@ pub(crate) fn window(
     column: ColumnId,
     partitions: usize,
 ) -> Result<Ordered> {
-    let whole: Vec<OrderKey> = partition.iter().copied().map(ascending).chain(order.iter().copied()).collect();
+    let whole: Vec<OrderKey> =
+        partition.iter().copied().map(OrderKey::ascending).chain(order.iter().copied()).collect();
     let sorted = if partition.is_empty() {
         input.gathered(&whole)?
     } else {

@@ -1,7 +1,7 @@
 //! Cases: examples that are documentation and tests.
 //!
-//! A case has input tables, a step's parameters, and what comes of them. A row is written as text, with `|` between cells;
-//! a cell in double quotes keeps its spaces.
+//! A case has input tables, perhaps steps before, a step's parameters, and what comes of them. A row is written as text,
+//! with `|` between cells; a cell in double quotes keeps its spaces.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +42,8 @@ pub struct Case {
     pub title: &'static str,
     /// The tables that it takes.
     pub inputs: Vec<(&'static str, CaseTable)>,
+    /// Steps before it, as they stand in a job.
+    pub before: Vec<&'static str>,
     /// The step's parameters, as JSON.
     pub parameters: &'static str,
     /// What comes of it.
@@ -51,13 +53,20 @@ pub struct Case {
 impl Case {
     /// A case that shows this.
     pub fn new(title: &'static str) -> Self {
-        Self { title, inputs: Vec::new(), parameters: "{}", expected: Expected::Tables(Vec::new()) }
+        Self { title, inputs: Vec::new(), before: Vec::new(), parameters: "{}", expected: Expected::Tables(Vec::new()) }
     }
 
     /// With that input.
     #[must_use]
     pub fn input(mut self, name: &'static str, header: &'static str, rows: &'static [&'static str]) -> Self {
         self.inputs.push((name, CaseTable { header, rows }));
+        self
+    }
+
+    /// With that step before it, as it stands in a job.
+    #[must_use]
+    pub fn after(mut self, step: &'static str) -> Self {
+        self.before.push(step);
         self
     }
 
@@ -155,7 +164,9 @@ impl Case {
             json!({"name": name, "from": from, "format": "csv"})
         };
         let outputs: Vec<Json> = results.iter().map(of).collect();
-        Some(json!({"version": 1, "inputs": inputs, "steps": [step], "outputs": outputs}))
+        let before = self.before.iter().map(|step| serde_json::from_str(step));
+        let steps: Vec<Json> = before.chain([Ok(step)]).collect::<Result<_, _>>().ok()?;
+        Some(json!({"version": 1, "inputs": inputs, "steps": steps, "outputs": outputs}))
     }
 
     /// Runs the case. What is wrong, if it does not do what it says.

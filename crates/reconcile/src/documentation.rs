@@ -171,8 +171,10 @@ fn example(case: &Case) -> String {
     for (name, table) in &case.inputs {
         line(&mut text, format_args!("`{name}`\n\n{}", markdown(table)));
     }
-    let step = case.parameters.split_whitespace().collect::<Vec<_>>().join(" ");
-    line(&mut text, format_args!("```json\n{step}\n```\n"));
+    for step in case.before.iter().chain([&case.parameters]) {
+        let step = step.split_whitespace().collect::<Vec<_>>().join(" ");
+        line(&mut text, format_args!("```json\n{step}\n```\n"));
+    }
     match &case.expected {
         Expected::Tables(tables) => {
             for (name, table) in tables {

@@ -106,13 +106,35 @@ pub struct PlanColumn {
     pub kind: Type,
 }
 
-/// A column that rows are sorted by. Blanks come last, either way.
+/// A column that rows are sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OrderKey {
     /// The column.
     pub column: ColumnId,
     /// Whether the largest value comes first.
     pub descending: bool,
+    /// Whether blanks come first: only in the opposite of an order, which has them last, ascending and descending.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub blanks_first: bool,
+}
+
+impl OrderKey {
+    /// From the smallest value to the largest, then blanks.
+    pub const fn ascending(column: ColumnId) -> Self {
+        Self { column, descending: false, blanks_first: false }
+    }
+
+    /// From the largest value to the smallest, then blanks.
+    pub const fn descending(column: ColumnId) -> Self {
+        Self { descending: true, ..Self::ascending(column) }
+    }
+
+    /// The opposite order.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        Self { column: self.column, descending: !self.descending, blanks_first: !self.blanks_first }
+    }
 }
 
 /// What a relation is made of.

@@ -9,7 +9,7 @@ use crate::{
     operations,
     parameters::TableName,
     plan::{OrderKey, Plan, PlanOutput, WindowFunction},
-    planner::{Draft, StepPlan, Table, ascending},
+    planner::{Draft, StepPlan, Table},
     pruning::prune,
     types::Type,
 };
@@ -153,7 +153,7 @@ fn latest_versions(draft: &mut Draft, name: &str, columns: Vec<(String, Type)>) 
     let missing = || PlanError::input(name, "a ledger without keys");
     let (key, sequence) = number(LEDGER_KEY).zip(number(LEDGER_SEQUENCE)).ok_or_else(missing)?;
     // The place tells apart what a sequence should.
-    let newest = OrderKey { column: sequence, descending: true };
+    let newest = OrderKey::descending(sequence);
     let order = std::iter::once(newest).chain(table.order.iter().copied()).collect();
     let nothing = BTreeMap::new();
     let mut planner = StepPlan { draft, tables: &nothing, step: name, operation: "input" };
@@ -161,7 +161,7 @@ fn latest_versions(draft: &mut Draft, name: &str, columns: Vec<(String, Type)>) 
     let latest = Expression::Column { id: version, kind: Type::Integer }.equals(Expression::integer(1));
     table = planner.filter(&numbered, latest);
     table.columns.truncate(columns.len());
-    table.order = vec![ascending(key)];
+    table.order = vec![OrderKey::ascending(key)];
     Ok(table)
 }
 

@@ -10,7 +10,7 @@ use crate::{
     operations::{Documented, Operation, Reference, Results},
     parameters::TableName,
     plan::{OrderKey, UnionSource},
-    planner::{StepPlan, Table, ascending},
+    planner::{StepPlan, Table},
     types::Type,
 };
 
@@ -44,6 +44,13 @@ enum AppendColumns {
 struct Slot {
     kind: Type,
     descending: bool,
+    blanks_first: bool,
+}
+
+impl Slot {
+    const fn key(self, column: ColumnId) -> OrderKey {
+        OrderKey { column, descending: self.descending, blanks_first: self.blanks_first }
+    }
 }
 
 impl Operation for Append {
@@ -69,8 +76,8 @@ impl Operation for Append {
         let (relation, mut made) = step.union(sources, &all);
         let keys = made.split_off(columns.len() + usize::from(self.source.is_some()));
         let (branch, keys) = keys.split_first().ok_or_else(|| step.fail("no order"))?;
-        let keys = keys.iter().zip(&slots).map(|(key, slot)| OrderKey { column: key.id, descending: slot.descending });
-        let order = std::iter::once(ascending(branch.id)).chain(keys).collect();
+        let keys = keys.iter().zip(&slots).map(|(key, slot)| slot.key(key.id));
+        let order = std::iter::once(OrderKey::ascending(branch.id)).chain(keys).collect();
         Ok(Table { name: String::new(), relation, columns: made, order, place: None }.into())
     }
 }
@@ -131,8 +138,10 @@ impl Append {
 }
 
 fn keys(step: &StepPlan<'_>, table: &Table) -> Result<Vec<(ColumnId, Slot)>, PlanError> {
-    let key =
-        |key: &OrderKey| Ok((key.column, Slot { kind: step.kind(table, key.column)?, descending: key.descending }));
+    let key = |key: &OrderKey| {
+        let OrderKey { column, descending, blanks_first } = *key;
+        Ok((column, Slot { kind: step.kind(table, column)?, descending, blanks_first }))
+    };
     table.order.iter().map(key).collect()
 }
 

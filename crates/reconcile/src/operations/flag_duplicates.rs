@@ -93,6 +93,11 @@ impl Documented for FlagDuplicates {
                     "k: text | v: integer | again: boolean",
                     &["x | 1 | true", " | 2 | true", "X | 3 | true", "y | 4 | false", "x | 5 | true", " | 6 | true"],
                 ),
+            Case::new("all of them, in an order in which a blank is the last")
+                .input("a", "k: text | v: integer", &["x | ", "x | 1", "y | "])
+                .after(r#"{"name": "sorted", "operation": "sort", "from": "a", "by": [{"column": "v"}]}"#)
+                .step(r#"{"from": "sorted", "columns": ["k"], "as": "again", "flag": "all"}"#)
+                .gives("k: text | v: integer | again: boolean", &["x | 1 | true", "x | | true", "y | | false"]),
             Case::new("no rows")
                 .input("a", "k: text", &[])
                 .step(r#"{"from": "a", "as": "again"}"#)

@@ -204,6 +204,20 @@ impl Documented for Join {
                         " | carl | carl | Celle",
                     ],
                 ),
+            Case::new("full, of groups: rows of the left, those of a blank key too, come before rows of the right alone")
+                .input("a", "k: text", &["q", "", "p", "q"])
+                .input("b", "k: text", &["r", "", "q"])
+                .after(
+                    r#"{"name": "left", "operation": "groupBy", "from": "a", "by": ["k"], "measures": [{"function": "count", "as": "m"}]}"#,
+                )
+                .after(
+                    r#"{"name": "right", "operation": "groupBy", "from": "b", "by": ["k"], "measures": [{"function": "count", "as": "n"}]}"#,
+                )
+                .step(r#"{"left": "left", "right": "right", "join": "full", "on": [{"left": "k", "right": "k"}]}"#)
+                .gives(
+                    "k: text | m: integer | n: integer",
+                    &["p | 1 | ", "q | 2 | 1", " | 1 | ", "r | | 1", " | | 1"],
+                ),
             case("semi: rows that have a partner, once")
                 .step(r#"{"left": "c", "right": "o", "join": "semi", "on": [{"left": "name", "right": "customer"}]}"#)
                 .gives("name: text | city: text", &["bert | Bonn", "anna | Aachen"]),

@@ -10,7 +10,7 @@ use crate::{
     expression::{ColumnId, Expression},
     parameters::{CaseRule, KeyPair, Literal, TableName, TakenColumn},
     plan::{JoinKind, OrderKey, PlanColumn, UnionSource, WindowFunction},
-    planner::{Keyed, StepPlan, Table, ascending},
+    planner::{Keyed, StepPlan, Table},
     types::Type,
 };
 
@@ -200,7 +200,7 @@ fn nearest(
     let last_kind = step.kind(&right, *right_last)?;
     let filled = Expression::Column { id: *right_last, kind: last_kind }.is_blank().not();
     let right = step.filter(&right, filled);
-    let by_last = |column: ColumnId| OrderKey { column, descending: nearest == Nearest::Larger };
+    let by_last = if nearest == Nearest::Larger { OrderKey::descending } else { OrderKey::ascending };
     let (right, number) =
         step.window(&right, WindowFunction::RowNumber, right_exact.to_vec(), vec![by_last(*right_last)], Type::Integer);
 
@@ -232,7 +232,7 @@ fn nearest(
     both.relation = relation;
     both.place = None;
 
-    let order = [vec![by_last(*last), ascending(*side)], both.order.clone()].concat();
+    let order = [vec![by_last(*last), OrderKey::ascending(*side)], both.order.clone()].concat();
     let (both, found) =
         step.window(&both, WindowFunction::LastValue { of: *seen }, exact.to_vec(), order, Type::Integer);
     let is_left = Expression::Column { id: *side, kind: Type::Integer }.equals(Expression::integer(1));

@@ -12,8 +12,8 @@ use crate::{
     expression::{ColumnId, Expression, OnZero, Operator},
     operations::{Documented, Operation, Reference, Results, columns::arithmetic},
     parameters::{CaseRule, KeyPair, TableName},
-    plan::{JoinKind, MatchSide, PlanColumn, Tolerance, WindowFunction},
-    planner::{Keyed, StepPlan, Table, ascending},
+    plan::{JoinKind, MatchSide, OrderKey, PlanColumn, Tolerance, WindowFunction},
+    planner::{Keyed, StepPlan, Table},
     types::{Rounding, Type},
 };
 
@@ -245,7 +245,7 @@ fn side(
     amount: Option<ColumnId>,
 ) -> Result<Side, PlanError> {
     let ids = step.columns(table, ids)?;
-    let order = ids.iter().map(|id| ascending(id.id)).chain(table.order.iter().copied()).collect();
+    let order = ids.iter().map(|id| OrderKey::ascending(id.id)).chain(table.order.iter().copied()).collect();
     let (table, rank) = step.window(table, WindowFunction::RowNumber, keys.clone(), order, Type::Integer);
     Ok(Side { table, keys, rank, amount })
 }

@@ -84,6 +84,11 @@ impl Documented for RemoveDuplicates {
             case("equal in one; the last stays; case does not count")
                 .step(r#"{"from": "a", "columns": ["k"], "keep": "last", "case": "ignore"}"#)
                 .gives("k: text | v: decimal(1)", &["x | 1.0", " | 1.0"]),
+            Case::new("the last of an order is a blank, where there is one")
+                .input("a", "k: text | v: integer", &["x | ", "y | 2", "x | 1", "y | 3"])
+                .after(r#"{"name": "sorted", "operation": "sort", "from": "a", "by": [{"column": "v"}]}"#)
+                .step(r#"{"from": "sorted", "columns": ["k"], "keep": "last"}"#)
+                .gives("k: text | v: integer", &["y | 3", "x | "]),
             Case::new("no rows").input("a", "k: text", &[]).step(r#"{"from": "a"}"#).gives("k: text", &[]),
             case("no columns")
                 .step(r#"{"from": "a", "columns": []}"#)

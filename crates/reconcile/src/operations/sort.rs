@@ -62,7 +62,10 @@ impl Operation for Sort {
             keys.push(self.case.apply(step.column(&table, &key.column)?.expression()));
         }
         let (mut table, ids) = step.hidden(&table, keys);
-        let key = |(column, key): (_, &SortKey)| OrderKey { column, descending: key.order == SortOrder::Descending };
+        let key = |(column, key): (_, &SortKey)| match key.order {
+            SortOrder::Ascending => OrderKey::ascending(column),
+            SortOrder::Descending => OrderKey::descending(column),
+        };
         let keys: Vec<OrderKey> = ids.into_iter().zip(&self.by).map(key).collect();
         table.order = [keys, table.order].concat();
         Ok(table.into())

@@ -89,6 +89,15 @@ impl Documented for VLookup {
                         "columns": [{"column": "unit"}], "ifNotFound": "none"}"#,
                 )
                 .gives("id: integer | sku: text | unit: text", &["1 | A | kg", "2 | b | ", "3 | x | none", "4 | | none", "5 | a | kg"]),
+            Case::new("the last row of a sorted table, where blanks come last")
+                .input("a", "k: integer", &["1"])
+                .input("b", "k: integer | v: date | note: text", &["1 | | last", "1 | 2024-01-31 | first", "2 | | only"])
+                .after(r#"{"name": "sorted", "operation": "sort", "from": "b", "by": [{"column": "v"}]}"#)
+                .step(
+                    r#"{"from": "a", "in": "sorted", "on": [{"left": "k", "right": "k"}], "take": "last",
+                        "columns": [{"column": "note"}]}"#,
+                )
+                .gives("k: integer | note: text", &["1 | last"]),
             Case::new("approximate: the largest key that is not larger")
                 .input("sales", "amount: decimal(2)", &["50.00", "100.00", "99.99", "", "5000.00", "-1.00"])
                 .input("bands", "from: integer | rate: decimal(3)", &["1000 | 0.100", "0 | 0.010", "100 | 0.050", "0 | 0.999", " | 1.000"])

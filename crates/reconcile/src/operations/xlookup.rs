@@ -87,6 +87,15 @@ impl Documented for XLookup {
                     "grams: integer | upto: integer | price: decimal(2)",
                     &["20 | 20 | 0.95", "21 | 20 | 0.95", "2000 | 2000 | 2.75", "2001 | 2000 | 2.75", " | 0 | 0.00"],
                 ),
+            Case::new("the last row of a sorted table, where blanks come last")
+                .input("a", "k: integer", &["1", "3"])
+                .input("b", "k: integer | v: date | note: text", &["1 | | last", "1 | 2024-01-31 | first", "2 | | only"])
+                .after(r#"{"name": "sorted", "operation": "sort", "from": "b", "by": [{"column": "v"}]}"#)
+                .step(
+                    r#"{"from": "a", "in": "sorted", "on": [{"left": "k", "right": "k"}], "match": "nextSmaller", "take": "last",
+                        "columns": [{"column": "note"}]}"#,
+                )
+                .gives("k: integer | note: text", &["1 | last", "3 | only"]),
             Case::new("text, by code points in lower case")
                 .input("a", "k: text", &["Beta", "ZETA", "Äpfel", "aa"])
                 .input("b", "k: text | v: integer", &["alpha | 1", "gamma | 2", "Zeta | 3"])

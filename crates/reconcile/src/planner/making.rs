@@ -1,6 +1,6 @@
 //! Relations as operations make them.
 
-use super::{StepPlan, Table, ascending};
+use super::{StepPlan, Table};
 use crate::{
     expression::{ColumnId, Expression},
     plan::{
@@ -89,8 +89,8 @@ impl StepPlan<'_> {
     /// The table with the number of each row among those with the same values in `partition`, in the table's order or the
     /// opposite one.
     pub fn row_number(&mut self, table: &Table, partition: Vec<ColumnId>, backwards: bool) -> (Table, ColumnId) {
-        let turn = |key: &OrderKey| OrderKey { descending: key.descending != backwards, ..*key };
-        let order = table.order.iter().map(turn).collect();
+        let key = |key: &OrderKey| if backwards { key.opposite() } else { *key };
+        let order = table.order.iter().map(key).collect();
         self.window(table, WindowFunction::RowNumber, partition, order, Type::Integer)
     }
 
@@ -104,15 +104,21 @@ impl StepPlan<'_> {
     /// The pairs of rows with equal keys, in the order of the left and then of the right.
     pub fn join(&mut self, join: JoinKind, left: &Table, right: &Table, keys: Vec<(ColumnId, ColumnId)>) -> Table {
         let left_only = matches!(join, JoinKind::Semi | JoinKind::Anti);
+        let right_alone = matches!(join, JoinKind::Right | JoinKind::Full);
+        // All that a row of the left is sorted by may be blank, as it is in a row of the right alone: this is not.
+        let sides = if right_alone { vec![Expression::integer(0)] } else { Vec::new() };
+        let (left, sides) = self.hidden(left, sides);
         let mut all = self.draft.columns_of(left.relation);
-        let (mut columns, mut order) = (left.columns.clone(), left.order.clone());
+        let sides = sides.into_iter().map(OrderKey::ascending);
+        let (mut columns, mut order) =
+            (left.columns.clone(), sides.chain(left.order.iter().copied()).collect::<Vec<_>>());
         if !left_only {
             all.extend(self.draft.columns_of(right.relation));
             columns.extend(right.columns.iter().cloned());
             order.extend(right.order.iter().copied());
         }
         // A row of the right alone is of no row of the left.
-        let place = left.place.clone().filter(|_| !matches!(join, JoinKind::Right | JoinKind::Full));
+        let place = left.place.clone().filter(|_| !right_alone);
         let body = Body::Join { join, left: left.relation, right: right.relation, keys };
         let relation = self.push(body, all, place.clone());
         Table { name: left.name.clone(), relation, columns, order, place }
@@ -133,7 +139,7 @@ impl StepPlan<'_> {
             columns.push(new);
         }
         let ids: Vec<ColumnId> = keys.iter().map(|key| key.id).collect();
-        let order = ids.iter().copied().map(ascending).collect();
+        let order = ids.iter().copied().map(OrderKey::ascending).collect();
         let body = Body::Aggregate { from: table.relation, keys: ids, measures: made };
         let relation = self.push(body, columns.clone(), None);
         Table { name: table.name.clone(), relation, columns, order, place: None }
@@ -156,7 +162,7 @@ impl StepPlan<'_> {
         let body = Body::Unpivot { from: table.relation, cells, name: name.id, value: value.id, ordinal: ordinal.id };
         let mut result = Table { relation: self.push(body, all, table.place.clone()), ..table.clone() };
         result.columns.extend([name, value]);
-        result.order.push(ascending(ordinal.id));
+        result.order.push(OrderKey::ascending(ordinal.id));
         result
     }
 

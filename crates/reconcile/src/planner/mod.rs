@@ -45,7 +45,7 @@ impl Draft {
         let object = self.new_column("#object", Type::Integer);
         let row = self.new_column("#row", Type::Integer);
         let place = Place { input: input.to_owned(), object: object.id, row: row.id };
-        let order = [place.object, place.row].map(ascending).to_vec();
+        let order = [place.object, place.row].map(OrderKey::ascending).to_vec();
         let all = visible.iter().cloned().chain([object, row]).collect();
         let relation = self.push(Relation {
             body: Body::Read { input: input.to_owned() },
@@ -56,11 +56,6 @@ impl Draft {
         });
         Table { name: input.to_owned(), relation, columns: visible, order, place: Some(place) }
     }
-}
-
-/// From the smallest value to the largest.
-pub const fn ascending(column: ColumnId) -> OrderKey {
-    OrderKey { column, descending: false }
 }
 
 /// The planning of one step.

@@ -117,12 +117,14 @@ impl Rows {
     }
 }
 
-/// How two rows' keys sort: blanks last, either way.
+/// How two rows' keys sort.
 fn compare(order: &[OrderKey], one: &[Value], two: &[Value]) -> Ordering {
     let each = order.iter().zip(one.iter().zip(two));
     let mut compared = each.map(|(key, (one, two))| match (one.is_blank(), two.is_blank()) {
         (false, false) if key.descending => two.cmp(one),
-        _ => one.cmp(two),
+        (false, false) => one.cmp(two),
+        (one, two) if key.blanks_first => two.cmp(&one),
+        (one, two) => one.cmp(&two),
     });
     compared.find(|ordering| ordering.is_ne()).unwrap_or(Ordering::Equal)
 }
