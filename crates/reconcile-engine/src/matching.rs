@@ -15,7 +15,7 @@ use datafusion_execution::{
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
 use futures::{TryStreamExt, stream};
 use reconcile::{
-    Value,
+    Type, Value,
     expression::ColumnId,
     plan::{MatchSide, OrderKey, Relation, Tolerance},
     reference::{Group, Member},
@@ -50,6 +50,7 @@ pub(crate) fn pairs(
         right: right_side.clone(),
         tolerance: tolerance.cloned(),
         scale,
+        kinds: relation.columns.iter().take(left_side.keys.len()).map(|key| key.kind).collect(),
         schema: Arc::clone(&schema),
     };
     let count = left.plan.output_partitioning().partition_count();
@@ -65,6 +66,8 @@ struct Match {
     tolerance: Option<Tolerance>,
     /// The decimals of the amounts.
     scale: u8,
+    /// The types of the keys.
+    kinds: Vec<Type>,
     schema: SchemaRef,
 }
 
@@ -231,7 +234,9 @@ impl Table {
             self.held.try_grow(most * ROW_BYTES)?;
         }
         let (tolerance, scale) = (self.work.tolerance.as_ref(), self.work.scale);
-        let rows = group.rows(&values, tolerance, scale).map_err(|fault| self.work.site.error(fault, None, None))?;
+        let rows = group
+            .rows((&self.work.kinds, &values), tolerance, scale)
+            .map_err(|fault| self.work.site.error(fault, None, None))?;
         self.keys.extend(std::iter::repeat_n(key, rows.len()));
         self.cells.extend(rows);
         Ok(())

@@ -45,11 +45,12 @@ pub(crate) fn pairs(
         groups.entry(key).or_default().right.push(member);
     }
     let scale = left_side.amount.map_or(Ok(0), |amount| left.kind(amount).map(Type::scale))?;
+    let kinds: Vec<Type> = left_side.keys.iter().map(|key| left.kind(*key)).collect::<Result<_, _>>()?;
     let mut rows = Vec::new();
     for (key, mut group) in groups {
         group.left.sort_by_key(|member| member.rank);
         group.right.sort_by_key(|member| member.rank);
-        for cells in group.rows(&key, tolerance, scale)? {
+        for cells in group.rows((&kinds, &key), tolerance, scale)? {
             rows.push([key.as_slice(), &cells].concat());
         }
     }
@@ -74,12 +75,17 @@ fn members(rows: &Rows, side: &MatchSide) -> Result<Vec<(Vec<Value>, Member)>, F
 
 impl Group {
     /// The pairs and the rows that stay alone: left rank, right rank, and the candidates of each. The amounts have `scale`
-    /// decimals.
-    pub fn rows(&self, key: &[Value], tolerance: Option<&Tolerance>, scale: u8) -> Result<Vec<[Value; 4]>, Fault> {
+    /// decimals; the key is for messages.
+    pub fn rows(
+        &self,
+        (kinds, key): (&[Type], &[Value]),
+        tolerance: Option<&Tolerance>,
+        scale: u8,
+    ) -> Result<Vec<[Value; 4]>, Fault> {
         let mut candidates = Vec::new();
         self.candidates(tolerance, scale, |candidate| {
             if candidates.len() == MATCH_CANDIDATES_MAX {
-                let keys: Vec<String> = key.iter().map(|value| format!("{value:?}")).collect();
+                let keys: Vec<String> = kinds.iter().zip(key).map(|(kind, value)| kind.format(value)).collect();
                 return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX });
             }
             candidates.push(candidate);
@@ -241,7 +247,7 @@ mod tests {
         left[7] = Some(1_234_565);
         let group = Group { left: side(&left), right: side(&amounts(5)) };
         let tolerance = Tolerance::Absolute { most: Constant::parse(Type::Decimal(1), "0.1").unwrap() };
-        let rows = group.rows(&[], Some(&tolerance), 1).unwrap();
+        let rows = group.rows((&[], &[]), Some(&tolerance), 1).unwrap();
         assert_eq!(rows.len(), 399_999);
         assert_eq!(rows[0], [Value::Integer(7), Value::Integer(123_456), Value::Integer(1), Value::Integer(1)]);
     }
