@@ -76,6 +76,28 @@ class Lower(unittest.TestCase):
         self.assertEqual([row["char"] for row in found.select("char").collect()], ["\u1734"])
 
 
+class Cases(unittest.TestCase):
+    def test_letters_that_java_does_not_know_change_their_case(self) -> None:
+        """As the embedded engine has them: Unicode has added them since."""
+        pairs = [
+            ("a\u019b\u0264\u2c5f", "A\ua7dc\ua7cb\u2c2f"),
+            ("\u1c8a\ua7c1\ua7db", "\u1c89\ua7c0\ua7da"),
+            ("\U00010597 \U000105bc", "\U00010570 \U00010595"),
+            ("\U00010d70\U00010d85", "\U00010d50\U00010d65"),
+            ("\U00016ebb\U00016ed3", "\U00016ea0\U00016eb8"),
+            ("\ua7db\u03b1\u03c2", "\ua7da\u0391\u03a3"),
+            ("é", "É"),
+        ]
+        for kind, texts in (("upper", pairs), ("lower", [(upper, lower) for lower, upper in pairs])):
+            layers = Expressions(False)
+            made = layers.sql({"kind": kind, "of": {"kind": "column", "id": 0, "type": "text"}})
+            frame = session().createDataFrame(texts, "c0 string, expected string")
+            for columns in layers.columns:
+                frame = frame.selectExpr("*", *columns)
+            for found, expected in frame.selectExpr(made.value, "expected").collect():
+                self.assertEqual(found, expected, kind)
+
+
 def sigmas(text: str) -> str:
     """Its sigmas alone, word by word."""
     return "".join(char for char in text if char in "σς ")

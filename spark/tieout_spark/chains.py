@@ -6,7 +6,7 @@ steps is handed to it in sections.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, List, Optional, Tuple
 
 from pyspark.sql import DataFrame, SparkSession
@@ -19,6 +19,39 @@ from tieout_spark.watching import Watch
 NOWHERE = ("cast(null as bigint)", "cast(null as bigint)")
 
 
+# Relations behind which rows lie together by columns.
+GATHERING = ("aggregate", "join", "match", "window")
+
+
+@dataclass(frozen=True)
+class Way:
+    """What Spark does for rows before they are there, as far as it matters to what is made of them."""
+
+    # Whether rows may already lie together as a join wants them, and whether they are watched since they do.
+    gathered: bool = False
+    loose: bool = False
+    # The relations that Spark plans together.
+    relations: int = 1
+    # How many Pythons a row goes through, one behind the other.
+    pythons: int = 0
+
+    @staticmethod
+    def behind(ways: List[Way], kind: str) -> Way:
+        """The way to a relation of that kind, made of rows to which those lead."""
+        gathered = kind in GATHERING or (kind == "filter" and ways[0].gathered)
+        loose = gathered and any(way.loose for way in ways)
+        relations = sum(way.relations for way in ways) + 1
+        return Way(gathered, loose, relations, max((way.pythons for way in ways), default=0))
+
+    def watched(self) -> Way:
+        """The way to the same rows, where they are watched."""
+        return replace(self, loose=self.gathered)
+
+    def longer(self, relations: int = 0, pythons: int = 0) -> Way:
+        """A way of so many more relations and Pythons."""
+        return replace(self, relations=self.relations + relations, pythons=self.pythons + pythons)
+
+
 @dataclass
 class Frame:
     """A relation's rows."""
@@ -28,13 +61,7 @@ class Frame:
     faulty: bool = False
     # Where the number of its rows is told.
     rows: Optional[Watch] = None
-    # Whether rows may already lie together as a join wants them, and whether they are watched since they do.
-    gathered: bool = False
-    loose: bool = False
-    # The relations that Spark plans together for it.
-    relations: int = 1
-    # How many Pythons a row goes through, one behind the other.
-    pythons: int = 0
+    way: Way = field(default_factory=Way)
     # Projections of the rows that are not yet part of `data`.
     chain: Optional[Chain] = None
 
@@ -58,7 +85,7 @@ class Frame:
         for columns in layers.columns:
             data = data.selectExpr("*", *columns)
         pythons = sum(any("tieout_" in column for column in columns) for columns in layers.columns)
-        return replace(self, data=data, pythons=self.pythons + pythons)
+        return replace(self, data=data, way=self.way.longer(pythons=pythons))
 
 
 class Chain:
@@ -88,7 +115,7 @@ class Chain:
         """The rows behind the last projection."""
         columns = [f"{self.layers.named(column)} as c{column}" for column in self.columns]
         made = self.base.laid(self.layers).chosen(columns, first(self.messages))
-        return replace(made, relations=made.relations + self.length)
+        return replace(made, way=made.way.longer(relations=self.length))
 
 
 def place_of(relation: Json, layers: Optional[Layers] = None) -> Tuple[str, str]:

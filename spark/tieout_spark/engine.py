@@ -12,7 +12,9 @@ from pyspark.sql import SparkSession
 from tieout_spark import dates, matching, numbers, records
 from tieout_spark.faults import NEEDS_EXACT, ExactArithmeticNeeded, FaultError, LostInputError
 from tieout_spark.figures import Figures
-from tieout_spark.frames import COMPILED_COLUMNS_MAX, Frames
+from tieout_spark.frames import Frames
+from tieout_spark.inputs import absent
+from tieout_spark.joins import COMPILED_COLUMNS_MAX
 from tieout_spark.layers import Json
 from tieout_spark.pieces import PIECE_BYTES
 from tieout_spark.pins import Pins
@@ -38,7 +40,7 @@ SETTINGS = {
     "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.PropagateEmptyRelation,"
     "org.apache.spark.sql.catalyst.optimizer.PruneFilters",
     "spark.sql.adaptive.optimizer.excludedRules": "org.apache.spark.sql.execution.adaptive.AQEPropagateEmptyRelation",
-    # `Frames.drained` knows from it which joins leave rows unread.
+    # `joins.drained` knows from it which joins leave rows unread.
     "spark.sql.codegen.maxFields": str(COMPILED_COLUMNS_MAX),
     "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
     # Every scan cuts an object at the same places, whatever else it reads and however many workers there are.
@@ -150,9 +152,9 @@ def judge(frames: Frames) -> None:
     fault = frames.watches.first_fault()
     if fault is None or frames.relations[fault["relation"]]["body"]["kind"] != "read":
         # A step may have failed because of it.
-        absent = frames.absent()
-        if absent is not None:
-            raise absent
+        problem = absent(frames)
+        if problem is not None:
+            raise problem
     if fault is None:
         return
     if fault["message"] == NEEDS_EXACT:

@@ -68,10 +68,10 @@ def read_parquet(
     return reduce(DataFrame.unionAll, parts)
 
 
-def stored_as(schema: Any, name: str, object: int, column: str, kind: str) -> Stored:
+def stored_as(schema: Any, name: str, number: int, column: str, kind: str) -> Stored:
     """How a column is stored in an object, of which values of a type are wanted."""
     if not schema.containsField(column):
-        raise FaultError("the file has no such column", input=name, column=column, object=object)
+        raise FaultError("the file has no such column", input=name, column=column, object=number)
     field = schema.getType(column)
     found = None
     if field.isPrimitive() and str(field.getRepetition().toString()) != "REPEATED":
@@ -81,7 +81,7 @@ def stored_as(schema: Any, name: str, object: int, column: str, kind: str) -> St
     if found is None or cell_of("", found, kind) is None:
         shown = re.sub(r"\s+", " ", str(field.toString()))
         problem = f"it is {found.kind if found else shown} in the file: expected what can be {kind}"
-        raise FaultError(problem, input=name, column=column, object=object)
+        raise FaultError(problem, input=name, column=column, object=number)
     return found
 
 

@@ -102,19 +102,23 @@ def plainness(dialect: Dialect) -> str:
 
 
 def read_plain(
-    session: SparkSession, source: Source, paths: List[str], counts: Counts, columns: List[Dict[str, Any]]
+    session: SparkSession,
+    source: Source,
+    dialect: Dialect,
+    paths: List[str],
+    counts: Counts,
+    columns: List[Dict[str, Any]],
 ) -> DataFrame:
     """The rows of plain objects: the columns under their numbers, and `#fault`."""
-    assert source.dialect is not None
-    found = records(session, source.dialect, paths)
+    found = records(session, dialect, paths)
     found = found.join(f.broadcast(beginnings(session, source, counts)), ["path", "start"], "left")
     elsewhere = "raise_error('an object was cut elsewhere when its rows were counted')"
     number = f"coalesce(first, cast({elsewhere} as bigint)) + at as `#row`"
     found = found.selectExpr("record", "object as `#object`", "fields", "positions", number)
     if source.header:
         found = found.where("`#row` > 0")
-    cells = f"{cells_of(source.dialect)} as cells"
-    return typed(source, found.selectExpr("`#object`", "`#row`", "fields", "positions", cells), columns)
+    cells = f"{cells_of(dialect)} as cells"
+    return typed(source, dialect, found.selectExpr("`#object`", "`#row`", "fields", "positions", cells), columns)
 
 
 def beginnings(session: SparkSession, source: Source, counts: Counts) -> DataFrame:
@@ -153,16 +157,15 @@ def unquoted(cell: str, dialect: Dialect) -> str:
     return f"if(startswith({cell}, {quote}), {inner}, {cell})"
 
 
-def typed(source: Source, found: DataFrame, columns: List[Dict[str, Any]]) -> DataFrame:
+def typed(source: Source, dialect: Dialect, found: DataFrame, columns: List[Dict[str, Any]]) -> DataFrame:
     """The cells as values of their types, and what is wrong with a row: the first cell that is none."""
-    assert source.dialect is not None
     names = [column["name"] for column in columns if not column["name"].startswith("#")]
     at = range(len(names))
     kept = ["`#object`", "`#row`", "fields", "size(cells) as size"]
     cells = [f"if(size(cells) = fields, get(cells, get(positions, {n})), null) as x{n}" for n in at]
     found = found.selectExpr(*kept, *cells)
     kept[3] = "size"
-    found = found.selectExpr(*kept, *(f"{unquoted(f'x{n}', source.dialect)} as x{n}" for n in at))
+    found = found.selectExpr(*kept, *(f"{unquoted(f'x{n}', dialect)} as x{n}" for n in at))
     blank = ", ".join(literal(text) for text in dict.fromkeys(["", *source.missing]))
     found = found.selectExpr(*kept, *(f"if(x{n} in ({blank}), null, x{n}) as x{n}" for n in at))
     kinds = [kind for _, kind in source.columns]

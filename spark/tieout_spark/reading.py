@@ -54,9 +54,10 @@ def read(session: SparkSession, store: Store, name: str, given: Dict[str, Any], 
     swift = plain.plain_objects(source, counts)
     # An object without a row may be of either kind.
     others = [number for number in range(len(objects)) if number not in swift]
-    if not swift:
+    if source.dialect is None or not swift:
         return Rows(read_others(session, source, given, objects, others, columns))
-    data = plain.read_plain(session, source, [objects[number] for number in sorted(swift)], counts, columns)
+    paths = [objects[number] for number in sorted(swift)]
+    data = plain.read_plain(session, source, source.dialect, paths, counts, columns)
     if others:
         return Rows(data.unionAll(read_others(session, source, given, objects, others, columns)))
     return Rows(data, sum(rows for rows, _ in counts.values()) - source.header * len(objects))

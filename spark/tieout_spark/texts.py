@@ -40,12 +40,13 @@ class Texts(Layers):
         return self.text(e, lambda of: f"trim(both ' ' from regexp_replace({of}, ' +', ' '))")
 
     def _upper(self, e: Json) -> Sql:
-        return self.text(e, lambda of: f"upper({of})")
+        return self.text(e, lambda of: f"upper({newer(of, LOWER, UPPER)})", repeated=True)
 
     def _lower(self, e: Json) -> Sql:
         def lower(of: str) -> str:
-            final = f"translate(regexp_replace({of}, {literal(FINAL_SIGMA)}, '$1ς'), 'Σ', 'σ')"
-            return f"lower(case when contains({of}, 'Σ') then {final} else {of} end)"
+            changed = f"regexp_replace({newer(of, UPPER, LOWER)}, {literal(FINAL_SIGMA)}, '$1ς')"
+            final = f"translate({changed}, 'Σ', 'σ')"
+            return f"lower(case when contains({of}, 'Σ') then {final} else {newer(of, UPPER, LOWER)} end)"
 
         return self.text(e, lower, repeated=True)
 
@@ -104,6 +105,32 @@ _BETWEEN = r"'.:\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE
 _IGNORABLE = r"[\p{Mn}\p{Me}\p{Cf}\p{Lm}\p{Sk}" + _BETWEEN + "]"
 _CASED = r"[\p{IsLowercase}\p{IsUppercase}\p{IsTitlecase}&&[^" + _IGNORABLE + "]]"
 FINAL_SIGMA = f"({_CASED}{_IGNORABLE}*+)Σ(?!{_IGNORABLE}*+{_CASED})"
+
+
+# Letters that have got another case since the Unicode that Java knows: capital ones, and how far behind them the small
+# ones stand.
+_SINCE = (
+    (range(0x1C89, 0x1C8A), 1),
+    (range(0x2C2F, 0x2C30), 0x30),
+    (range(0xA7C0, 0xA7C1), 1),
+    (range(0xA7CB, 0xA7CC), 0x0264 - 0xA7CB),
+    (range(0xA7CC, 0xA7DC, 2), 1),
+    (range(0xA7DC, 0xA7DD), 0x019B - 0xA7DC),
+    (range(0x10570, 0x1057B), 0x27),
+    (range(0x1057C, 0x1058B), 0x27),
+    (range(0x1058C, 0x10593), 0x27),
+    (range(0x10594, 0x10596), 0x27),
+    (range(0x10D50, 0x10D66), 0x20),
+    (range(0x16EA0, 0x16EB9), 0x1B),
+)
+UPPER = "".join(chr(code) for codes, _ in _SINCE for code in codes)
+LOWER = "".join(chr(code + distance) for codes, distance in _SINCE for code in codes)
+
+
+def newer(of: str, letters: str, others: str) -> str:
+    """A text with others in place of those letters. Most texts are ASCII, and have none."""
+    ascii_only = f"octet_length({of}) = char_length({of})"
+    return f"if({ascii_only}, {of}, translate({of}, {literal(letters)}, {literal(others)}))"
 
 
 def bounded(number: int) -> int:

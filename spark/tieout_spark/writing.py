@@ -10,7 +10,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as f
 
 from tieout_spark.figures import Figures, Work
-from tieout_spark.frames import Frames, summed_apart
+from tieout_spark.frames import Frames
+from tieout_spark.groups import summed_apart
 from tieout_spark.layers import Json, as_text
 from tieout_spark.numbers import scale_of, text_of, units_of
 from tieout_spark.sql import literal, quoted, sorting
