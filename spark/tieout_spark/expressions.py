@@ -150,7 +150,7 @@ class Expressions(Arithmetic, Texts):
         shown = [self.cast(self.sql(one), "text") for one in e["shown"]]
         message = literal(e["message"])
         if shown:
-            texts = ", ', ', ".join(f"coalesce({one.value}, '')" for one in shown)
+            texts = ", ', ', ".join(f"coalesce({one.value}, '(blank)')" for one in shown)
             message = f"concat({message}, ': ', {texts})"
         value = f"case when {condition.value} then {of.value} end"
         wrong = first([*(one.fault for one in shown), message])

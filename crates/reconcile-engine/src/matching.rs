@@ -15,7 +15,7 @@ use datafusion_execution::{
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
 use futures::{TryStreamExt, stream};
 use reconcile::{
-    Fault, Value,
+    Type, Value,
     expression::ColumnId,
     plan::{MatchSide, OrderKey, Relation, Tolerance},
     reference::{Group, Member},
@@ -50,6 +50,7 @@ pub(crate) fn pairs(
         right: right_side.clone(),
         tolerance: tolerance.cloned(),
         scale,
+        kinds: relation.columns.iter().take(left_side.keys.len()).map(|key| key.kind).collect(),
         schema: Arc::clone(&schema),
     };
     let count = left.plan.output_partitioning().partition_count();
@@ -65,6 +66,8 @@ struct Match {
     tolerance: Option<Tolerance>,
     /// The decimals of the amounts.
     scale: u8,
+    /// The types of the keys.
+    kinds: Vec<Type>,
     schema: SchemaRef,
 }
 
@@ -187,21 +190,6 @@ const SMALL_GROUP: usize = 1024;
 /// What a row of a group takes when it has been matched: its cells, its key and its place among the pairs.
 const ROW_BYTES: usize = size_of::<[Value; 4]>() + size_of::<OwnedRow>() + 64;
 
-/// Memory is not asked for less of candidates.
-const SMALL_CANDIDATES_BYTES: usize = 64 << 10;
-
-/// Why a group was not matched.
-enum Unmatched {
-    Fault(Fault),
-    Room(DataFusionError),
-}
-
-impl From<Fault> for Unmatched {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
 /// A partition of a match.
 struct Table {
     work: Arc<Match>,
@@ -246,16 +234,9 @@ impl Table {
             self.held.try_grow(most * ROW_BYTES)?;
         }
         let (tolerance, scale) = (self.work.tolerance.as_ref(), self.work.scale);
-        // Candidates are given back when the group has been matched.
-        let held = self.held.new_empty();
-        let room = |bytes| match bytes {
-            ..SMALL_CANDIDATES_BYTES => Ok(()),
-            bytes => held.try_grow(bytes).map_err(Unmatched::Room),
-        };
-        let rows = group.rows(&values, tolerance, scale, room).map_err(|error| match error {
-            Unmatched::Fault(fault) => self.work.site.error(fault, None, None),
-            Unmatched::Room(error) => error,
-        })?;
+        let rows = group
+            .rows((&self.work.kinds, &values), tolerance, scale)
+            .map_err(|fault| self.work.site.error(fault, None, None))?;
         self.keys.extend(std::iter::repeat_n(key, rows.len()));
         self.cells.extend(rows);
         Ok(())

@@ -47,9 +47,11 @@ impl Natures {
             Body::Project { compute, .. } => {
                 let is_variance = relation.operation == Variance::NAME;
                 for one in compute {
-                    let divides = matches!(one.expression, Expression::Arithmetic { operator: Operator::Divide, .. });
-                    // A percentage is one of what is the same everywhere, too.
-                    let nature = if is_variance && divides { Nature::Figure } else { self.computed(&one.expression) };
+                    let is_product =
+                        matches!(one.expression, Expression::Arithmetic { operator: Operator::Multiply, .. });
+                    // A percentage, which is a share multiplied, is one of what is the same everywhere, too.
+                    let is_figure = is_variance && is_product;
+                    let nature = if is_figure { Nature::Figure } else { self.computed(&one.expression) };
                     self.0.insert(one.column, nature);
                 }
             }

@@ -21,10 +21,12 @@ What holds for all of them:
   number. Types are checked through the whole job before any data is read.
 - **Blank**: an empty cell. There is no empty text: a text without characters is blank.
 - **Keys**: in lookups, joins and matching a blank key equals nothing. In groups and duplicates blank is a value like others.
-- **Text** compares by code points. Where case does not count, texts are compared in Unicode lower case.
+- **Text** compares by code points. Where case does not count, texts are compared in Unicode lower case; parts of texts with
+  σ for ς, which stands where a word ends.
 - **Order**: the order of rows is part of a result, as in a sheet. Sorting puts blanks last, both ways.
 - **Values** in a job are JSON text, whole numbers, `true` or `false`; a decimal is text, `\"12.50\"`.
-- **Names**: column names are unique in a table, and case counts.
+- **Names**: column names are unique in a table, and case counts. A new column stands beside the others, and a name that is taken is an error;
+  only operations that go row by row replace the column that is called so, where they say it.
 ";
 
 /// The whole reference.

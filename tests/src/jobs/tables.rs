@@ -123,13 +123,13 @@ impl Maker {
     fn matching(&mut self, left: &Known) -> Option<Json> {
         let right = self.table();
         let mut step = json!({"left": left.name, "right": right.name, "on": self.pairs(left, &right)?, "rightPrefix": "R ",
-            "candidates": format!("cand{}", left.columns.len()), "ambiguous": format!("amb{}", left.columns.len()),
-            "difference": format!("diff{}", left.columns.len())});
+            "candidates": format!("cand{}", left.columns.len()), "ambiguous": format!("amb{}", left.columns.len())});
         let amounts = (self.column(left, Type::is_number), self.column(&right, Type::is_number));
         if let (Some(one), Some(two)) = amounts
             && self.chance(75)
         {
             step["amount"] = json!({"left": one, "right": two});
+            step["difference"] = json!(format!("diff{}", left.columns.len()));
             let most = self.dice.pick(&["0", "0.05", "1", "12.5"]);
             if self.chance(40) {
                 step["tolerance"] = json!({"absolute": most});
@@ -250,9 +250,9 @@ impl Maker {
             step["percent"] = json!(format!("pct{}", table.columns.len()));
             step["percentDecimals"] = json!(self.dice.below(5));
             step["rounding"] = json!(self.dice.pick(&["halfUp", "halfEven", "up", "down"]));
-        }
-        if self.chance(10) {
-            step["onZero"] = json!("fail");
+            if self.chance(10) {
+                step["onZero"] = json!("fail");
+            }
         }
         if self.chance(30) {
             step["blankAs"] = json!("zero");

@@ -73,7 +73,7 @@ async fn outcome(parts: &[String]) -> (World, Outcome, Vec<Vec<u8>>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn artifacts_are_read_in_their_latest_versions() {
     let parts = [
-        line("b", 2, &[(Some("EUR"), "1.50")], Some("DE")) + &line("c", 2, &[], None),
+        "\u{feff}".to_owned() + &line("b", 2, &[(Some("EUR"), "1.50")], Some("DE")) + &line("c", 2, &[], None),
         line("a", 9, &[(None, "7")], None) + &line("b", 9, &[(Some("EUR"), "2.50")], Some("FR")),
         line("a", 10, &[(None, "8.01")], Some("a \"word\"")),
     ];

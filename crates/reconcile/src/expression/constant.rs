@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Type, Value};
+use crate::{
+    decimal,
+    types::{Type, Value},
+};
 
 /// A typed value that stands in the plan itself; in JSON `value` is its text, or null.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,23 @@ impl Constant {
     /// The value.
     pub const fn value(&self) -> &Value {
         &self.value
+    }
+
+    /// Whether it is the same value as another: numbers are, whatever their decimals.
+    pub fn same(&self, other: &Self) -> bool {
+        match (self.number(), other.number()) {
+            (Some(one), Some(two)) => decimal::compare(one, two).is_eq(),
+            _ => self.value == other.value,
+        }
+    }
+
+    /// Its units and decimals, where it is a number.
+    fn number(&self) -> Option<(i128, u8)> {
+        match self.value {
+            Value::Integer(number) => Some((number.into(), 0)),
+            Value::Decimal(units) => Some((units, self.kind.scale())),
+            _ => None,
+        }
     }
 
     /// Its type.

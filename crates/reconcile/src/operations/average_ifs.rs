@@ -59,6 +59,9 @@ impl Documented for AverageIfs {
             case("keys of different types")
                 .step(r#"{"from": "o", "in": "p", "on": [{"left": "id", "right": "kind"}], "column": "paid", "as": "x"}"#)
                 .refused(r#"column "id": it is integer, and "kind" of p is text: they are never equal"#),
+            case("a name that is taken")
+                .step(r#"{"from": "o", "in": "p", "on": [{"left": "id", "right": "order"}], "column": "paid", "as": "id"}"#)
+                .refused(r#"column "id": o has such a column already: say another name for the new one"#),
             case("no criteria").step(r#"{"from": "o", "in": "p", "on": [], "column": "paid", "as": "x"}"#).refused("expected one key at least in `on`"),
             Case::new("empty tables")
                 .input("o", "id: integer", &["1"])

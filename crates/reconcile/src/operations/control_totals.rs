@@ -7,7 +7,7 @@ use crate::{
     cases::Case,
     error::PlanError,
     expression::{Branch, ColumnId, Constant, Expression, OnZero, Operator},
-    operations::{Documented, Operation, Reference, Results, columns::arithmetic, group_by::measured},
+    operations::{Documented, Operation, Reference, Results, columns::arithmetic, group_by::measured_column},
     parameters::TableName,
     plan::{Aggregation, PlanColumn, UnionSource},
     planner::{StepPlan, Table},
@@ -55,6 +55,9 @@ impl Operation for ControlTotals {
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
         if self.against.is_none() && self.on_difference == OnDifference::Fail {
             return Err(step.fail("`onDifference` does not go without `against`"));
+        }
+        if let Some(taken) = self.by.iter().find(|by| self.names().contains(&by.as_str())) {
+            return Err(step.fail_on(taken, "the result has a column of this name besides: `rename` it before"));
         }
         let mut tables = vec![step.table(&self.from)?];
         for against in self.against.iter() {
@@ -120,7 +123,7 @@ impl ControlTotals {
         let (keyed, ids) = step.hidden(table, keys);
         let key = |(id, kind): (ColumnId, &Type)| PlanColumn { id, name: "#".to_owned(), kind: *kind };
         let keys: Vec<PlanColumn> = ids.into_iter().zip(kinds).map(key).collect();
-        let (counted, records) = measured(step, &keyed, Aggregation::Count, None)?;
+        let (counted, records) = measured_column(step, &keyed, Aggregation::Count, None)?;
         let mut measures = vec![("#".to_owned(), Aggregation::Count, records)];
         for column in &self.columns {
             measures.push(("#".to_owned(), Aggregation::Sum, step.number(&counted, column)?));
@@ -138,6 +141,11 @@ impl ControlTotals {
         Ok(())
     }
 
+    /// The names of the columns behind those of `by`.
+    const fn names(&self) -> &'static [&'static str] {
+        if self.against.is_some() { &[TOTAL, "Left", "Right", "Difference"] } else { &[TOTAL, "Value"] }
+    }
+
     fn result(&self, step: &mut StepPlan<'_>, mut sums: Table, kind: Type) -> Result<Results, PlanError> {
         let mut rest = sums.columns.split_off(self.by.len().min(sums.columns.len())).into_iter();
         let (Some(ordinal), Some(left), Some(right)) = (rest.next(), rest.next(), rest.next()) else {
@@ -151,9 +159,8 @@ impl ControlTotals {
         let name = Expression::Case { branches, otherwise: Box::new(Expression::text(RECORDS)) };
         let zero = Constant::parse(kind, "0").map(Expression::from).ok_or_else(|| step.fail("there is no zero"))?;
         let (left, right) = (left.expression().or_else(zero.clone()), right.expression().or_else(zero.clone()));
-        let Some(against) = &self.against else {
-            return Ok(step.extend(&sums, vec![(TOTAL.to_owned(), name), ("Value".to_owned(), left)]).into());
-        };
+        let columns = |cells: Vec<Expression>| self.names().iter().map(|name| (*name).to_owned()).zip(cells).collect();
+        let Some(against) = &self.against else { return Ok(step.extend(&sums, columns(vec![name, left])).into()) };
         let sides = (left.clone(), right.clone());
         let difference = arithmetic(step, Operator::Subtract, sides.0, sides.1, None, Rounding::HalfUp, OnZero::Fail)?;
         if self.on_difference == OnDifference::Fail {
@@ -165,9 +172,7 @@ impl ControlTotals {
             let message = format!("the control totals of {from} (left) and {against} (right) differ; {labels}");
             sums = step.require(&sums, same, message, shown);
         }
-        let new = [(TOTAL, name), ("Left", left), ("Right", right), ("Difference", difference)];
-        let new = new.map(|(name, cell)| (name.to_owned(), cell)).to_vec();
-        Ok(step.extend(&sums, new).into())
+        Ok(step.extend(&sums, columns(vec![name, left, right, difference])).into())
     }
 }
 
@@ -234,6 +239,10 @@ impl Documented for ControlTotals {
             case("text has no total")
                 .step(r#"{"from": "a", "columns": ["ccy"]}"#)
                 .refused(r#"column "ccy": expected a number, it is text"#),
+            Case::new("a group that is called as a column of the result")
+                .input("a", "Value: text | v: integer", &["x | 1"])
+                .step(r#"{"from": "a", "columns": ["v"], "by": ["Value"]}"#)
+                .refused(r#"column "Value": the result has a column of this name besides: `rename` it before"#),
             case("against nothing")
                 .step(r#"{"from": "a", "columns": [], "onDifference": "fail"}"#)
                 .refused("`onDifference` does not go without `against`"),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::{
     error::PlanError,
     expression::{Constant, Expression},
-    operations::group_by::measured,
+    operations::group_by::measured_column,
     parameters::{CaseRule, Condition, KeyPair, TableName},
     plan::{Aggregation, JoinKind, PlanColumn},
     planner::{StepPlan, Table},
@@ -59,13 +59,14 @@ impl<C> Criteria<C> {
         if self.on.is_empty() {
             return Err(step.fail("expected one key at least in `on`"));
         }
+        step.unused(&left, &self.result)?;
         if let Some(condition) = &self.condition {
             let condition = condition.expression(step, &right, self.case)?;
             right = step.filter(&right, condition);
         }
         let pairs: Vec<_> = self.on.iter().map(|pair| (pair.left.clone(), pair.right.clone())).collect();
         let keyed = step.keys(&left, &right, &pairs, self.case)?;
-        let (right, of) = measured(step, &keyed.right, function, column)?;
+        let (right, of) = measured_column(step, &keyed.right, function, column)?;
         let mut keys = Vec::new();
         for (index, id) in keyed.right_keys.iter().enumerate() {
             // Two columns may be looked up in one: it is one key of the groups.

@@ -88,6 +88,15 @@ impl Documented for Filter {
                         {"column": "name", "is": "endsWith", "value": "ος"}]}}"#,
                 )
                 .gives("name: text", &["STRASSE", "ΟΔΟΣ", "日本語"]),
+            Case::new("a sigma is one, at the end of a word too")
+                .input("a", "name: text | part: text", &["ΟΣΟΝ | x", "ΚΟΣΜΟΣ | ΚΟΣ", "ΝΟΣΟΣ | ΟΣ", "ΣΟΦΟΣ | x", " | x"])
+                .step(
+                    r#"{"from": "a", "case": "ignore", "where": {"any": [
+                        {"column": "name", "is": "startsWith", "value": "ΟΣ"},
+                        {"column": "name", "is": "contains", "to": "part"},
+                        {"column": "name", "is": "endsWith", "value": "φοσ"}]}}"#,
+                )
+                .gives("name: text | part: text", &["ΟΣΟΝ | x", "ΚΟΣΜΟΣ | ΚΟΣ", "ΝΟΣΟΣ | ΟΣ", "ΣΟΦΟΣ | x"]),
             Case::new("no rows")
                 .input("a", "id: integer", &[])
                 .step(r#"{"from": "a", "where": {"column": "id", "is": "=", "value": 1}}"#)
@@ -104,6 +113,10 @@ impl Documented for Filter {
                 .input("a", "id: integer", &[])
                 .step(r#"{"from": "a", "where": {"column": "id", "is": "in", "values": []}}"#)
                 .refused("`values` is an empty list: no row would meet it"),
+            Case::new("what is blank has no case")
+                .input("a", "name: text", &[])
+                .step(r#"{"from": "a", "where": {"column": "name", "is": "blank", "case": "ignore"}}"#)
+                .refused("this test compares with nothing: leave `value`, `values`, `to` and `case`"),
             Case::new("a condition without an end")
                 .input("a", "id: integer", &[])
                 .step(r#"{"from": "a", "where": {"column": "id", "is": "<"}}"#)

@@ -51,6 +51,7 @@ impl Operation for FlagDuplicates {
 
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
         let table = step.table(&self.from)?;
+        step.unused(&table, &self.result)?;
         let (keyed, keys) = compared(step, &table, self.columns.as_deref(), self.case)?;
         let later = |number: ColumnId| {
             Expression::Column { id: number, kind: Type::Integer }.equals(Expression::integer(1)).not()
@@ -102,6 +103,9 @@ impl Documented for FlagDuplicates {
                 .input("a", "k: text", &[])
                 .step(r#"{"from": "a", "as": "again"}"#)
                 .gives("k: text | again: boolean", &[]),
+            case("a name that is taken")
+                .step(r#"{"from": "a", "columns": ["k"], "as": "k"}"#)
+                .refused(r#"column "k": a has such a column already: say another name for the new one"#),
             case("a column that is not there")
                 .step(r#"{"from": "a", "columns": ["z"], "as": "again"}"#)
                 .refused(r#"column "z": a has no such column"#),

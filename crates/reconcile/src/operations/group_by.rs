@@ -41,7 +41,7 @@ pub(crate) struct MeasureOf {
 }
 
 /// The column that a function is of, checked; `count` of none counts rows, by a column that is never blank.
-pub(crate) fn measured(
+pub(crate) fn measured_column(
     step: &mut StepPlan<'_>,
     table: &Table,
     function: Aggregation,
@@ -69,7 +69,7 @@ impl Operation for GroupBy {
         let keys = step.columns(&table, &self.by)?;
         let mut measures = Vec::new();
         for one in &self.measures {
-            let (with, of) = measured(step, &table, one.function, one.column.as_deref())?;
+            let (with, of) = measured_column(step, &table, one.function, one.column.as_deref())?;
             measures.push((one.result.clone(), one.function, of));
             table = with;
         }

@@ -29,20 +29,19 @@ pub(crate) struct Join {
     /// The columns of the right that are taken; all but its keys unless given.
     #[serde(default)]
     columns: Option<Vec<TakenColumn>>,
-    /// How many partners a row may have.
+    /// How many partners a row may have; `manyToOne` unless given.
     #[serde(default)]
-    expect: Partners,
+    expect: Option<Partners>,
     /// Whether case counts in text.
     #[serde(default = "CaseRule::sensitive")]
     case: CaseRule,
 }
 
 /// How many partners a row may have. A key that is there more often is an error while the job runs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum Partners {
     /// A left row has at most one: keys are unique on the right.
-    #[default]
     ManyToOne,
     /// A right row has at most one: keys are unique on the left.
     OneToMany,
@@ -69,6 +68,11 @@ impl Operation for Join {
                 return Err(
                     step.fail("`columns` does not go with a semi or an anti join: it gives the left's columns alone")
                 );
+            }
+            if self.expect.is_some() {
+                return Err(step.fail(
+                    "`expect` does not go with a semi or an anti join: each left row comes once, or not at all",
+                ));
             }
             let pairs = keyed.pairs();
             return Ok(step.join(self.join, &keyed.left, &keyed.right, pairs).into());
@@ -107,21 +111,29 @@ impl Join {
         left: &Table,
         right: &Table,
     ) -> Result<Vec<(String, Expression)>, PlanError> {
-        let either = |pair: &KeyPair| {
+        let either = |(index, pair): (usize, &KeyPair)| {
+            if self.on.iter().take(index).any(|other| other.left == pair.left) {
+                return Err(step.fail_on(
+                    &pair.left,
+                    "it is there twice in `on`, and one column cannot have the keys of two columns of the right: \
+                     make another of it before, with `coalesce`",
+                ));
+            }
             let (one, two) = (step.column(left, &pair.left)?, step.column(right, &pair.right)?);
             let (one, two) =
                 one.expression().alike(two.expression()).ok_or_else(|| step.fail_on(&pair.left, "no key"))?;
             Ok((pair.left.clone(), one.or_else(two)))
         };
-        self.on.iter().map(either).collect()
+        self.on.iter().enumerate().map(either).collect()
     }
 
     /// A key that is not unique where it must be is none.
     fn check_partners(&self, step: &mut StepPlan<'_>, keyed: &mut Keyed) -> Result<(), PlanError> {
-        if matches!(self.expect, Partners::ManyToOne | Partners::OneToOne) {
+        let expect = self.expect.unwrap_or(Partners::ManyToOne);
+        if matches!(expect, Partners::ManyToOne | Partners::OneToOne) {
             keyed.right = unique(step, &keyed.right, &keyed.right_keys)?;
         }
-        if matches!(self.expect, Partners::OneToMany | Partners::OneToOne) {
+        if matches!(expect, Partners::OneToMany | Partners::OneToOne) {
             keyed.left = unique(step, &keyed.left, &keyed.left_keys)?;
         }
         Ok(())
@@ -248,6 +260,15 @@ impl Documented for Join {
             doubled("case makes keys equal")
                 .step(r#"{"left": "a", "right": "b", "join": "inner", "on": [{"left": "k", "right": "k"}], "expect": "oneToMany", "case": "ignore"}"#)
                 .fails("a has this key more than once"),
+            doubled("each left row of a semi join comes once")
+                .step(r#"{"left": "a", "right": "b", "join": "semi", "on": [{"left": "k", "right": "k"}], "expect": "oneToOne"}"#)
+                .refused("`expect` does not go with a semi or an anti join: each left row comes once, or not at all"),
+            doubled("one key of the left for two of the right, each of which would be lost in rows of the right alone")
+                .step(
+                    r#"{"left": "b", "right": "a", "join": "full", "expect": "manyToMany",
+                        "on": [{"left": "y", "right": "x"}, {"left": "y", "right": "x"}]}"#,
+                )
+                .refused(r#"column "y": it is there twice in `on`, and one column cannot have the keys of two columns of the right"#),
             doubled("names that are there twice")
                 .step(r#"{"left": "a", "right": "a", "join": "left", "on": [{"left": "k", "right": "k"}]}"#)
                 .refused(r#"column "x": the result would have two columns of this name: rename one of them"#),

@@ -95,6 +95,9 @@ impl<M: Copy + Default + Into<Nearest>> Lookup<M> {
         if self.not_found == NotFound::Fail && self.if_not_found.is_some() {
             return Err(step.fail("`ifNotFound` does not go with `notFound: \"fail\"`"));
         }
+        if self.columns.is_empty() && self.if_not_found.is_some() {
+            return Err(step.fail("`ifNotFound` does not go without `columns`"));
+        }
         let taken: Vec<String> = self.columns.iter().map(|taken| taken.column.clone()).collect();
         let taken = step.columns(&right, &taken)?;
         let pairs: Vec<_> = self.on.iter().map(|pair| (pair.left.clone(), pair.right.clone())).collect();
@@ -136,17 +139,11 @@ impl<M: Copy + Default + Into<Nearest>> Lookup<M> {
         let mut names: Vec<&str> = self.columns.iter().map(TakenColumn::result).collect();
         let mut new = Vec::new();
         for (column, name) in taken.iter().zip(&names) {
-            if table.find(name).is_some() {
-                return Err(
-                    step.fail_on(name, format!("{} has such a column already: take it `as` another name", table.name))
-                );
-            }
+            step.unused(&table, name)?;
             new.push(self.cell(step, column, missing.clone())?);
         }
         if let Some(found) = &self.found {
-            if table.find(found).is_some() {
-                return Err(step.fail_on(found, format!("{} has such a column already", table.name)));
-            }
+            step.unused(&table, found)?;
             names.push(found);
             new.push(missing.not());
         }

@@ -39,9 +39,9 @@ pub(crate) struct Match {
     /// What stands before the names of the right's columns in `matched`.
     #[serde(default = "right_prefix")]
     right_prefix: String,
-    /// The column in `matched` with the left amount − the right one.
-    #[serde(default = "difference")]
-    difference: String,
+    /// The column in `matched` with the left amount − the right one; `Difference` unless given.
+    #[serde(default)]
+    difference: Option<String>,
     /// The column in `matched` that says whether a row of the pair had other candidates.
     #[serde(default = "ambiguous")]
     ambiguous: String,
@@ -65,10 +65,6 @@ struct Ids {
 
 fn right_prefix() -> String {
     "Right ".to_owned()
-}
-
-fn difference() -> String {
-    "Difference".to_owned()
 }
 
 fn ambiguous() -> String {
@@ -166,6 +162,8 @@ impl Match {
             amounts = (left_amount.first().copied(), right_amount.first().copied());
         } else if self.tolerance.is_some() {
             return Err(step.fail("`tolerance` does not go without `amount`"));
+        } else if self.difference.is_some() {
+            return Err(step.fail("`difference` does not go without `amount`"));
         }
         let Keyed { left, right, left_keys, right_keys } = keyed;
         let one = side(step, &left, left_keys, &self.ids.left, amounts.0)?;
@@ -196,7 +194,7 @@ impl Match {
             let amount = |id: ColumnId, table: &Table| Ok(Expression::Column { id, kind: step.kind(table, id)? });
             let (left, right) = (amount(left, &table)?, amount(right, &table)?);
             new.push((
-                self.difference.clone(),
+                self.difference.clone().unwrap_or_else(|| "Difference".to_owned()),
                 arithmetic(step, Operator::Subtract, left, right, None, Rounding::HalfUp, OnZero::Fail)?,
             ));
         }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cases::Case,
     error::PlanError,
-    expression::Expression,
-    operations::{Documented, Operation, Reference, Results, group_by::measured},
+    expression::{Constant, Expression},
+    operations::{Documented, Operation, Reference, Results, group_by::measured_column},
     parameters::{Literal, TableName},
     plan::{Aggregation, PlanColumn},
     planner::StepPlan,
@@ -80,14 +80,16 @@ impl Operation for Pivot {
         let table = step.table(&self.from)?;
         let keys = step.columns(&table, &self.rows)?;
         let column = step.column(&table, &self.column)?;
-        let (table, of) = measured(step, &table, self.function, self.of.as_deref())?;
+        let (table, of) = measured_column(step, &table, self.function, self.of.as_deref())?;
         let (mut names, mut tests) = (Vec::new(), Vec::new());
+        let mut constants: Vec<Constant> = Vec::new();
         for value in &self.values {
-            let test = self.test(step, &column, value)?;
-            if tests.contains(&test) {
+            let (constant, test) = self.test(step, &column, value)?;
+            if constants.iter().any(|other| other.same(&constant)) {
                 return Err(step.fail_on(&self.column, format!("the value {} is there twice", value.value)));
             }
             names.push(value.name.clone().unwrap_or_else(|| plain(&value.value)));
+            constants.push(constant);
             tests.push(test);
         }
         let listed = Expression::Or { of: tests.clone() };
@@ -121,12 +123,21 @@ impl Operation for Pivot {
 }
 
 impl Pivot {
-    fn test(&self, step: &StepPlan<'_>, column: &PlanColumn, value: &PivotValue) -> Result<Expression, PlanError> {
+    /// A value, and whether a row has it.
+    fn test(
+        &self,
+        step: &StepPlan<'_>,
+        column: &PlanColumn,
+        value: &PivotValue,
+    ) -> Result<(Constant, Expression), PlanError> {
         let constant = value.value.expected(column.kind).filter(|constant| !constant.value().is_blank());
-        let alike = constant.and_then(|constant| column.expression().alike(constant.into()));
+        let test = |constant: Constant| {
+            let (one, two) = column.expression().alike(constant.clone().into())?;
+            Some((constant, one.equals(two)))
+        };
         let problem =
             || step.fail_on(&self.column, format!("the value {} is no {}", value.value, column.kind.written()));
-        alike.map(|(one, two)| one.equals(two)).ok_or_else(problem)
+        constant.and_then(test).ok_or_else(problem)
     }
 }
 
@@ -200,6 +211,9 @@ impl Documented for Pivot {
             case("a value that is there twice")
                 .step(r#"{"from": "s", "rows": [], "column": "region", "values": [{"value": "W"}, {"value": "W", "as": "w"}], "function": "count"}"#)
                 .refused(r#"column "region": the value "W" is there twice"#),
+            case("a number that is there twice, with other decimals")
+                .step(r#"{"from": "s", "rows": [], "column": "year", "values": [{"value": 2024}, {"value": "2024.0"}], "function": "count"}"#)
+                .refused(r#"column "year": the value "2024.0" is there twice"#),
             case("no values")
                 .step(r#"{"from": "s", "rows": [], "column": "region", "values": [], "function": "count"}"#)
                 .refused("expected 1 to 1000 `values`, there are 0"),

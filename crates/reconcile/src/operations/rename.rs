@@ -41,11 +41,13 @@ impl Operation for Rename {
         let table = step.table(&self.from)?;
         let mut result = table.clone();
         for (index, Renamed { column, name }) in self.columns.iter().enumerate() {
-            let id = step.column(&table, column)?.id;
+            step.column(&table, column)?;
             if self.columns.iter().take(index).any(|other| other.column == *column) {
                 return Err(step.fail_on(column, "it is renamed twice"));
             }
-            result.columns.iter_mut().filter(|one| one.id == id).for_each(|one| one.name.clone_from(name));
+            // By its name as it was: several columns may be one by their number.
+            let columns = result.columns.iter_mut().zip(&table.columns).filter(|(_, old)| old.name == *column);
+            columns.for_each(|(one, _)| one.name.clone_from(name));
         }
         Ok(result.into())
     }
@@ -71,6 +73,15 @@ impl Documented for Rename {
             case("an exchange")
                 .step(r#"{"from": "a", "columns": [{"column": "x", "as": "y"}, {"column": "y", "as": "x"}]}"#)
                 .gives("y: integer | x: text", &["2 | b"]),
+            Case::new("one of two columns that were taken from one")
+                .input("a", "k: integer", &["1"])
+                .input("b", "k: integer | v: text", &["1 | x"])
+                .after(
+                    r#"{"name": "twice", "operation": "vlookup", "from": "a", "in": "b", "on": [{"left": "k", "right": "k"}],
+                        "columns": [{"column": "v", "as": "one"}, {"column": "v", "as": "two"}]}"#,
+                )
+                .step(r#"{"from": "twice", "columns": [{"column": "one", "as": "two"}, {"column": "two", "as": "three"}]}"#)
+                .gives("k: integer | two: text | three: text", &["1 | x | x"]),
             Case::new("no rows")
                 .input("a", "x: integer", &[])
                 .step(r#"{"from": "a", "columns": [{"column": "x", "as": "X"}]}"#)

@@ -37,6 +37,7 @@ impl Operation for RunningTotal {
 
     fn plan(&self, step: &mut StepPlan<'_>) -> Result<Results, PlanError> {
         let table = step.table(&self.from)?;
+        step.unused(&table, &self.result)?;
         let of = step.number(&table, &self.column)?;
         let by = step.columns(&table, &self.by)?.iter().map(|column| column.id).collect();
         let (order, kind) = (table.order.clone(), Type::Decimal(of.kind.scale()));
@@ -78,9 +79,16 @@ impl Documented for RunningTotal {
                     " | 1.00 | 8.00",
                 ],
             ),
-            case("for each group").step(r#"{"from": "a", "column": "v", "by": ["k"], "as": "v"}"#).gives(
-                "k: text | v: decimal(2)",
-                &["x | 0.00", "y | 1.00", "x | 2.50", " | 4.00", "x | 2.00", " | 5.00"],
+            case("for each group").step(r#"{"from": "a", "column": "v", "by": ["k"], "as": "t"}"#).gives(
+                "k: text | v: decimal(2) | t: decimal(2)",
+                &[
+                    "x | | 0.00",
+                    "y | 1.00 | 1.00",
+                    "x | 2.50 | 2.50",
+                    " | 4.00 | 4.00",
+                    "x | -0.50 | 2.00",
+                    " | 1.00 | 5.00",
+                ],
             ),
             Case::new("no rows")
                 .input("a", "v: integer", &[])
@@ -90,6 +98,9 @@ impl Documented for RunningTotal {
                 .input("a", "v: decimal(0)", &["1", "99999999999999999999999999999999999999", "-1"])
                 .step(r#"{"from": "a", "column": "v", "as": "t"}"#)
                 .fails(r#"row 2 of "a": the result does not fit decimal(0)"#),
+            case("a name that is taken")
+                .step(r#"{"from": "a", "column": "v", "as": "v"}"#)
+                .refused(r#"column "v": a has such a column already: say another name for the new one"#),
             case("text has no total")
                 .step(r#"{"from": "a", "column": "k", "as": "t"}"#)
                 .refused(r#"column "k": expected a number, it is text"#),

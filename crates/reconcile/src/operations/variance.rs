@@ -10,7 +10,7 @@ use crate::{
     operations::{Documented, Operation, Reference, Results, columns::arithmetic},
     parameters::{BlankAs, Operand, TableName},
     planner::StepPlan,
-    types::{Rounding, Type},
+    types::{Rounding, SCALE_MAX, Type},
 };
 
 /// How far an amount is from another, and in percent of it.
@@ -28,27 +28,22 @@ pub(crate) struct Variance {
     /// The new column with the difference in percent of `expected`, without its sign; none unless given.
     #[serde(default)]
     percent: Option<String>,
-    /// The decimals of the percentage.
-    #[serde(default = "two")]
-    percent_decimals: u8,
-    /// How the percentage is rounded.
+    /// The decimals of the percentage, 18 at most; 2 unless given.
     #[serde(default)]
-    rounding: Rounding,
-    /// What the percentage of an `expected` of zero is.
-    #[serde(default = "blank")]
-    on_zero: OnZero,
+    percent_decimals: Option<u8>,
+    /// How the percentage is rounded; `halfUp` unless given.
+    #[serde(default)]
+    rounding: Option<Rounding>,
+    /// What the percentage of an `expected` of zero is; `blank` unless given.
+    #[serde(default)]
+    on_zero: Option<OnZero>,
     /// What a blank amount counts as.
     #[serde(default)]
     blank_as: BlankAs,
 }
 
-const fn two() -> u8 {
-    2
-}
-
-const fn blank() -> OnZero {
-    OnZero::Blank
-}
+/// The most decimals of a percentage: the share that it is has two more.
+const PERCENT_DECIMALS_MAX: u8 = SCALE_MAX - 2;
 
 impl Operation for Variance {
     fn tables(&self) -> Vec<(&'static str, &TableName)> {
@@ -70,14 +65,32 @@ impl Operation for Variance {
         let difference = arithmetic(step, Operator::Subtract, actual, expected.clone(), None, half_up, OnZero::Fail)?;
         let mut new = vec![(self.difference.clone(), difference.clone())];
         if let Some(percent) = &self.percent {
-            let hundred = Expression::integer(100);
-            let times = arithmetic(step, Operator::Multiply, difference, hundred, None, half_up, OnZero::Fail)?;
             let base = Expression::Absolute { of: Box::new(expected) };
-            let decimals = Some(self.percent_decimals);
-            let share = arithmetic(step, Operator::Divide, times, base, decimals, self.rounding, self.on_zero)?;
-            new.push((percent.clone(), share));
+            new.push((percent.clone(), self.percentage(step, difference, base)?));
+        } else if self.percent_decimals.is_some() || self.rounding.is_some() || self.on_zero.is_some() {
+            return Err(step.fail("`percentDecimals`, `rounding` and `onZero` do not go without `percent`"));
         }
         Ok(step.extend(&table, new).into())
+    }
+}
+
+impl Variance {
+    /// The difference in percent of the base. What is rounded is the share, with two decimals more: a hundred times the
+    /// difference may not fit where the percentage does.
+    fn percentage(
+        &self,
+        step: &StepPlan<'_>,
+        difference: Expression,
+        base: Expression,
+    ) -> Result<Expression, PlanError> {
+        let decimals = self.percent_decimals.unwrap_or(2);
+        if decimals > PERCENT_DECIMALS_MAX {
+            return Err(step.fail(format!("`percentDecimals` is at most {PERCENT_DECIMALS_MAX}")));
+        }
+        let (rounding, on_zero) = (self.rounding.unwrap_or_default(), self.on_zero.unwrap_or(OnZero::Blank));
+        let share = arithmetic(step, Operator::Divide, difference, base, Some(decimals + 2), rounding, on_zero)?;
+        let hundred = Expression::integer(100);
+        arithmetic(step, Operator::Multiply, share, hundred, Some(decimals), rounding, OnZero::Fail)
     }
 }
 
@@ -127,10 +140,23 @@ impl Documented for Variance {
                 .input("a", "x: integer | y: integer", &["9223372036854775807 | -9223372036854775808"])
                 .step(r#"{"from": "a", "actual": "x", "expected": "y", "difference": "d"}"#)
                 .gives("x: integer | y: integer | d: decimal(0)", &["9223372036854775807 | -9223372036854775808 | 18446744073709551615"]),
+            Case::new("a percentage fits where a hundred times the difference does not")
+                .input("a", "is: decimal(20) | due: decimal(20)", &["20000000000000000 | 10000000000000000", "10000000000000000 | 0"])
+                .step(r#"{"from": "a", "actual": "is", "expected": "due", "difference": "d", "percent": "p"}"#)
+                .gives(
+                    "is: decimal(20) | due: decimal(20) | d: decimal(20) | p: decimal(2)",
+                    &["20000000000000000 | 10000000000000000 | 10000000000000000 | 100.00", "10000000000000000 | 0 | 10000000000000000 | "],
+                ),
             Case::new("no rows").input("a", "x: integer", &[]).step(r#"{"from": "a", "actual": "x", "expected": "x", "difference": "x"}"#).gives("x: decimal(0)", &[]),
             case("a division by zero can be an error")
                 .step(r#"{"from": "a", "actual": "is", "expected": "due", "difference": "d", "percent": "p", "onZero": "fail"}"#)
                 .fails(r#"column "p", row 3 of "a": division by zero"#),
+            case("a percentage that nobody wants")
+                .step(r#"{"from": "a", "actual": "is", "expected": "due", "difference": "d", "percentDecimals": 1}"#)
+                .refused("`percentDecimals`, `rounding` and `onZero` do not go without `percent`"),
+            case("a percentage of too many decimals")
+                .step(r#"{"from": "a", "actual": "is", "expected": "due", "difference": "d", "percent": "p", "percentDecimals": 19}"#)
+                .refused("`percentDecimals` is at most 18"),
             case("one name for both")
                 .step(r#"{"from": "a", "actual": "is", "expected": "due", "difference": "d", "percent": "d"}"#)
                 .refused("the difference and the percentage would have one name"),

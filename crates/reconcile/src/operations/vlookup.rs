@@ -155,12 +155,22 @@ impl Documented for VLookup {
                         "notFound": "fail"}"#,
                 )
                 .fails(r#"of "orders": "prices" has no such key: "#),
+            Case::new("a key that is blank is told as such")
+                .input("a", "k: text", &[""])
+                .step(
+                    r#"{"from": "a", "in": "a", "on": [{"left": "k", "right": "k"}], "columns": [{"column": "k", "as": "K"}],
+                        "notFound": "fail"}"#,
+                )
+                .fails(r#"row 1 of "a": "a" has no such key: (blank)"#),
             case("keys of different types")
                 .step(r#"{"from": "orders", "in": "prices", "on": [{"left": "id", "right": "sku"}], "columns": [{"column": "price"}]}"#)
                 .refused(r#"step "step" (vlookup), column "id": it is integer, and "sku" of prices is text: they are never equal"#),
             case("a name that is taken")
                 .step(r#"{"from": "orders", "in": "prices", "on": [{"left": "sku", "right": "sku"}], "columns": [{"column": "sku"}]}"#)
-                .refused(r#"column "sku": orders has such a column already: take it `as` another name"#),
+                .refused(r#"column "sku": orders has such a column already: say another name for the new one"#),
+            case("a value for cells that nobody wants")
+                .step(r#"{"from": "orders", "in": "prices", "on": [{"left": "sku", "right": "sku"}], "found": "known", "ifNotFound": "0"}"#)
+                .refused("`ifNotFound` does not go without `columns`"),
             case("a value of another type")
                 .step(
                     r#"{"from": "orders", "in": "prices", "on": [{"left": "sku", "right": "sku"}], "columns": [{"column": "price"}],

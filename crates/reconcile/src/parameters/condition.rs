@@ -139,8 +139,11 @@ impl ColumnTest {
         let column = step.column(table, &self.column)?.expression();
         match self.is {
             Test::Blank | Test::NotBlank => {
-                if self.value.is_some() || self.to.is_some() || self.values.is_some() {
-                    return Err(step.fail_on(&self.column, "this test compares with nothing"));
+                if self.value.is_some() || self.to.is_some() || self.values.is_some() || self.case.is_some() {
+                    return Err(step.fail_on(
+                        &self.column,
+                        "this test compares with nothing: leave `value`, `values`, `to` and `case`",
+                    ));
                 }
                 let blank = column.is_blank();
                 Ok(if self.is == Test::Blank { blank } else { blank.not() })
@@ -208,16 +211,22 @@ impl ColumnTest {
         if right.kind() != Type::Text {
             return Err(step.fail_on(&self.column, format!("text is not compared with {}", right.kind())));
         }
-        let (of, find) = (case.apply(column), case.apply(right));
-        if self.is == Test::Contains {
-            return Ok(Expression::Contains { of: Box::new(of), find: Box::new(find) });
-        }
-        let Expression::Constant { constant } = self.right(step, table, Type::Text)? else {
-            return Err(step.fail_on(&self.column, "the beginning or the end of a text is compared with a `value`"));
+        let fixed = match &right {
+            Expression::Constant { constant } => Some(Type::Text.format(constant.value())),
+            _ => None,
         };
         // Lower case may have another number of characters: the text to compare with is what counts them.
-        let text = Type::Text.format(constant.value());
-        let text = if case == CaseRule::Ignore { text.to_lowercase() } else { text };
+        let fixed = if case == CaseRule::Ignore { fixed.map(|text| text.to_lowercase()) } else { fixed };
+        let is_folded = case == CaseRule::Ignore && fixed.as_ref().is_none_or(|text| text.contains(SIGMAS));
+        let folded = |text: Expression| if is_folded { with_one_sigma(case.apply(text)) } else { case.apply(text) };
+        let of = folded(column);
+        if self.is == Test::Contains {
+            return Ok(Expression::Contains { of: Box::new(of), find: Box::new(folded(right)) });
+        }
+        let Some(text) = fixed else {
+            return Err(step.fail_on(&self.column, "the beginning or the end of a text is compared with a `value`"));
+        };
+        let text = if is_folded { text.replace(FINAL_SIGMA, SIGMA) } else { text };
         let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);
         let of = Box::new(of);
         let part = if self.is == Test::StartsWith {
@@ -227,6 +236,16 @@ impl ColumnTest {
         };
         Ok(part.equals(Expression::text(&text)))
     }
+}
+
+const SIGMA: &str = "σ";
+const FINAL_SIGMA: &str = "ς";
+const SIGMAS: [char; 2] = ['σ', 'ς'];
+
+/// Lower case with one sigma: that at the end of a word is another one, and a word of a part may end elsewhere.
+fn with_one_sigma(lower: Expression) -> Expression {
+    let (find, with) = (FINAL_SIGMA.to_owned(), SIGMA.to_owned());
+    Expression::Replace { of: Box::new(lower), find, with, occurrence: None }
 }
 
 /// A test of two values of one type.

@@ -133,14 +133,16 @@ impl Operand {
         match self {
             Self::Column(name) => Ok(step.column(table, name)?.expression()),
             Self::Value(ValueOperand { value, kind }) => {
-                let constant = match kind.or(expected) {
-                    None => Some(value.by_form()),
-                    Some(kind) => value.expected(kind),
+                let constant = match (kind, expected) {
+                    // A type that is said is the value's, whatever its decimals.
+                    (Some(kind), _) => {
+                        value.expected(*kind).and_then(|constant| Expression::from(constant).cast(*kind))
+                    }
+                    (None, Some(kind)) => value.expected(kind).map(Expression::from),
+                    (None, None) => Some(value.by_form().into()),
                 };
                 let kind = kind.or(expected).unwrap_or(Type::Text);
-                constant
-                    .map(Expression::from)
-                    .ok_or_else(|| step.fail(format!("the value {value} is no {}", kind.written())))
+                constant.ok_or_else(|| step.fail(format!("the value {value} is no {}", kind.written())))
             }
         }
     }

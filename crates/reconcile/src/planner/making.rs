@@ -134,7 +134,7 @@ impl StepPlan<'_> {
         let mut columns = keys.to_vec();
         let mut made = Vec::new();
         for (name, function, of) in measures {
-            let new = self.draft.new_column(&name, measured(function, of.kind));
+            let new = self.draft.new_column(&name, measure_type(function, of.kind));
             made.push(Measure { function, of: of.id, column: new.id, kind: new.kind });
             columns.push(new);
         }
@@ -193,7 +193,7 @@ fn column_id(expression: &Expression) -> Option<ColumnId> {
 }
 
 /// The type of a measure.
-pub const fn measured(function: Aggregation, of: Type) -> Type {
+pub const fn measure_type(function: Aggregation, of: Type) -> Type {
     match function {
         Aggregation::Count | Aggregation::CountDistinct => Type::Integer,
         Aggregation::Min | Aggregation::Max => of,

@@ -6,7 +6,7 @@ mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::{keys::Keyed, making::measured, table::Table};
+pub use self::{keys::Keyed, making::measure_type, table::Table};
 use crate::{
     error::PlanError,
     expression::ColumnId,
@@ -142,6 +142,14 @@ impl StepPlan<'_> {
             }
             self.fail_on(name, format!("{} has no such column; it has {}", table.name, known.join(", ")))
         })
+    }
+
+    /// A name for a new column that stands beside those of the table.
+    pub fn unused(&self, table: &Table, name: &str) -> Result<(), PlanError> {
+        if table.find(name).is_none() {
+            return Ok(());
+        }
+        Err(self.fail_on(name, format!("{} has such a column already: say another name for the new one", table.name)))
     }
 
     /// The columns of those names.

@@ -57,7 +57,10 @@ impl Row<'_> {
                 if self.truth(condition)? {
                     return self.value(of);
                 }
-                let show = |one: &Expression| Ok(one.kind().format(&self.value(one)?));
+                let show = |one: &Expression| match self.value(one)? {
+                    Value::Blank => Ok("(blank)".to_owned()),
+                    value => Ok(one.kind().format(&value)),
+                };
                 let shown: Vec<String> = shown.iter().map(show).collect::<Result<_, Fault>>()?;
                 Err(Fault::Required(if shown.is_empty() {
                     message.clone()

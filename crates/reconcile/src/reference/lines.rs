@@ -32,6 +32,7 @@ impl InputRows {
             columns.iter().map(cell).collect::<Result<Vec<Value>, String>>()
         };
         let object = |bytes: &Vec<u8>| {
+            let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
             let lines = (1..).zip(bytes.split(|byte| *byte == b'\n'));
             lines.filter(|(_, line)| !line.trim_ascii().is_empty()).map(line).collect::<Result<Vec<_>, String>>()
         };

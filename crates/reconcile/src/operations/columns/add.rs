@@ -92,6 +92,10 @@ impl Documented for Add {
                 .input("a", "x: decimal(2)", &["999999999999999999999999999999999999.99"])
                 .step(r#"{"from": "a", "left": "x", "right": {"value": "0.01"}, "as": "z"}"#)
                 .fails("the result does not fit decimal(2)"),
+            Case::new("a value is of the type that it says")
+                .input("a", "x: integer", &["1"])
+                .step(r#"{"from": "a", "left": "x", "right": {"value": "1.5", "type": "integer"}, "as": "z"}"#)
+                .refused(r#"the value "1.5" is no integer"#),
             Case::new("text is no number")
                 .input("a", "x: text", &["1"])
                 .step(r#"{"from": "a", "left": "x", "right": "x", "as": "z"}"#)
