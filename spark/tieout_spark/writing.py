@@ -17,6 +17,12 @@ from tieout_spark.numbers import scale_of, text_of, units_of
 from tieout_spark.sql import literal, quoted, sorting
 from tieout_spark.watching import Watch
 
+KEYS = {
+    ("asc", "last"): Column.asc_nulls_last,
+    ("asc", "first"): Column.asc_nulls_first,
+    ("desc", "last"): Column.desc_nulls_last,
+    ("desc", "first"): Column.desc_nulls_first,
+}
 EXTENSIONS = {"csv": "csv", "jsonLines": "jsonl", "parquet": "parquet"}
 
 
@@ -100,8 +106,7 @@ def cell_to_sum(column: Json) -> str:
 
 def key_of(key: Json) -> Column:
     """A column that is sorted by."""
-    made: Column = getattr(f.col(f"c{key['column']}"), "_nulls_".join(sorting(key)))()
-    return made
+    return KEYS[sorting(key)](f.col(f"c{key['column']}"))
 
 
 def lines(data: DataFrame, output: Json) -> DataFrame:

@@ -15,7 +15,7 @@ use datafusion_execution::{
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
 use futures::{TryStreamExt, stream};
 use reconcile::{
-    Type, Value,
+    Fault, Type, Value,
     expression::ColumnId,
     plan::{MatchSide, OrderKey, Relation, Tolerance},
     reference::{Group, Member},
@@ -190,6 +190,21 @@ const SMALL_GROUP: usize = 1024;
 /// What a row of a group takes when it has been matched: its cells, its key and its place among the pairs.
 const ROW_BYTES: usize = size_of::<[Value; 4]>() + size_of::<OwnedRow>() + 64;
 
+/// Memory is not asked for less of candidates.
+const SMALL_CANDIDATES_BYTES: usize = 64 << 10;
+
+/// Why a group was not matched.
+enum Unmatched {
+    Fault(Fault),
+    Room(DataFusionError),
+}
+
+impl From<Fault> for Unmatched {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
 /// A partition of a match.
 struct Table {
     work: Arc<Match>,
@@ -234,9 +249,16 @@ impl Table {
             self.held.try_grow(most * ROW_BYTES)?;
         }
         let (tolerance, scale) = (self.work.tolerance.as_ref(), self.work.scale);
-        let rows = group
-            .rows((&self.work.kinds, &values), tolerance, scale)
-            .map_err(|fault| self.work.site.error(fault, None, None))?;
+        // Candidates are given back when the group has been matched.
+        let held = self.held.new_empty();
+        let room = |bytes| match bytes {
+            ..SMALL_CANDIDATES_BYTES => Ok(()),
+            bytes => held.try_grow(bytes).map_err(Unmatched::Room),
+        };
+        let rows = group.rows((&self.work.kinds, &values), tolerance, scale, room).map_err(|error| match error {
+            Unmatched::Fault(fault) => self.work.site.error(fault, None, None),
+            Unmatched::Room(error) => error,
+        })?;
         self.keys.extend(std::iter::repeat_n(key, rows.len()));
         self.cells.extend(rows);
         Ok(())

@@ -404,3 +404,18 @@ async fn a_step_has_the_rows_of_all_its_results() {
         assert_eq!(rows, figures.outputs.iter().map(|output| output.rows).sum::<u64>());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn candidates_of_a_match_that_no_room_holds_are_too_large() {
+    let mut world = World::new();
+    let body: String = (0..950).map(|number| format!("1,a,{number}\n")).collect();
+    world.put("in", TaskFormat::Csv, Some(described(&json!({"header": false}))), body).await;
+    let steps = json!([{"name": "m", "operation": "match", "left": "in", "right": "in", "on": [{"left": "id", "right": "id"}]}]);
+    let plan = plan("jsonLines", &steps, "m.matched", &COLUMNS);
+    // Some 900,000 candidates of 48 bytes.
+    let little = reconcile_engine::Limits { threads: 2, ..reconcile_engine::Limits::new(64 << 20, 1 << 30) };
+    let error = world.run(&plan, &little).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::TooLarge, "{}", error_class::chain(&error));
+    let report = world.run(&plan, &small()).await.unwrap();
+    assert!(matches!(report.outcome, Outcome::Done(_)), "{report:?}");
+}

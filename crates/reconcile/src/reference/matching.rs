@@ -50,7 +50,7 @@ pub(crate) fn pairs(
     for (key, mut group) in groups {
         group.left.sort_by_key(|member| member.rank);
         group.right.sort_by_key(|member| member.rank);
-        for cells in group.rows((&kinds, &key), tolerance, scale)? {
+        for cells in group.rows((&kinds, &key), tolerance, scale, |_| Ok::<_, Fault>(()))? {
             rows.push([key.as_slice(), &cells].concat());
         }
     }
@@ -73,20 +73,28 @@ fn members(rows: &Rows, side: &MatchSide) -> Result<Vec<(Vec<Value>, Member)>, F
     Ok(members)
 }
 
+/// Two rows that are near enough: how far apart, and their places on either side.
+type Candidate = (I256, usize, usize);
+
 impl Group {
     /// The pairs and the rows that stay alone: left rank, right rank, and the candidates of each. The amounts have `scale`
-    /// decimals; the key is for messages.
-    pub fn rows(
+    /// decimals; the key is for messages. Before candidates take more memory, `room` is asked for that many bytes.
+    pub fn rows<E: From<Fault>>(
         &self,
         (kinds, key): (&[Type], &[Value]),
         tolerance: Option<&Tolerance>,
         scale: u8,
-    ) -> Result<Vec<[Value; 4]>, Fault> {
-        let mut candidates = Vec::new();
-        self.candidates(tolerance, scale, |candidate| {
+        mut room: impl FnMut(usize) -> Result<(), E>,
+    ) -> Result<Vec<[Value; 4]>, E> {
+        let mut candidates: Vec<Candidate> = Vec::new();
+        self.candidates(tolerance, scale, |candidate| -> Result<(), E> {
             if candidates.len() == MATCH_CANDIDATES_MAX {
                 let keys: Vec<String> = kinds.iter().zip(key).map(|(kind, value)| kind.format(value)).collect();
-                return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX });
+                return Err(Fault::TooManyCandidates { keys: keys.join(", "), most: MATCH_CANDIDATES_MAX }.into());
+            }
+            if candidates.len() == candidates.capacity() {
+                // The vector doubles.
+                room(candidates.len() * size_of::<Candidate>())?;
             }
             candidates.push(candidate);
             Ok(())
@@ -124,12 +132,12 @@ impl Group {
     ///
     /// Where only what is close by can be near, the right side is sorted by amount and looked at from each left amount outwards:
     /// two large groups, of which little matches, would take hours otherwise.
-    fn candidates(
+    fn candidates<E>(
         &self,
         tolerance: Option<&Tolerance>,
         scale: u8,
-        mut found: impl FnMut((I256, usize, usize)) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+        mut found: impl FnMut(Candidate) -> Result<(), E>,
+    ) -> Result<(), E> {
         if !tolerance.is_some_and(is_near_only) {
             for (one, left) in self.left.iter().enumerate() {
                 for (two, right) in self.right.iter().enumerate() {
@@ -228,7 +236,7 @@ mod tests {
         ) {
             let group = Group { left: side(&left), right: side(&right) };
             let mut found = BTreeSet::new();
-            group.candidates(Some(&tolerance), 1, |candidate| { found.insert(candidate); Ok(()) }).unwrap();
+            group.candidates(Some(&tolerance), 1, |candidate| { found.insert(candidate); Ok::<_, Fault>(()) }).unwrap();
             let everywhere: BTreeSet<_> = (0..left.len())
                 .flat_map(|one| (0..right.len()).map(move |two| (one, two)))
                 .filter_map(|(one, two)| {
@@ -247,7 +255,7 @@ mod tests {
         left[7] = Some(1_234_565);
         let group = Group { left: side(&left), right: side(&amounts(5)) };
         let tolerance = Tolerance::Absolute { most: Constant::parse(Type::Decimal(1), "0.1").unwrap() };
-        let rows = group.rows((&[], &[]), Some(&tolerance), 1).unwrap();
+        let rows = group.rows((&[], &[]), Some(&tolerance), 1, |_| Ok::<_, Fault>(())).unwrap();
         assert_eq!(rows.len(), 399_999);
         assert_eq!(rows[0], [Value::Integer(7), Value::Integer(123_456), Value::Integer(1), Value::Integer(1)]);
     }
