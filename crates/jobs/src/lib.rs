@@ -1,8 +1,8 @@
 //! The life of a reconcile job: handed in, started when a slot is free, planned, run by an engine, checked, published, closed.
 //!
 //! One module a function, in the order of the pipeline: [`starter`], [`planner`], [`transform`],
-//! [`checker`], [`publisher`], [`closer`]. What is handed in is a [`submission`]. They speak through [`messages`], commit by [`manifest`], and tell people how far
-//! they are in [`book`].
+//! [`checker`], [`publisher`], [`closer`]. What is handed in is a [`submission`]. They speak through [`messages`], commit by
+//! [`manifest`], and tell people how far they are in [`book`].
 
 pub mod book;
 pub mod checker;
