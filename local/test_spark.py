@@ -10,7 +10,7 @@ from local import build, paths, venvs
 from local.console import Stop, step
 from local.stack import alone
 
-JOBS = "150"
+JOBS = "60"
 
 
 def test_spark() -> None:

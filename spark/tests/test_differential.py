@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import unittest
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +16,17 @@ from unittest import mock
 from pyspark.sql import functions
 
 from tests.support import WORKERS, Tasks, session
-from tieout_spark import engine, frames, plain, reading, writing
+from tieout_spark import chains, engine, frames, plain, reading, writing
 from tieout_spark.frames import Frames
+
+# What changes the way of a task, from which size on; and a bound that all are above.
+LARGE_FROM: list[tuple[Any, str, int]] = [
+    (frames, "RELATIONS_MAX", 3),
+    (frames, "PYTHONS_MAX", 1),
+    (chains, "FOLDED_MAX", 2),
+    (writing, "SORTED_ALONE_BYTES_MAX", -1),
+    (reading, "PLAIN_BYTES_MIN", 0),
+]
 
 
 class Differential(unittest.TestCase):
@@ -39,37 +47,26 @@ class Differential(unittest.TestCase):
         problems = self.problems(self.tasks.names)
         self.assertFalse(problems, f"{len(problems)} of {len(self.tasks.names)} tasks:\n" + "\n".join(problems))
 
-    def test_rows_are_sorted_over_several_parts(self) -> None:
-        names = [name for name in self.tasks.names if name.startswith(("case-sort", "case-join", "case-sumIfs"))]
-        with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1):
-            self.assertEqual(self.problems(names), [])
-
-    def test_joins_of_what_is_too_large_to_be_sent_around_give_the_same(self) -> None:
-        def joins(name: str) -> bool:
-            relations = self.tasks.read("tasks", name)["plan"]["relations"]
-            return any(relation["body"]["kind"] in ("join", "match") for relation in relations)
-
-        names = [name for name in self.tasks.names if joins(name)]
-        self.assertGreater(len(names), 50)
+    def test_cells_are_the_same_where_all_is_treated_as_large(self) -> None:
+        """Short sections, rows that are not sent around and are sorted into several parts, CSV that Spark takes apart
+        by itself."""
+        names = [name for index, name in enumerate(self.tasks.names) if index % 3 == 0 or self.moves_rows(name)]
         for setting, value in (("spark.sql.autoBroadcastJoinThreshold", "-1"), ("spark.sql.shuffle.partitions", "4")):
             self.addCleanup(self.tasks.spark.conf.set, setting, self.tasks.spark.conf.get(setting))
             self.tasks.spark.conf.set(setting, value)
-        with mock.patch.object(writing, "SORTED_ALONE_BYTES_MAX", -1):
+        for module, bound, low in LARGE_FROM:
+            patch = mock.patch.object(module, bound, low)
+            patch.start()
+            self.addCleanup(patch.stop)
+        with mock.patch.object(plain, "read_plain", side_effect=plain.read_plain) as inputs:
             self.assertEqual(self.problems(names), [])
+        self.assertGreater(inputs.call_count, len(names) // 4)
 
-    def test_jobs_that_are_planned_in_short_sections_give_the_same(self) -> None:
-        names = [name for name in self.tasks.names if name.startswith("random")]
-        bounds = mock.patch.multiple(frames, RELATIONS_MAX=3, FOLDED_MAX=2, PYTHONS_MAX=1)
-        with bounds:
-            self.assertEqual(self.problems(names[::3]), [])
-
-    def test_csv_that_spark_reads_by_itself_gives_the_same(self) -> None:
-        names = [name for name in self.tasks.names if '"csv":' in json.dumps(self.tasks.read("tasks", name))]
-        self.assertGreater(len(names), 100)
-        swift = mock.patch.object(plain, "read_plain", side_effect=plain.read_plain)
-        with mock.patch.object(reading, "PLAIN_BYTES_MIN", 0), swift as inputs:
-            self.assertEqual(self.problems(names[::4]), [])
-        self.assertGreater(inputs.call_count, len(names[::4]) // 4)
+    def moves_rows(self, name: str) -> bool:
+        """Whether a task is a case whose rows are moved to each other, or into an order."""
+        relations = self.tasks.read("tasks", name)["plan"]["relations"]
+        kinds = {relation["body"]["kind"] for relation in relations}
+        return name.startswith("case-sort") or (name.startswith("case") and not kinds.isdisjoint(("join", "match")))
 
     def test_exact_arithmetic_gives_the_same(self) -> None:
         operations = ("add", "multiply", "divide", "variance", "averageIfs", "groupBy")

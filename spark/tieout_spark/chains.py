@@ -17,7 +17,9 @@ from tieout_spark.sql import literal
 from tieout_spark.watching import Watch
 
 NOWHERE = ("cast(null as bigint)", "cast(null as bigint)")
-
+# The most projections that become one frame. For each frame Spark looks at all of the plan once more; of too many
+# projections, methods become so long that Java does not compile them.
+FOLDED_MAX = 8
 
 # Relations behind which rows lie together by columns.
 GATHERING = ("aggregate", "join", "match", "window")
@@ -96,6 +98,11 @@ class Chain:
         self.columns: List[int] = []
         self.messages: List[Optional[str]] = []
         self.length = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no projection should come to it any more."""
+        return self.length >= FOLDED_MAX
 
     def project(self, number: int, relation: Json) -> None:
         """One projection more."""

@@ -29,8 +29,6 @@ class Frames:
         self.kept: List[DataFrame] = []
         # What frames were cut from.
         self.queries: List[Any] = []
-        # How many projections become one frame, where there are many relations. Longer methods Java does not compile.
-        self.folded = FOLDED_MAX if len(self.relations) > RELATIONS_MAX else 1
         # Of inputs that were counted before they were read, how many rows they have.
         self.expected: Dict[int, int] = {}
         uses = [source for relation in self.relations for source in sources(relation["body"])]
@@ -111,7 +109,7 @@ class Frames:
 
 
 # The most relations that Spark plans together: the time for that grows faster than they do.
-RELATIONS_MAX, FOLDED_MAX = 64, 16
+RELATIONS_MAX = 64
 # Each is a process of its own, and holds rows that wait for it.
 PYTHONS_MAX = 32
 

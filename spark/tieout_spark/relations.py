@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def project(frames: Frames, number: int, relation: Json, body: Json) -> Frame:
     """The rows with other columns: they wait for those that the next relation computes of them."""
     chain = frames.made[body["from"]].chain
-    if chain is None or chain.length >= frames.folded:
+    if chain is None or chain.is_full:
         chain = Chain(frames.frame(body["from"]), frames.exact)
     chain.project(number, relation)
     return replace(chain.base, chain=chain)
