@@ -53,16 +53,18 @@ class Joins(FolderTest):
             inputs[name] = {"format": form, "objects": objects, "optional": ["n0", "n10"]}
         return inputs
 
-    def joined(self, how: str, left: Iterable[int], right: Iterable[int], between: List[Json]) -> Json:
-        """What comes of a join of `a` with `b`, whose rows have been numbered by their key, and looked at."""
+    def joined(
+        self, how: str, left: Iterable[int], right: Iterable[int], between: List[Json], step: str, run: str
+    ) -> Json:
+        """What comes of a join of `a` with `b`, whose rows have been numbered by their key and looked at in a step."""
         numbered: Json = {"kind": "window", "from": 1, "partition": [10], "column": 12}
         numbered.update(function={"kind": "rowNumber"}, order=[{"column": 11, "descending": False}])
         relations = [
             *READS,
-            {"body": numbered, "columns": columns(10, 12), "step": "looked", "operation": "add"},
-            *({"body": body, "columns": columns(10, 12), "step": "looked", "operation": "add"} for body in between),
+            {"body": numbered, "columns": columns(10, 12), "step": step, "operation": "add"},
+            *({"body": body, "columns": columns(10, 12), "step": step, "operation": "add"} for body in between),
         ]
-        return self.run_join(how, relations, self.inputs(left, right), f"{how}-{len(between)}-{self.id()}")
+        return self.run_join(how, relations, self.inputs(left, right), f"{how}-{run}-{self.id()}")
 
     def run_join(self, how: str, relations: List[Json], inputs: Json, prefix: str) -> Json:
         """What comes of a join of the first of those relations with the last."""
@@ -81,19 +83,27 @@ class Joins(FolderTest):
 
     def test_a_key_that_no_row_can_match_fails_as_any_other(self) -> None:
         unique = {"kind": "require", "condition": FIRST, "of": column(12), "message": "stands twice", "shown": []}
-        body = {"kind": "project", "from": 2, "keep": [10], "compute": [{"column": 12, "expression": unique}]}
+        project = {"kind": "project", "from": 2, "keep": [10], "compute": [{"column": 12, "expression": unique}]}
+        keep = {"kind": "filter", "from": 2, "condition": {**unique, "of": FIRST}}
         twice = [*range(1, LAST + 9), LAST + 8]
         for how in ("left", "inner", "semi", "anti"):
             for left in (range(0), range(1, LAST)):
-                report = self.joined(how, left, twice, [body])
-                self.assertIn("stands twice", report.get("failure", {}).get("message", ""), (how, left))
+                for body in (project, keep):
+                    report = self.joined(how, left, twice, [body], "joined", f"{body['kind']}-{len(left)}")
+                    told = report.get("failure", {}).get("message", "")
+                    self.assertIn("stands twice", told, (how, left, body["kind"]))
 
     def test_rows_that_no_row_can_match_are_counted(self) -> None:
         kept = {"kind": "filter", "from": 2, "condition": FIRST}
+        cells = [{"name": "number", "column": 12}]
+        long = {"kind": "unpivot", "from": 2, "cells": cells, "name": 13, "value": 12, "ordinal": 14}
         for how in ("left", "inner", "semi", "right"):
-            report = self.joined(how, range(1, LAST), range(1, LAST + 200), [kept])
-            steps = {step["step"]: step["rows"] for step in report["steps"]}
-            self.assertEqual(steps["looked"], LAST + 199, how)
+            # Of one row, most partitions have none.
+            for body, left in ((kept, range(1, LAST)), (long, range(1, 2))):
+                run = f"rows-{body['kind']}"
+                report = self.joined(how, left, range(1, LAST + 200), [body], "looked", run)
+                steps = {step["step"]: step["rows"] for step in report["steps"]}
+                self.assertEqual(steps["looked"], LAST + 199, (how, body["kind"]))
 
     def test_what_spark_compiles_is_not_left_to_the_session(self) -> None:
         """Where it does not compile a join with nothing, it takes no row of the other side."""

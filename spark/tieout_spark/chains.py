@@ -21,8 +21,8 @@ NOWHERE = ("cast(null as bigint)", "cast(null as bigint)")
 # projections, methods become so long that Java does not compile them.
 FOLDED_MAX = 8
 
-# Relations behind which rows lie together by columns.
-GATHERING = ("aggregate", "join", "match", "window")
+# Relations behind which rows lie together by columns, and those behind which they lie as before.
+GATHERING, KEEPING = ("aggregate", "join", "match", "window"), ("filter", "unpivot")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Way:
     @staticmethod
     def behind(ways: List[Way], kind: str) -> Way:
         """The way to a relation of that kind, made of rows to which those lead."""
-        gathered = kind in GATHERING or (kind == "filter" and ways[0].gathered)
+        gathered = kind in GATHERING or (kind in KEEPING and ways[0].gathered)
         loose = gathered and any(way.loose for way in ways)
         relations = sum(way.relations for way in ways) + 1
         return Way(gathered, loose, relations, max((way.pythons for way in ways), default=0))

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as f
 
 from tieout_spark.chains import NOWHERE, Frame, fault_of
-from tieout_spark.layers import Json
+from tieout_spark.layers import Json, as_text
 from tieout_spark.numbers import scale_of
 from tieout_spark.sql import literal
 
@@ -55,7 +55,8 @@ def match(frames: Frames, number: int, relation: Json, body: Json) -> Frame:
     data = sides[0].join(sides[1], f.expr(" and ".join(f"left{n} = right{n}" for n in range(width)) or "true"), "full")
     keys = [f"coalesce(left{n}, right{n}) as key{n}" for n in range(width)]
     data = data.selectExpr(*keys, f"tieout_match(`left`, `right`, {literal(given)}) as matched")
-    shown = ", ', ', ".join(f"cast(key{n} as string)" for n in range(width)) or "'no key'"
+    keys_of = relation["columns"][:width]
+    shown = ", ', ', ".join(as_text(f"key{n}", key["type"]) for n, key in enumerate(keys_of)) or "'no key'"
     problem = "have more than 1000000 candidate pairs: match by a further key, or with less tolerance"
     message = f"case when matched.crowded then concat('the rows with ', {shown}, {literal(' ' + problem)}) end"
     data = data.withColumn("#fault", f.expr(fault_of(number, "#", message, NOWHERE)))

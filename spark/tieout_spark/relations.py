@@ -34,7 +34,9 @@ def filtered(frames: Frames, number: int, relation: Json, body: Json) -> Frame:
     columns = [f"c{column['id']}" for column in relation["columns"]]
     frame = frames.frame(body["from"]).laid(layers)
     frame = frame.chosen([*columns, f"{condition.value} as `#keep`"], frames.judged(number, [("#", condition)]))
-    return frames.counted(number, frames.settled(number, frame).data.filter("`#keep`").selectExpr(*columns))
+    settled = frames.settled(number, frame)
+    kept = frames.counted(number, settled.data.filter("`#keep`").selectExpr(*columns))
+    return replace(kept, way=kept.way.watched()) if frame.faulty else kept
 
 
 def unpivot(frames: Frames, number: int, relation: Json, body: Json) -> Frame:

@@ -107,13 +107,21 @@ impl JobCloser {
         self.tidy(&job, &end).await;
         // And again: a message that came in between has found the job running, and may have taken a slot for it.
         self.slots.release(&execution(&job)).await?;
-        info!(job = execution(&job), status = status.as_str(), "job closed");
+        if record.status != status {
+            info!(job = execution(&job), status = status.as_str(), "job closed");
+        }
         let closed = Closed { status, mail: None, dead_letters: 0, mails_failed: 0, event };
         if only_end {
             return Ok(closed);
         }
         let current = self.jobs.get(&job.tenant, &job.job).await?.filter(|record| record.attempt == job.attempt);
-        let Some(record) = current else { return Ok(closed) };
+        let Some(record) = current else {
+            info!(
+                job = execution(&job),
+                "another attempt has begun: of this one's end, no mail and no dead letter tells"
+            );
+            return Ok(closed);
+        };
         let document = self.document(&job).await?;
         let dead_letters = self.bury(&record, &end, document.as_deref()).await?;
         let mail = self.mail(&record, &end, document.as_deref()).await?;
@@ -155,7 +163,9 @@ impl JobCloser {
                 (set, Finished::Published(publisher::told(publication, at, cost)))
             }
             End::Failed(Unpublished { reason, ended_at, .. }) => {
-                warn!(job = execution(job), class = reason.class, message = reason.message, "job failed");
+                if record.status != status {
+                    warn!(job = execution(job), class = reason.class, message = reason.message, "job failed");
+                }
                 let cost = cost(ended_at);
                 let set =
                     json!({ "status": status, "ended_at": ended_at, "failure": reason, "cost_microdollars": cost });

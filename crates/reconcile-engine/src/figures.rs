@@ -69,6 +69,11 @@ impl Counter {
         self.nanoseconds.load(Ordering::Relaxed) / 1_000_000
     }
 
+    /// Whether anybody has begun to read it.
+    pub(crate) fn has_begun(&self) -> bool {
+        !self.readings().is_empty()
+    }
+
     /// Whether some of its rows were not asked for by any of its readers.
     pub(crate) fn is_unfinished(&self) -> bool {
         let readings = self.readings();

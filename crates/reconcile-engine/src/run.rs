@@ -276,7 +276,8 @@ impl Attempt<'_> {
             let made = self.relations.make(id, &[])?;
             drain(&made.plan, &self.context).await?;
             for (fresh, before) in self.relations.counters.iter_mut().zip(before) {
-                if fresh.rows() < before.rows() || !before.is_unfinished() {
+                // What is not part of this plan still waits to be read.
+                if !fresh.has_begun() || fresh.rows() < before.rows() || !before.is_unfinished() {
                     *fresh = before;
                 }
             }

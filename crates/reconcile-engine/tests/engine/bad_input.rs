@@ -284,6 +284,32 @@ async fn faults_of_rows_that_nobody_needs_are_faults() {
     }
 }
 
+/// And where two wait to be looked at, looking at one does not make the other forgotten.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_inputs_that_nobody_needs_are_read_to_their_end() {
+    let input = json!({"format": "jsonLines", "objects": ["x"], "columns": [{"name": "id", "type": "integer"}]});
+    let kept = |of: &str| {
+        json!({"name": format!("kept-{of}"), "operation": "join", "left": of, "right": "none", "join": "semi",
+            "on": [{"left": "id", "right": "id"}]})
+    };
+    let outputs = ["a", "b", "c"].map(|of| json!({"name": of, "from": format!("kept-{of}"), "format": "csv"}));
+    let job = json!({
+        "version": 1,
+        "inputs": {"a": input, "b": input, "c": input, "none": input},
+        "steps": [kept("a"), kept("b"), kept("c")],
+        "outputs": outputs,
+    });
+    let plan = Job::from_json(&job.to_string()).unwrap().plan(&std::collections::BTreeMap::new()).unwrap().plan;
+    let mut world = World::new();
+    for (rows, input) in ["a", "b", "c"].into_iter().enumerate() {
+        world.put(input, TaskFormat::JsonLines, None, b"{\"id\":5}\n".repeat(rows + 1)).await;
+    }
+    world.put("none", TaskFormat::JsonLines, None, Vec::new()).await;
+    let Outcome::Done(figures) = world.run(&plan, &small()).await.unwrap().outcome else { panic!("it is sound") };
+    assert_eq!(["a", "b", "c"].map(|input| figures.inputs[input].rows), [1, 2, 3]);
+    assert_eq!(figures.outputs.iter().map(|output| output.rows).collect::<Vec<_>>(), [0, 0, 0]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_input_that_has_changed_or_gone_is_the_senders_fault() {
     let mut world = World::new();
