@@ -126,3 +126,32 @@ async fn a_hundred_tables_stand_below_one_another() {
     steps.push(json!({"name": "all", "operation": "append", "tables": totals}));
     same_in_much_and_in_little(&inputs, &json!(steps), "all").await;
 }
+
+/// A join has the columns of the side that it holds first: a filter is the last that could set them right.
+#[tokio::test(flavor = "multi_thread")]
+async fn columns_behind_a_filter_are_those_of_the_relation() {
+    let columns = |amount: &str| vec![("ref".to_owned(), Type::Text), (amount.to_owned(), Type::Decimal(2))];
+    let row = |number: i128, units: i128| vec![Value::text(format!("I{number}")), Value::Decimal(units)];
+    for count in [3, 5_000] {
+        let data = |amount: &str, times: i128| {
+            let rows = |from: i128| (from..from + count / 2).map(|number| row(number, number * times)).collect();
+            Data { columns: columns(amount), objects: vec![rows(0), rows(count / 2)] }
+        };
+        let inputs = BTreeMap::from([("inv".to_owned(), data("amount", 100)), ("bank".to_owned(), data("paid", 99))]);
+        for join in ["inner", "left", "right", "full"] {
+            for expect in ["manyToMany", "oneToOne"] {
+                let join = json!({"name": "joined", "operation": "join", "join": join, "left": "inv", "right": "bank",
+                    "on": [{"left": "ref", "right": "ref"}], "expect": expect});
+                for with in
+                    [json!({"column": "amount", "is": "notBlank"}), json!({"column": "paid", "is": ">", "value": 99})]
+                {
+                    let filter = json!({"name": "kept", "operation": "filter", "from": "joined", "where": with});
+                    same_in_much_and_in_little(&inputs, &json!([join, filter]), "kept").await;
+                }
+            }
+        }
+        let found = json!({"name": "found", "operation": "vlookup", "from": "inv", "in": "bank", "notFound": "fail",
+            "on": [{"left": "ref", "right": "ref"}], "columns": [{"column": "paid"}]});
+        same_in_much_and_in_little(&inputs, &json!([found]), "found").await;
+    }
+}

@@ -155,6 +155,14 @@ impl Documented for VLookup {
                         "notFound": "fail"}"#,
                 )
                 .fails(r#"of "orders": "prices" has no such key: "#),
+            Case::new("nothing found can be an error, and nothing is wrong where all is found")
+                .input("a", "k: text | amount: decimal(2)", &["I1 | 1.00", "I2 | 2.00"])
+                .input("b", "k: text | paid: decimal(2)", &["I2 | 2.50", "I1 | 1.50"])
+                .step(
+                    r#"{"from": "a", "in": "b", "on": [{"left": "k", "right": "k"}], "columns": [{"column": "paid"}],
+                        "notFound": "fail"}"#,
+                )
+                .gives("k: text | amount: decimal(2) | paid: decimal(2)", &["I1 | 1.00 | 1.50", "I2 | 2.00 | 2.50"]),
             Case::new("a key that is blank is told as such")
                 .input("a", "k: text", &[""])
                 .step(
