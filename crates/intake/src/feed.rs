@@ -189,29 +189,8 @@ fn wrong(path: &'static str, problem: impl Into<String>) -> FeedError {
     FeedError::Option { path, problem: problem.into() }
 }
 
-/// The keys of a descriptor: those of a Tabular Data Resource, and ours.
-const KEYS: [&str; 20] = [
-    "$schema",
-    "bytes",
-    "data",
-    "description",
-    "dialect",
-    "encoding",
-    "format",
-    "hash",
-    "homepage",
-    "licenses",
-    "mediatype",
-    "name",
-    "path",
-    "profile",
-    "schema",
-    "scheme",
-    "sources",
-    "tieout",
-    "title",
-    "type",
-];
+/// The key of a descriptor that is ours.
+const OURS: &str = "tieout";
 
 /// A chunk is held in memory, and so is what is made of it.
 pub(crate) const CHUNK_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -224,7 +203,7 @@ impl Feed {
         let shape = |error: serde_json::Error| FeedError::Shape(error.to_string());
         let keys: BTreeMap<String, IgnoredAny> = serde_json::from_str(text).map_err(shape)?;
         // The standard allows keys of one's own. Here a mistyped `schema` or `tieout` would check and sum nothing.
-        if let Some(unknown) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        if let Some(unknown) = keys.keys().find(|key| *key != OURS && !Resource::KEYS.contains(&key.as_str())) {
             return Err(FeedError::UnknownKey { key: unknown.clone() });
         }
         let feed: Self = serde_json::from_str(text).map_err(shape)?;

@@ -241,6 +241,28 @@ fn name_problem(name: &str) -> Option<String> {
     (!fits).then(|| format!("{name:?} is no name: expected letters, digits, - and _, at most {NAME_CHARS_MAX} of them"))
 }
 
+/// Whether descriptors have the keys of one alone: feeds have a further one, so that their type takes whatever comes.
+fn known_keys(text: &str) -> Result<(), PlanError> {
+    #[derive(Deserialize)]
+    struct Inputs {
+        inputs: BTreeMap<String, Described>,
+    }
+    #[derive(Deserialize)]
+    struct Described {
+        #[serde(default)]
+        descriptor: Option<Map<String, Json>>,
+    }
+    let Inputs { inputs } = serde_json::from_str(text).map_err(|error| unreadable("inputs", &error))?;
+    for (name, Described { descriptor }) in inputs {
+        let descriptor = descriptor.unwrap_or_default();
+        if let Some(key) = descriptor.keys().find(|key| !Resource::KEYS.contains(&key.as_str())) {
+            let problem = "it is no key of a Tabular Data Resource, such as `dialect`, `encoding`, `schema`";
+            return Err(PlanError::document(format!("inputs.{name}.descriptor.{key}"), problem));
+        }
+    }
+    Ok(())
+}
+
 impl Job {
     /// The version of the document that this code reads.
     pub const VERSION: u32 = 1;
@@ -252,6 +274,7 @@ impl Job {
         let document: JobDocument = serde_path_to_error::deserialize(&mut reader)
             .map_err(|error| unreadable(&error.path().to_string(), error.inner()))?;
         reader.end().map_err(|error| unreadable(".", &error))?;
+        known_keys(text)?;
         if document.version != Self::VERSION {
             let problem = format!("expected {}, the version of job documents that is known", Self::VERSION);
             return Err(PlanError::document("version", problem));

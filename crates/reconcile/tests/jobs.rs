@@ -174,6 +174,10 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
         ("{\"version\": 1}", "the document: missing field `inputs`"),
         ("7", "the document: invalid type: integer `7`, expected an object with `version`, `inputs`, `steps` and"),
         (r#"{"version": 1, "inputs": {"a": {"formt": "csv"}}}"#, "inputs.a.formt: unknown field `formt`"),
+        (
+            r#"{"version": 1, "inputs": {"a": {"format": "csv", "descriptor": {"missingValues": ["N/A"]}}}, "outputs": []}"#,
+            "inputs.a.descriptor.missingValues: it is no key of a Tabular Data Resource",
+        ),
         (r#"{"version": 1, "inputs": {"a": {7: "csv"}}}"#, "the document: is no JSON: key must be a string"),
     ] {
         let found = Job::from_json(text).unwrap_err().to_string();

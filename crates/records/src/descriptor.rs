@@ -37,6 +37,29 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// The keys that a Tabular Data Resource has, those that are not used among them.
+    pub const KEYS: [&str; 19] = [
+        "$schema",
+        "bytes",
+        "data",
+        "description",
+        "dialect",
+        "encoding",
+        "format",
+        "hash",
+        "homepage",
+        "licenses",
+        "mediatype",
+        "name",
+        "path",
+        "profile",
+        "schema",
+        "scheme",
+        "sources",
+        "title",
+        "type",
+    ];
+
     /// How it is to be read.
     pub fn format(&self) -> Result<Format, DialectError> {
         Format::new(&self.dialect, self.encoding)
