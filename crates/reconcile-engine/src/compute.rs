@@ -169,7 +169,12 @@ impl Stage {
         } else {
             Measured::of(filter_record_batch(batch, &BooleanArray::new(truth, None))?)
         };
-        Ok(kept.with(&self.schema)?)
+        if kept.batch.schema_ref().fields() == self.schema.fields() {
+            return Ok(kept);
+        }
+        // A join that holds its right side has the columns of that side first.
+        let columns: Vec<ColumnId> = self.site.relation.columns.iter().map(|column| column.id).collect();
+        self.projected(&kept, &columns, &[])
     }
 }
 
@@ -183,21 +188,6 @@ impl Measured {
     fn of(batch: RecordBatch) -> Self {
         let bytes = batch.columns().iter().map(|column| size::of_column(column)).collect();
         Self { batch, bytes }
-    }
-
-    /// The columns of `schema`, as they stand there: a join gives those of its right side first.
-    fn with(self, schema: &SchemaRef) -> Result<Self, ArrowError> {
-        if self.batch.schema_ref().fields() == schema.fields() {
-            return Ok(self);
-        }
-        let at: Vec<usize> = schema
-            .fields()
-            .iter()
-            .map(|field| self.batch.schema_ref().index_of(field.name()))
-            .collect::<Result<_, _>>()?;
-        let arrays = at.iter().filter_map(|&at| self.batch.columns().get(at).map(Arc::clone)).collect();
-        let bytes = at.iter().filter_map(|&at| self.bytes.get(at).copied()).collect();
-        Ok(Self { batch: columns::batch(schema, arrays, self.batch.num_rows())?, bytes })
     }
 
     fn column(&self, id: ColumnId) -> Result<(ArrayRef, u64), ArrowError> {
