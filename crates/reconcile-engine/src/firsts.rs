@@ -92,16 +92,16 @@ impl Seen {
     fn firsts(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let keys = self.work.partition.iter().map(|id| columns::column(batch, *id).map(Arc::clone));
         let keys = keys.collect::<Result<Vec<_>, _>>()?;
-        let mut next = self.groups.len();
+        let known = self.groups.len();
         self.groups.intern(&keys, &mut self.places)?;
         self.reservation.try_resize(self.groups.size())?;
-        // Groups are numbered as they are met.
-        let first = |place: &usize| {
-            let is_new = *place == next;
-            next += usize::from(is_new);
-            is_new
+        // New groups are not numbered in the order of their rows: those whose hash another has come later.
+        let mut is_met = vec![false; self.groups.len() - known];
+        let is_first = |place: &usize| {
+            let met = place.checked_sub(known).and_then(|new| is_met.get_mut(new));
+            met.is_some_and(|met| !std::mem::replace(met, true))
         };
-        let first = BooleanArray::from(self.places.iter().map(first).collect::<Vec<bool>>());
+        let first = BooleanArray::from(self.places.iter().map(is_first).collect::<Vec<bool>>());
         let kept = if first.false_count() == 0 { batch.clone() } else { filter_record_batch(batch, &first)? };
         let work = &self.work;
         let array = |field: &Arc<arrow::datatypes::Field>| -> Result<arrow::array::ArrayRef> {

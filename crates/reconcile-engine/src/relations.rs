@@ -184,24 +184,23 @@ impl Relations<'_> {
         self.plan_for(id, order)?.gathered_unless_in(order)
     }
 
-    /// A window of which only the rows are kept that it numbers 1, where its input comes in its order.
+    /// A window of which only the rows are kept that it numbers 1: it need not sort where its input comes in its order.
     fn firsts(&self, id: RelationId, above: Option<&Body>) -> Result<Option<Ordered>> {
         let relation = self.relation(id)?;
-        let (Body::Window { from, function: WindowFunction::RowNumber, partition, order, column }, Some(above)) =
-            (&relation.body, above)
-        else {
+        let (Body::Window { from, function, partition, order, column }, Some(above)) = (&relation.body, above) else {
             return Ok(None);
         };
         let is_kept = self.spools.contains_key(&id) || partition.is_empty();
         let fits = self.sizes().get(from.0 as usize).is_some_and(|size| *size <= self.held_bytes_max);
-        if is_kept || !fits || !keeps_firsts(above, *column) {
+        if is_kept || !fits || *function != WindowFunction::RowNumber || !keeps_firsts(above, *column) {
             return Ok(None);
         }
         let input = self.plan(*from)?;
-        if !input.scanned || !input.is_in(order) {
-            return Ok(None);
-        }
-        let made = firsts::firsts(relation, input, (partition, order), *column)?;
+        let made = if input.scanned && input.is_in(order) {
+            firsts::firsts(relation, input, (partition, order), *column)?
+        } else {
+            window::window(relation, input, *function, (partition, order), *column, self.source.threads)?
+        };
         Ok(Some(Ordered { plan: counted(made.plan, self.counter(id)?), ..made }))
     }
 

@@ -46,6 +46,8 @@ pub struct Limits {
     pub time: Option<Duration>,
     /// How many rows of work go side by side.
     pub threads: usize,
+    /// How many rows go from one operator to the next at once.
+    pub batch_rows: usize,
     /// A part of CSV or JSON lines is ended at or behind this many bytes.
     pub part_bytes: u64,
 }
@@ -54,17 +56,14 @@ impl Limits {
     /// A worker of that memory and disk, with a thread for each processor.
     pub fn new(memory_bytes: u64, disk_bytes: u64) -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { memory_bytes, disk_bytes, disk: None, time: None, threads, part_bytes: 128 << 20 }
+        // Fewer in little memory, where a sort has to hold a batch of each of its runs.
+        let batch_rows = usize::try_from(memory_bytes >> 17).unwrap_or(usize::MAX).clamp(1024, 8192);
+        Self { memory_bytes, disk_bytes, disk: None, time: None, threads, batch_rows, part_bytes: 128 << 20 }
     }
 
     /// What operators may hold. The rest is for what is on its way between them, and for the process itself.
     fn pool_bytes(&self) -> usize {
         usize::try_from(self.memory_bytes / 10 * 6).unwrap_or(usize::MAX)
-    }
-
-    /// The rows of a batch: fewer in little memory, where a sort has to hold a batch of each of its runs.
-    fn batch_rows(&self) -> usize {
-        usize::try_from(self.memory_bytes >> 17).unwrap_or(usize::MAX).clamp(1024, 8192)
     }
 
     /// Each thread sorts for itself, several times over where a job has several sorts: fewer of them in little memory.
@@ -180,7 +179,7 @@ async fn attempt(
         objects: Arc::clone(objects),
         block_bytes,
         chunk_bytes: block_bytes.min(1 << 20),
-        batch_rows: limits.batch_rows(),
+        batch_rows: limits.batch_rows,
         threads,
         taken: Arc::default(),
     };
@@ -236,7 +235,7 @@ fn context(limits: &Limits, threads: usize, pool: &Arc<Pool>) -> Result<Arc<Task
     let disk = DiskManager::builder().with_mode(mode).with_max_temp_directory_size(limits.disk_bytes);
     let pool: Arc<dyn datafusion_execution::memory_pool::MemoryPool> = Arc::<Pool>::clone(pool);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).with_disk_manager_builder(disk).build_arc()?;
-    let mut config = SessionConfig::new().with_batch_size(limits.batch_rows()).with_target_partitions(threads);
+    let mut config = SessionConfig::new().with_batch_size(limits.batch_rows).with_target_partitions(threads);
     // What a sort keeps back for its merge: as much as usual, but a part of the memory where that is small.
     let reserved = (10 << 20).min(limits.pool_bytes() / 16);
     let execution = &mut config.options_mut().execution;

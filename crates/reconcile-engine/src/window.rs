@@ -108,6 +108,9 @@ struct Pane {
 
 impl Pane {
     fn batch(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        if batch.num_rows() == 0 {
+            return Ok(RecordBatch::new_empty(Arc::clone(&self.work.schema)));
+        }
         let begins = self.begins(batch)?;
         let new = match self.work.function {
             WindowFunction::RowNumber => self.numbers(&begins),
@@ -184,9 +187,7 @@ impl Pane {
         });
         let places: UInt32Array = places.collect();
         let made = take(&all, &places, None)?;
-        if let Some(last) = made.len().checked_sub(1) {
-            self.seen = Some(take(&made, &UInt32Array::from(vec![u32::try_from(last).unwrap_or(u32::MAX)]), None)?);
-        }
+        self.seen = Some(made.slice(made.len() - 1, 1));
         Ok(made)
     }
 }

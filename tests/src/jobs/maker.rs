@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use reconcile::{Job, Type, operations};
+use reconcile::{
+    Job, Type,
+    operations::{self, OperationKind},
+};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -37,6 +40,24 @@ pub(super) struct Maker {
 
 const STEPS_MAX: u64 = 7;
 
+/// Operations that bring two tables together.
+const JOINS: [&str; 7] = ["join", "join", "vlookup", "xlookup", "match", "sumIfs", "append"];
+
+/// Operations on whole tables that come behind others.
+const BEHIND: [&str; 11] = [
+    "filter",
+    "filter",
+    "select",
+    "drop",
+    "sort",
+    "removeDuplicates",
+    "flagDuplicates",
+    "groupBy",
+    "pivot",
+    "unpivot",
+    "runningTotal",
+];
+
 impl Maker {
     pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice(seed ^ 0x6a6f_6273);
@@ -63,15 +84,29 @@ impl Maker {
             columns.iter().map(|(_, kind)| values::value(&mut maker.dice, *kind, maker.taste)).collect()
         };
         let mut rows: Vec<Vec<reconcile::Value>> = (0..rows).map(|_| row(self)).collect();
-        // Whole rows that are there twice.
+        // Whole rows that are there twice, and rows with a value in one of two columns and its twin in the other.
         let again: Vec<_> = rows.iter().step_by(5).cloned().collect();
-        rows.extend(again);
+        let twins: Vec<_> = rows.iter().step_by(4).flat_map(|row| self.twins(&columns, row.clone())).collect();
+        rows.extend(again.into_iter().chain(twins));
         let objects = 1 + self.dice.below(3) as usize;
         let typed: Vec<Json> = columns.iter().map(|(name, kind)| json!({"name": name, "type": kind})).collect();
         self.inputs.insert(name.to_owned(), json!({"format": "jsonLines", "objects": [name], "columns": typed}));
         self.known.push(Known { name: name.to_owned(), columns: columns.clone() });
         let objects = parted(&mut self.dice, rows, objects);
         self.data.insert(name.to_owned(), Data { columns, objects });
+    }
+
+    /// The row with one of two columns of a type filled, as of a debit and a credit, and with the other.
+    fn twins(&mut self, columns: &[(String, Type)], mut row: Vec<reconcile::Value>) -> [Vec<reconcile::Value>; 2] {
+        let one = self.dice.below(columns.len() as u64) as usize;
+        let kind = columns.get(one).map(|(_, kind)| *kind);
+        let other = columns.iter().rposition(|(_, other)| Some(*other) == kind).unwrap_or(one);
+        if let Some(cell) = row.get_mut(other).filter(|_| one != other) {
+            *cell = reconcile::Value::Blank;
+        }
+        let mut twin = row.clone();
+        twin.swap(one, other);
+        [row, twin]
     }
 
     /// The whole job.
@@ -81,7 +116,14 @@ impl Maker {
             if self.steps.len() as u64 == wanted {
                 break;
             }
-            self.step();
+            if let Some(kind) = self.operation() {
+                self.step(kind);
+            }
+        }
+        // What tables were brought together for is mostly what comes right behind.
+        if self.chance(50) {
+            let ends = [self.dice.pick(&JOINS), self.dice.pick(&BEHIND)];
+            ends.into_iter().filter_map(operations::find).for_each(|kind| self.step(kind));
         }
         let outputs = self.outputs();
         let options = if self.dice.below(6) == 0 { json!({"rowOrder": "any"}) } else { json!({}) };
@@ -93,11 +135,11 @@ impl Maker {
         Example { name, job, plan, data: self.data }
     }
 
-    /// The last table, and up to two others.
+    /// The last table, and up to two others, mostly what steps made.
     fn outputs(&mut self) -> Vec<Json> {
         let mut from: Vec<String> = self.known.last().map(|table| table.name.clone()).into_iter().collect();
         for _ in 0..self.dice.below(3) {
-            let table = self.table().name;
+            let table = if self.steps.is_empty() || self.chance(10) { self.other() } else { self.table() }.name;
             if !from.contains(&table) {
                 from.push(table);
             }
@@ -110,9 +152,7 @@ impl Maker {
     }
 
     /// Tries a step.
-    fn step(&mut self) {
-        let kinds = operations::all();
-        let Some(kind) = kinds.get(self.dice.below(kinds.len() as u64) as usize) else { return };
+    fn step(&mut self, kind: &OperationKind) {
         let Some(mut step) = self.parameters(kind.name) else { return };
         let name = format!("s{}", self.steps.len() + 1);
         if let Some(map) = step.as_object_mut() {
@@ -144,12 +184,34 @@ impl Maker {
         }
     }
 
-    /// A table, more likely one of the last.
-    #[expect(clippy::indexing_slicing, reason = "there is an input at least")]
+    /// An operation: any, or one on whole tables, where sides, order and what is left of a row can be mistaken.
+    fn operation(&mut self) -> Option<&'static OperationKind> {
+        match self.dice.below(5) {
+            0 => operations::find(self.dice.pick(&JOINS)),
+            1 | 2 => operations::find(self.dice.pick(&BEHIND)),
+            _ => {
+                let kinds = operations::all();
+                kinds.get(self.dice.below(kinds.len() as u64) as usize)
+            }
+        }
+    }
+
+    /// A table to go on from: mostly the last, as in jobs of people.
     pub(super) fn table(&mut self) -> Known {
-        let count = self.known.len() as u64;
-        let at =
-            if self.dice.below(2) == 0 { count - 1 - self.dice.below(count.min(3)) } else { self.dice.below(count) };
+        let count = self.known.len();
+        let among = self.dice.pick(&[1, 1, 1, 3, 3, count]).min(count);
+        let back = 1 + self.dice.below(among as u64);
+        self.at(count as u64 - back)
+    }
+
+    /// Any table.
+    pub(super) fn other(&mut self) -> Known {
+        let at = self.dice.below(self.known.len() as u64);
+        self.at(at)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "there is an input at least")]
+    fn at(&self, at: u64) -> Known {
         self.known[at as usize].clone()
     }
 

@@ -75,17 +75,21 @@ impl Maker {
         (0..count).map(|_| self.pair(left, right)).collect()
     }
 
-    /// Columns that are taken, under names that nobody has.
+    /// Columns that are taken, now and then one of them twice, under names that nobody has.
     fn taken(&mut self, from: &Known, beside: &Known) -> Vec<Json> {
         let columns = from.such(|_| true);
-        let taken = self.some(&columns, 3).into_iter().enumerate();
+        let mut taken = self.some(&columns, 3);
+        if self.chance(15) {
+            taken.extend_from_within(..1);
+        }
+        let taken = taken.into_iter().enumerate();
         taken
             .map(|(index, column)| json!({"column": column, "as": format!("t{}", beside.columns.len() + index)}))
             .collect()
     }
 
     fn lookup(&mut self, operation: &str, left: &Known) -> Option<Json> {
-        let right = self.table();
+        let right = self.other();
         let mut step = json!({"from": left.name, "in": right.name, "on": self.pairs(left, &right)?, "columns": self.taken(&right, left)});
         if self.chance(50) {
             step["match"] = json!(match operation {
@@ -107,7 +111,7 @@ impl Maker {
     }
 
     fn join(&mut self, left: &Known) -> Option<Json> {
-        let right = self.table();
+        let right = self.other();
         let join = self.dice.pick(&["inner", "left", "right", "full", "semi", "anti"]);
         let mut step = json!({"left": left.name, "right": right.name, "join": join, "on": self.pairs(left, &right)?});
         if !matches!(join, "semi" | "anti") {
@@ -121,7 +125,7 @@ impl Maker {
     }
 
     fn matching(&mut self, left: &Known) -> Option<Json> {
-        let right = self.table();
+        let right = self.other();
         let mut step = json!({"left": left.name, "right": right.name, "on": self.pairs(left, &right)?, "rightPrefix": "R ",
             "candidates": format!("cand{}", left.columns.len()), "ambiguous": format!("amb{}", left.columns.len())});
         let amounts = (self.column(left, Type::is_number), self.column(&right, Type::is_number));
@@ -143,7 +147,7 @@ impl Maker {
     }
 
     fn criteria(&mut self, operation: &str, left: &Known) -> Option<Json> {
-        let right = self.table();
+        let right = self.other();
         let mut step =
             json!({"from": left.name, "in": right.name, "on": self.pairs(left, &right)?, "as": self.result(left)});
         if operation != "countIfs" || self.chance(50) {
@@ -159,7 +163,7 @@ impl Maker {
     fn append(&mut self, table: &Known) -> Json {
         let mut tables = vec![table.name.clone()];
         for _ in 0..1 + self.dice.below(2) {
-            tables.push(self.table().name);
+            tables.push(self.other().name);
         }
         let mut step = json!({"tables": tables, "columns": "any"});
         if self.chance(50) {
@@ -175,7 +179,7 @@ impl Maker {
             step["by"] = json!([self.column(table, |_| true)?]);
         }
         if self.chance(50) {
-            step["against"] = json!(self.table().name);
+            step["against"] = json!(self.other().name);
             if self.chance(10) {
                 step["onDifference"] = json!("fail");
             }
@@ -187,7 +191,7 @@ impl Maker {
         let mut step = json!({});
         let columns = table.such(|_| true);
         if self.chance(70) {
-            step["columns"] = json!(self.some(&columns, 2));
+            step["columns"] = json!(self.some(&columns, 5));
         }
         if operation == "flagDuplicates" {
             step["flag"] = json!(self.dice.pick(&["later", "all"]));

@@ -104,6 +104,17 @@ async fn all_rows_are_one_where_no_measure_is_needed() {
     }
 }
 
+/// A step is planned once, and not once more for each that comes behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn forty_steps_remove_duplicates_of_one_another() {
+    let step = |number: usize| {
+        let from = if number == 0 { "a".to_owned() } else { format!("d{}", number - 1) };
+        json!({"name": format!("d{number}"), "operation": "removeDuplicates", "from": from, "keep": "last",
+            "columns": [format!("m{:03}", number % 3), "account"]})
+    };
+    same_in_much_and_in_little(&wide(3, 300), &json!((0..40).map(step).collect::<Vec<_>>()), "d39").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_tables_stand_below_one_another() {
     let columns = vec![("id".to_owned(), Type::Integer), ("note".to_owned(), Type::Text)];

@@ -229,6 +229,16 @@ impl Documented for ControlTotals {
                     "Control Total: text | Left: decimal(0) | Right: decimal(0) | Difference: decimal(0)",
                     &["Records | 4 | 4 | 0", "tax | 4 | 4 | 0"],
                 ),
+            case("by one column under two names")
+                .after(
+                    r#"{"name": "found", "operation": "vlookup", "from": "a", "in": "b", "on": [{"left": "ccy", "right": "ccy"}],
+                        "columns": [{"column": "tax", "as": "one"}, {"column": "tax", "as": "two"}]}"#,
+                )
+                .step(r#"{"from": "found", "columns": ["net"], "by": ["one", "two"]}"#)
+                .gives(
+                    "one: decimal(1) | two: decimal(1) | Control Total: text | Value: decimal(2)",
+                    &["4.0 | 4.0 | Records | 2.00", "4.0 | 4.0 | net | 1.25", " | | Records | 2.00", " | | net | 11.00"],
+                ),
             Case::new("no rows")
                 .input("a", "v: integer", &[])
                 .step(r#"{"from": "a", "columns": ["v"]}"#)

@@ -68,11 +68,7 @@ impl<C> Criteria<C> {
         let keyed = step.keys(&left, &right, &pairs, self.case)?;
         let (right, of) = measured_column(step, &keyed.right, function, column)?;
         let mut keys = Vec::new();
-        for (index, id) in keyed.right_keys.iter().enumerate() {
-            // Two columns may be looked up in one: it is one key of the groups.
-            if keyed.right_keys.iter().take(index).any(|other| other == id) {
-                continue;
-            }
+        for id in &keyed.right_keys {
             keys.push(PlanColumn { id: *id, name: "#".to_owned(), kind: step.kind(&right, *id)? });
         }
         let sums = step.aggregate(&right, &keys, vec![("#".to_owned(), function, of)]);

@@ -84,6 +84,17 @@ impl Documented for RemoveDuplicates {
             case("equal in one; the last stays; case does not count")
                 .step(r#"{"from": "a", "columns": ["k"], "keep": "last", "case": "ignore"}"#)
                 .gives("k: text | v: decimal(1)", &["x | 1.0", " | 1.0"]),
+            Case::new("the same amount in another column is another row")
+                .input(
+                    "journal",
+                    "account: text | debit: decimal(2) | credit: decimal(2)",
+                    &["A | 5.00 | ", "A | | 5.00", "B | 1.00 | ", "A | | 5.00", "B | 1.00 | "],
+                )
+                .step(r#"{"from": "journal"}"#)
+                .gives(
+                    "account: text | debit: decimal(2) | credit: decimal(2)",
+                    &["A | 5.00 | ", "A | | 5.00", "B | 1.00 | "],
+                ),
             Case::new("the last of an order is a blank, where there is one")
                 .input("a", "k: text | v: integer", &["x | ", "y | 2", "x | 1", "y | 3"])
                 .after(r#"{"name": "sorted", "operation": "sort", "from": "a", "by": [{"column": "v"}]}"#)

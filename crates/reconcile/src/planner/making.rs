@@ -124,25 +124,31 @@ impl StepPlan<'_> {
         Table { name: left.name.clone(), relation, columns, order, place }
     }
 
-    /// One row for each combination of keys, in their order, with these measures.
+    /// One row for each combination of keys, in their order, with these measures. A column may be there under two names, and be
+    /// two keys: it is one column of the relation.
     pub fn aggregate(
         &mut self,
         table: &Table,
         keys: &[PlanColumn],
         measures: Vec<(String, Aggregation, PlanColumn)>,
     ) -> Table {
-        let mut columns = keys.to_vec();
-        let mut made = Vec::new();
-        for (name, function, of) in measures {
-            let new = self.draft.new_column(&name, measure_type(function, of.kind));
-            made.push(Measure { function, of: of.id, column: new.id, kind: new.kind });
-            columns.push(new);
+        let mut distinct: Vec<PlanColumn> = Vec::new();
+        for key in keys {
+            if distinct.iter().all(|other| other.id != key.id) {
+                distinct.push(key.clone());
+            }
         }
-        let ids: Vec<ColumnId> = keys.iter().map(|key| key.id).collect();
+        let ids: Vec<ColumnId> = distinct.iter().map(|key| key.id).collect();
+        let (mut new, mut made) = (Vec::new(), Vec::new());
+        for (name, function, of) in measures {
+            let column = self.draft.new_column(&name, measure_type(function, of.kind));
+            made.push(Measure { function, of: of.id, column: column.id, kind: column.kind });
+            new.push(column);
+        }
         let order = ids.iter().copied().map(OrderKey::ascending).collect();
         let body = Body::Aggregate { from: table.relation, keys: ids, measures: made };
-        let relation = self.push(body, columns.clone(), None);
-        Table { name: table.name.clone(), relation, columns, order, place: None }
+        let relation = self.push(body, [distinct, new.clone()].concat(), None);
+        Table { name: table.name.clone(), relation, columns: [keys.to_vec(), new].concat(), order, place: None }
     }
 
     /// Each row of the table once for each of the cells, with the cell's name and the cell as columns of those names; the
