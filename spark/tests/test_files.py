@@ -196,6 +196,9 @@ class Files(FolderTest):
         columns = """fixed_len_byte_array(5) net (DECIMAL(10,3))
             binary name (STRING)
             binary memo (STRING)
+            binary note (STRING)
+            fixed_len_byte_array(16) wide (DECIMAL(38,2))
+            fixed_len_byte_array(16) fine (DECIMAL(38,20))
             int64 at (TIMESTAMP(NANOS,true))
             int64 late (TIMESTAMP(MILLIS,true))
             int32 day (DATE)
@@ -206,12 +209,18 @@ class Files(FolderTest):
         good = {"net": (1500).to_bytes(5, "big"), "name": "1", "at": 10**12, "late": 10**12, "day": 0, "many": 2**33}
         bad = {"net": (1505).to_bytes(5, "big"), "name": "b", "at": 10**12 + 1, "late": 2**62, "day": 10**8}
         good["memo"], bad["memo"] = "\ufffd😀", b"\xffA"
+        good["wide"] = good["fine"] = (0).to_bytes(16, "big")
+        bad["wide"] = bad["fine"] = (10**38 - 1).to_bytes(16, "big")
+        good["note"], bad["note"] = "a", "a\0"
         objects = self.put_files([(columns, [good, {**bad, "many": 2**63 - 1}])])
         for column, kind, row, words in (
             ("net", "decimal(2)", 2, '"1.505" is no decimal(2)'),
             ("net", "integer", 1, '"1.500" is no integer'),
             ("name", "integer", 2, '"b" is no integer'),
             ("memo", "text", 2, "expected text in utf-8: there are bytes that are none"),
+            ("note", "text", 2, "there is a NUL byte"),
+            ("wide", "decimal(20)", 2, "is no decimal(20)"),
+            ("fine", "decimal(0)", 2, "is no decimal(0)"),
             ("memo", "boolean", 1, "is no boolean"),
             ("at", "timestamp", 2, '"1000000000001" is no timestamp'),
             ("late", "timestamp", 2, "is no timestamp"),
@@ -230,6 +239,14 @@ class Files(FolderTest):
             failure = engine.run(self.spark, self.store, task)["failure"]
             self.assertIn(words, failure["message"])
             self.assertEqual((failure["column"], failure["object"], failure.get("row")), (column, "a", row))
+
+    def test_a_java_whose_language_changes_case_is_refused(self) -> None:
+        locale = self.spark._jvm.java.util.Locale
+        before = locale.getDefault()
+        self.addCleanup(locale.setDefault, before)
+        locale.setDefault(locale.forLanguageTag("tr-TR"))
+        with self.assertRaisesRegex(RuntimeError, "user.language=en"):
+            engine.prepare(self.spark)
 
     def test_values_inside_of_lines(self) -> None:
         """As part-files of ledgers have them."""

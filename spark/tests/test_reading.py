@@ -143,6 +143,7 @@ class Paths(unittest.TestCase):
             (b'{"t": "\\ud83d\\ude00"}', ("\U0001f600", None)),
             (b'{"t": "x", "u": "cut \\ud83d"}', ("x", None)),
             (b'{"t": "cut \\ud83d"}', (None, '"cut \\ud83d" is no text')),
+            (b'{"t": "a\\u0000"}', (None, '"a\0" is no text')),
             (b'{"t": "x", "\\ud83d": 1}', "names of whole characters"),
             (b'{"t": "\xed\xa0\x80"}', "expected text in utf-8"),
             (b"\xff\xfe{\0}\0", "expected text in utf-8"),

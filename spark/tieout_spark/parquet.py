@@ -41,6 +41,7 @@ UNITS = {
     "NANOS": "if({0} % 1000 = 0, {0} div 1000, null)",
 }
 DIGITS_MAX = 38
+NUL = "expected text: there is a NUL byte"
 NO_TEXT = "expected text in utf-8: there are bytes that are none"
 # Of which file a row is, as `Store.uri` writes it.
 PATH = "regexp_replace(_metadata.file_path, '^file:/+', 'file:/')"
@@ -148,10 +149,11 @@ def typed(found: DataFrame, columns: List[Dict[str, Any]], group: Tuple[Stored, 
             # Where bytes are no text, decoding puts another character.
             broken = f"{raw} <> decode(cast({raw} as binary), 'UTF-8')"
             problems.append(f"when {broken} then {fault_at(literal(column['name']), literal(NO_TEXT))}")
+            problems.append(f"when instr({raw}, char(0)) > 0 then {fault_at(literal(column['name']), literal(NUL))}")
             continue
         given = f"{raw} is not null" + (f" and {raw} <> ''" if one.kind == "text" else "")
         # Numbers of other types are what they were, or none.
-        same = f"{cell} <=> {raw}" if one.kind.startswith("decimal") else f"{cell} is not null"
+        same = f"try_cast({cell} as {one.read}) <=> {raw}" if one.kind.startswith("decimal") else f"{cell} is not null"
         message = f"concat('\"', {raw}, {literal(f'{chr(34)} is no {kind}')})"
         problems.append(f"when {given} and not ({same}) then {fault_at(literal(column['name']), message)}")
     nothing = "cast(null as struct<object: bigint, row: bigint, column: string, message: string>)"

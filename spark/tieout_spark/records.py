@@ -358,4 +358,5 @@ def json_text(value: Any, kind: str) -> Optional[str]:
         return str(value).lower() if kind == "boolean" else None
     if isinstance(value, Digits):
         return str(value) if kind == "integer" or kind.startswith("decimal") else None
-    return value if isinstance(value, str) and is_whole(value) else None
+    # No CSV could be made of a text with a NUL.
+    return value if isinstance(value, str) and is_whole(value) and "\0" not in value else None

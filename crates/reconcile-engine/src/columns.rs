@@ -55,10 +55,29 @@ pub(crate) fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> 
     )
 }
 
+/// The columns of `schema`: those of a batch, and a new one of that number.
+pub(crate) fn with(
+    batch: &RecordBatch,
+    column: ColumnId,
+    new: &ArrayRef,
+    schema: &SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let name = field_name(column);
+    let of = |field: &Arc<Field>| match *field.name() == name {
+        true => Ok(Arc::clone(new)),
+        false => named(batch, field.name()).cloned(),
+    };
+    let columns = schema.fields().iter().map(of).collect::<Result<_, _>>()?;
+    self::batch(schema, columns, batch.num_rows())
+}
+
+fn named<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, ArrowError> {
+    batch.column_by_name(name).ok_or_else(|| ArrowError::SchemaError(format!("column {name} is not there")))
+}
+
 /// The column of that number.
 pub(crate) fn column(batch: &RecordBatch, id: ColumnId) -> Result<&ArrayRef, ArrowError> {
-    let found = batch.column_by_name(&field_name(id));
-    found.ok_or_else(|| ArrowError::SchemaError(format!("column {} is not there", id.0)))
+    named(batch, &field_name(id))
 }
 
 /// The cell of a row.

@@ -23,6 +23,7 @@ use crate::{
     columns,
     evaluate::evaluate,
     fault::DataFault,
+    fault::unsound,
     figures::{Clock, Counter, Reading},
     operator::{Operator, Work},
     size,
@@ -30,7 +31,7 @@ use crate::{
 
 /// The input of an operator that has one.
 pub(crate) fn only(inputs: &[Arc<dyn ExecutionPlan>]) -> Result<&Arc<dyn ExecutionPlan>> {
-    inputs.first().ok_or_else(|| DataFusionError::Internal("an operator lacks its input".to_owned()))
+    inputs.first().ok_or_else(|| unsound("an operator lacks its input"))
 }
 
 /// What the errors of a relation say of themselves.

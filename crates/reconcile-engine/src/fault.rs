@@ -11,6 +11,11 @@ use reconcile::{
 };
 use storage::StorageError;
 
+/// What no plan that has been checked can come to.
+pub(crate) fn unsound(what: &str) -> DataFusionError {
+    DataFusionError::Internal(what.to_owned())
+}
+
 /// Why a task could not be run, and no report was written. What is wrong with the data stands in the report instead.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::{
-    array::{BooleanArray, Int64Array, RecordBatch},
+    array::{ArrayRef, BooleanArray, Int64Array, RecordBatch},
     compute::filter_record_batch,
     datatypes::{Schema, SchemaRef},
 };
@@ -103,17 +103,7 @@ impl Seen {
         };
         let first = BooleanArray::from(self.places.iter().map(is_first).collect::<Vec<bool>>());
         let kept = if first.false_count() == 0 { batch.clone() } else { filter_record_batch(batch, &first)? };
-        let work = &self.work;
-        let array = |field: &Arc<arrow::datatypes::Field>| -> Result<arrow::array::ArrayRef> {
-            if *field.name() == columns::field_name(work.number) {
-                return Ok(Arc::new(Int64Array::from_value(1, kept.num_rows())));
-            }
-            let found = kept.column_by_name(field.name());
-            found
-                .cloned()
-                .ok_or_else(|| datafusion_common::DataFusionError::Internal("a column is not there".to_owned()))
-        };
-        let arrays = work.schema.fields().iter().map(array).collect::<Result<_>>()?;
-        Ok(columns::batch(&work.schema, arrays, kept.num_rows())?)
+        let ones: ArrayRef = Arc::new(Int64Array::from_value(1, kept.num_rows()));
+        Ok(columns::with(&kept, self.work.number, &ones, &self.work.schema)?)
     }
 }

@@ -9,16 +9,17 @@ use arrow::{
     array::{Array, AsArray, RecordBatch},
     datatypes::Int64Type,
 };
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
 use futures::{StreamExt, stream};
 use reconcile::plan::OrderKey;
-use tokio::{sync::mpsc, task::JoinSet};
 
 use crate::{
     columns,
     compute::only,
+    fault::unsound,
+    feed::Feed,
     operator::{Operator, Work},
 };
 
@@ -42,20 +43,19 @@ impl Work for Gather {
         context: &Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
         let input = only(inputs)?;
-        let (mut tasks, mut lanes) = (JoinSet::new(), Vec::new());
+        let mut lanes = Vec::new();
         for partition in 0..input.output_partitioning().partition_count() {
             let mut batches = input.execute(partition, Arc::clone(context))?;
-            let (sender, receiver) = mpsc::channel(WAITING);
-            tasks.spawn(async move {
+            let feed = Feed::of(WAITING, |sender| async move {
                 while let Some(batch) = batches.next().await {
                     if sender.send(batch).await.is_err() {
                         return;
                     }
                 }
             });
-            lanes.push(Lane { receiver, waiting: VecDeque::new(), ended: false });
+            lanes.push(Lane { feed, waiting: VecDeque::new(), ended: false });
         }
-        let merge = Merge { lanes, order: self.0.clone(), _tasks: tasks };
+        let merge = Merge { lanes, order: self.0.clone() };
         let runs =
             stream::try_unfold(merge, |mut merge| async move { Ok(merge.next().await?.map(|run| (run, merge))) });
         Ok(Box::pin(RecordBatchStreamAdapter::new(input.schema(), runs)))
@@ -64,7 +64,7 @@ impl Work for Gather {
 
 /// A partition, and its rows that have not been handed on.
 struct Lane {
-    receiver: mpsc::Receiver<Result<RecordBatch>>,
+    feed: Feed<RecordBatch>,
     waiting: VecDeque<RecordBatch>,
     ended: bool,
 }
@@ -72,7 +72,6 @@ struct Lane {
 struct Merge {
     lanes: Vec<Lane>,
     order: Vec<OrderKey>,
-    _tasks: JoinSet<()>,
 }
 
 impl Merge {
@@ -82,7 +81,7 @@ impl Merge {
         let mut second: Option<Vec<i64>> = None;
         for (at, lane) in self.lanes.iter_mut().enumerate() {
             while lane.waiting.is_empty() && !lane.ended {
-                match lane.receiver.recv().await.transpose()? {
+                match lane.feed.next().await? {
                     Some(batch) if batch.num_rows() == 0 => {}
                     Some(batch) => lane.waiting.push_back(batch),
                     None => lane.ended = true,
@@ -125,7 +124,7 @@ fn key(batch: &RecordBatch, order: &[OrderKey], row: usize) -> Result<Vec<i64>> 
         let array = columns::column(batch, key.column)?.as_primitive_opt::<Int64Type>();
         let array = array.filter(|array| array.is_valid(row));
         let value = array.map(|array| array.value(row));
-        value.ok_or_else(|| DataFusionError::Internal("the place of a row is no number".to_owned()))
+        value.ok_or_else(|| unsound("the place of a row is no number"))
     };
     order.iter().map(cell).collect()
 }

@@ -2,19 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::{
-    array::{BooleanArray, RecordBatch},
-    datatypes::{DataType, Field, Schema},
-};
-use datafusion_common::{DataFusionError, JoinType, NullEquality, Result};
-use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_common::{JoinType, NullEquality, Result};
 use datafusion_physical_expr::{PhysicalExpr, expressions::Column};
 use datafusion_physical_plan::{
-    ExecutionPlan, ExecutionPlanProperties,
+    ExecutionPlan,
     joins::{HashJoinExec, PartitionMode, SortMergeJoinExec},
-    stream::RecordBatchStreamAdapter,
 };
-use futures::StreamExt;
 use reconcile::{
     expression::ColumnId,
     plan::{JoinKind, OrderKey},
@@ -22,8 +15,6 @@ use reconcile::{
 
 use crate::{
     columns,
-    compute::only,
-    operator::{Operator, Work},
     sorting::{ASCENDING, Ordered},
 };
 
@@ -50,12 +41,7 @@ pub(crate) struct Join {
 
 impl Join {
     /// The plan of the join.
-    pub(crate) fn plan(mut self, method: Method, partitions: usize) -> Result<Ordered> {
-        if self.keys.is_empty() {
-            self.keys = vec![(EVERY_LEFT, EVERY_RIGHT)];
-            self.left = Ordered { plan: every(self.left.plan, EVERY_LEFT), ..self.left };
-            self.right = Ordered { plan: every(self.right.plan, EVERY_RIGHT), ..self.right };
-        }
+    pub(crate) fn plan(self, method: Method, partitions: usize) -> Result<Ordered> {
         match method {
             Method::HoldRight => self.hold_right(),
             Method::HoldLeft => self.hold_left(),
@@ -129,39 +115,4 @@ fn hash(
 ) -> Result<Arc<dyn ExecutionPlan>> {
     let (mode, nulls) = (PartitionMode::CollectLeft, NullEquality::NullEqualsNothing);
     Ok(Arc::new(HashJoinExec::try_new(held, other, on, None, &kind, None, mode, nulls, false)?))
-}
-
-// Plans number their columns from 0: these are no columns of theirs.
-const EVERY_LEFT: ColumnId = ColumnId(u32::MAX);
-const EVERY_RIGHT: ColumnId = ColumnId(u32::MAX - 1);
-
-/// The rows of `input` with a key that all have.
-fn every(input: Arc<dyn ExecutionPlan>, key: ColumnId) -> Arc<dyn ExecutionPlan> {
-    let partitions = input.output_partitioning().partition_count();
-    let mut fields = input.schema().fields().to_vec();
-    fields.push(Arc::new(Field::new(columns::field_name(key), DataType::Boolean, true)));
-    let schema = Arc::new(Schema::new(fields));
-    Operator::plan("Every", Every(Arc::clone(&schema)), vec![input], schema, partitions)
-}
-
-#[derive(Debug)]
-struct Every(Arc<Schema>);
-
-impl Work for Every {
-    fn start(
-        &self,
-        partition: usize,
-        inputs: &[Arc<dyn ExecutionPlan>],
-        context: &Arc<TaskContext>,
-    ) -> Result<SendableRecordBatchStream> {
-        let input = only(inputs)?.execute(partition, Arc::clone(context))?;
-        let schema = Arc::clone(&self.0);
-        let with_key = move |batch: Result<RecordBatch>| -> Result<RecordBatch, DataFusionError> {
-            let batch = batch?;
-            let (mut arrays, rows) = (batch.columns().to_vec(), batch.num_rows());
-            arrays.push(Arc::new(BooleanArray::from(vec![true; rows])));
-            Ok(columns::batch(&schema, arrays, rows)?)
-        };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.0), input.map(with_key))))
-    }
 }

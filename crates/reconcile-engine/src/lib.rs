@@ -9,6 +9,7 @@ mod columns;
 mod compute;
 mod evaluate;
 mod fault;
+mod feed;
 mod figures;
 mod firsts;
 mod gather;

@@ -25,6 +25,7 @@ use crate::{
     columns,
     compute::Site,
     evaluate::numbers::units_of,
+    fault::unsound,
     operator::{Operator, Work},
     sorting::Ordered,
     window::whole_numbers,
@@ -78,7 +79,7 @@ impl Work for Arc<Match> {
         inputs: &[Arc<dyn ExecutionPlan>],
         context: &Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let [left, right] = inputs else { return Err(DataFusionError::Internal("a match has two sides".to_owned())) };
+        let [left, right] = inputs else { return Err(unsound("a match has two sides")) };
         let fields = self.schema.fields().iter().take(self.left.keys.len());
         let converter =
             Arc::new(RowConverter::new(fields.map(|field| SortField::new(field.data_type().clone())).collect())?);

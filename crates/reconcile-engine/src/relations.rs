@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use reconcile::{
     Type,
     expression::{ColumnId, Comparison, Expression},
@@ -16,6 +16,7 @@ use reconcile::{
 use crate::{
     aggregate, columns,
     compute::{self, Stage},
+    fault::unsound,
     figures::{Counter, counted},
     firsts,
     joins::{Join, Method},
@@ -37,10 +38,6 @@ pub(crate) struct Relations<'t> {
     pub(crate) spools: BTreeMap<RelationId, Spool>,
     /// The most bytes of an input that a join may hold in memory.
     pub(crate) held_bytes_max: u64,
-}
-
-fn unsound(what: &str) -> DataFusionError {
-    DataFusionError::Internal(format!("the plan is not sound: {what}"))
 }
 
 /// The relations that several others are made of, in order. Inputs are read again instead: they lie there already.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::compute::SortOptions;
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use datafusion_physical_expr::{LexOrdering, Partitioning, PhysicalExpr, PhysicalSortExpr, expressions::Column};
 use datafusion_physical_plan::{
     ExecutionPlan, ExecutionPlanProperties,
@@ -13,7 +13,7 @@ use datafusion_physical_plan::{
 };
 use reconcile::{expression::ColumnId, plan::OrderKey};
 
-use crate::{columns, gather, operator};
+use crate::{columns, fault::unsound, gather, operator};
 
 /// A plan, and the order of the rows in each of its partitions.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ fn ordering(plan: &Arc<dyn ExecutionPlan>, order: &[OrderKey]) -> Result<LexOrde
         Ok(PhysicalSortExpr::new(expression(plan, key.column)?, options))
     };
     let keys = order.iter().map(key).collect::<Result<Vec<_>>>()?;
-    LexOrdering::new(keys).ok_or_else(|| DataFusionError::Internal("an order has no keys".to_owned()))
+    LexOrdering::new(keys).ok_or_else(|| unsound("an order has no keys"))
 }
 
 fn partitions(plan: &Arc<dyn ExecutionPlan>) -> usize {

@@ -7,7 +7,7 @@ use arrow::{
     compute::{interleave, take},
     datatypes::SchemaRef,
 };
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
 use futures::{TryStreamExt, stream};
@@ -19,6 +19,7 @@ use reconcile::{
 use crate::{
     columns,
     compute::only,
+    fault::unsound,
     operator::{Operator, Work},
     sorting::Ordered,
 };
@@ -151,7 +152,7 @@ impl Unpivot {
         let cells = self.made.cells.iter().map(|id| Ok(columns::column(batch, *id)?.as_ref()));
         let cells = cells.collect::<Result<Vec<&dyn Array>>>()?;
         let places = self.made.places.get(..rows);
-        let places = places.ok_or_else(|| DataFusionError::Internal("a batch has too many rows".to_owned()))?;
+        let places = places.ok_or_else(|| unsound("a batch has too many rows"))?;
         Ok(alone(interleave(&cells, places)?))
     }
 }

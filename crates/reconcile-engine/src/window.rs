@@ -8,7 +8,7 @@ use arrow::{
     datatypes::{Int64Type, SchemaRef},
     row::{OwnedRow, RowConverter, Rows, SortField},
 };
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, stream::RecordBatchStreamAdapter};
 use futures::{TryStreamExt, stream};
@@ -22,6 +22,7 @@ use crate::{
     columns,
     compute::{Site, only},
     evaluate::{numbers::units_of, units},
+    fault::unsound,
     operator::{Operator, Work},
     sorting::Ordered,
 };
@@ -45,16 +46,11 @@ pub(crate) fn window(
     let known = relation.columns.iter().find(|one| one.id == column);
     let kind = known.map(|column| column.kind).ok_or_else(|| unsound("a window has no column"))?;
     let schema = columns::schema_of(&relation.columns);
-    let keep = relation.columns.iter().map(|one| one.id).filter(|id| *id != column).collect();
     let (site, partition) = (Site::of(relation), partition.to_vec());
-    let work = Window { site, function, partition, keep, column, kind, schema: Arc::clone(&schema) };
+    let work = Window { site, function, partition, column, kind, schema: Arc::clone(&schema) };
     let count = sorted.plan.output_partitioning().partition_count();
     let plan = Operator::plan("Window", Arc::new(work), vec![sorted.plan], schema, count);
     Ok(Ordered { plan, ..sorted })
-}
-
-fn unsound(what: &str) -> DataFusionError {
-    DataFusionError::Internal(what.to_owned())
 }
 
 #[derive(Debug)]
@@ -62,7 +58,6 @@ struct Window {
     site: Site,
     function: WindowFunction,
     partition: Vec<ColumnId>,
-    keep: Vec<ColumnId>,
     column: ColumnId,
     kind: Type,
     schema: SchemaRef,
@@ -117,16 +112,7 @@ impl Pane {
             WindowFunction::RunningSum { of } => self.sums(batch, of, &begins)?,
             WindowFunction::LastValue { of } => self.values(batch, of, &begins)?,
         };
-        let work = &self.work;
-        let mut arrays = Vec::with_capacity(work.schema.fields().len());
-        for field in work.schema.fields() {
-            let old = work.keep.iter().find(|id| columns::field_name(**id) == *field.name());
-            arrays.push(match old {
-                Some(id) => Arc::clone(columns::column(batch, *id)?),
-                None => Arc::clone(&new),
-            });
-        }
-        Ok(columns::batch(&work.schema, arrays, batch.num_rows())?)
+        Ok(columns::with(batch, self.work.column, &new, &self.work.schema)?)
     }
 
     /// The rows that are the first of their partition.

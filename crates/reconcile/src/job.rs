@@ -71,7 +71,7 @@ struct JobDocument {
 
 /// A data set that is read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "an input as {\"format\": …}")]
 pub struct Input {
     /// How it is written.
     pub format: InputFormat,
@@ -99,7 +99,7 @@ pub struct Input {
 
 /// A column of an input.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"name\": …, \"type\": …}")]
 pub struct InputColumn {
     /// Its name in the file.
     pub name: String,
@@ -146,7 +146,7 @@ pub enum Format {
 
 /// A data set that comes out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"name\": …, \"from\": …, \"format\": …}")]
 pub struct Output {
     /// Its name.
     pub name: String,
@@ -332,6 +332,9 @@ impl Job {
 /// What of a document cannot be read, and where.
 fn unreadable(path: &str, error: &serde_json::Error) -> PlanError {
     const WHOLE: &str = "the document";
+    if error.to_string().starts_with("recursion limit") {
+        return PlanError::document(WHOLE, format!("is nested too deeply, at line {}", error.line()));
+    }
     if !error.is_data() {
         return PlanError::document(WHOLE, format!("is no JSON: {error}"));
     }

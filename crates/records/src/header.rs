@@ -36,10 +36,12 @@ pub enum HeaderError {
         position: usize,
     },
     /// Two columns of one name.
-    #[error("columns {first} and {second} of the header are both named {name:?}")]
+    #[error("columns {first} and {second} of the header are both named {name:?}{}", but_for_case(name, before))]
     Duplicate {
-        /// The name.
+        /// The second column's name.
         name: String,
+        /// The first column's: it may differ in case.
+        before: String,
         /// The first column's number, from 1.
         first: usize,
         /// The second column's number, from 1.
@@ -69,6 +71,14 @@ pub enum HeaderError {
 
 /// The most names of a file that are told.
 const NAMES_TOLD: usize = 50;
+
+/// Names that differ in case are one unless the dialect says otherwise.
+fn but_for_case(name: &str, before: &str) -> String {
+    if name == before {
+        return String::new();
+    }
+    format!(", but for case ({before:?}): `caseSensitiveHeader` tells them apart")
+}
 
 fn mismatch(missing: &[String], unexpected: &[String], found: &[String]) -> String {
     let list = |what: &str, names: &[String]| {
@@ -116,7 +126,9 @@ impl Header {
                 return Err(HeaderError::EmptyName { position: index + 1 });
             }
             if let Some(first) = header.position(name) {
-                return Err(HeaderError::Duplicate { name: name.to_owned(), first: first + 1, second: index + 1 });
+                let before = header.names.get(first).cloned().unwrap_or_default();
+                let (name, first, second) = (name.to_owned(), first + 1, index + 1);
+                return Err(HeaderError::Duplicate { name, before, first, second });
             }
             header.names.push(name.to_owned());
         }
@@ -213,7 +225,11 @@ mod tests {
             ("", "the file is empty: expected a header"),
             ("\r\n\n", "the file is empty: expected a header"),
             ("id,,b", "column 2 of the header has no name"),
-            ("id,b,ID", "columns 1 and 3 of the header are both named \"ID\""),
+            (
+                "id,b,ID",
+                "columns 1 and 3 of the header are both named \"ID\", but for case (\"id\"): `caseSensitiveHeader` tells them apart",
+            ),
+            ("id,b,id", "columns 1 and 3 of the header are both named \"id\""),
             ("id\0,b", "the header cannot be read: expected text: there is a NUL byte"),
             ("\"id\"x,b", "closing quote of field 1"),
         ] {

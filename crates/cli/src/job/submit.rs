@@ -86,7 +86,11 @@ impl Document {
                     keys.push(object);
                     continue;
                 }
-                let file = LocalFile::of(folder.join(&object))?;
+                let mut file = LocalFile::of(folder.join(&object))?;
+                // Another file of the same name and content is another object all the same.
+                if keys.contains(&file.key) && !files.iter().any(|other: &LocalFile| other.is(&file.path)) {
+                    file.key = file.key.replacen("files/", &format!("files/{}/", keys.len()), 1);
+                }
                 keys.push(file.key.clone());
                 files.push(file);
             }
@@ -132,6 +136,11 @@ impl LocalFile {
         Ok(Self { path, key, sha256 })
     }
 
+    /// Whether the path leads to this file.
+    fn is(&self, path: &Path) -> bool {
+        fs::canonicalize(&self.path).ok() == fs::canonicalize(path).ok()
+    }
+
     /// Where it is uploaded to.
     pub(crate) fn to(&self, bucket: &str, tenant: &str) -> Location {
         Location::new(bucket, input_key(tenant, &self.key))
@@ -156,6 +165,8 @@ impl LocalFile {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use serde_json::{Value, json};
     use storage::memory::MemoryObjects;
 
@@ -185,6 +196,23 @@ mod tests {
         }
         let page = objects.list_versions("data", "acme/files/", None).await.unwrap();
         assert_eq!(page.versions.len(), 1, "it is uploaded once");
+    }
+
+    #[test]
+    fn two_files_of_one_name_and_content_are_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("job.json");
+        for day in ["mon", "tue", "wed"] {
+            fs::create_dir(folder.path().join(day)).unwrap();
+            fs::write(folder.path().join(day).join("orders.csv"), "id\n").unwrap();
+        }
+        let keys = |objects: &Value| -> BTreeSet<String> {
+            fs::write(&path, document(objects).to_string()).unwrap();
+            Document::read(&path).unwrap().files.into_iter().map(|file| file.key).collect()
+        };
+        let days = json!(["./mon/orders.csv", "./tue/orders.csv", "./wed/orders.csv"]);
+        assert_eq!((keys(&days).len(), keys(&days)), (3, keys(&days)), "the same keys each time");
+        assert_eq!(keys(&json!(["./mon/orders.csv", "./tue/../mon/orders.csv"])).len(), 1, "one file is one");
     }
 
     /// Under a key that tells its content nothing else may lie: whoever sends the same file later would be told that it is there.

@@ -6,7 +6,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array},
     datatypes::{DataType, Field, Int64Type},
 };
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use datafusion_expr::{EmitTo, GroupsAccumulator};
 use reconcile::{
     Type,
@@ -17,7 +17,7 @@ use super::{
     sums::{SUM, Sums},
     values::{Differents, Extremes},
 };
-use crate::{columns, compute::Site};
+use crate::{columns, compute::Site, fault::unsound};
 
 /// The accumulator of a measure of a column of type `of`.
 pub(super) fn of(measure: &Measure, of: Type, site: &Site) -> Result<Box<dyn GroupsAccumulator>> {
@@ -40,11 +40,7 @@ pub(super) fn state_types(measure: &Measure, of: Type) -> Vec<DataType> {
 }
 
 pub(super) fn first(values: &[ArrayRef]) -> Result<&ArrayRef> {
-    values.first().ok_or_else(|| DataFusionError::Internal("a measure lacks its column".to_owned()))
-}
-
-pub(super) fn unsound(what: &str) -> DataFusionError {
-    DataFusionError::Internal(what.to_owned())
+    values.first().ok_or_else(|| unsound("a measure lacks its column"))
 }
 
 /// Applies `change` to the group of each row that is neither blank nor filtered out.

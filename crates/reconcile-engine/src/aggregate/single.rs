@@ -7,8 +7,8 @@ use datafusion_common::{Result, ScalarValue};
 use datafusion_expr::{Accumulator, EmitTo, GroupsAccumulator};
 use reconcile::Type;
 
-use super::accumulators::{first, unsound};
-use crate::columns;
+use super::accumulators::first;
+use crate::{columns, fault::unsound};
 
 /// A measure of one group: all rows.
 pub(super) struct Single(Mutex<Box<dyn GroupsAccumulator>>);

@@ -13,11 +13,12 @@ use reconcile::{
     plan::{Aggregation, Measure},
 };
 
-use super::accumulators::{each, first, states_of_rows, unsound};
+use super::accumulators::{each, first, states_of_rows};
 use crate::{
     columns,
     compute::Site,
     evaluate::{numbers::units_of, units},
+    fault::unsound,
 };
 
 /// Units of sums, of 77 digits; the scale is that of the column.

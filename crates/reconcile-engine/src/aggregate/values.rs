@@ -10,8 +10,8 @@ use datafusion_common::Result;
 use datafusion_expr::{EmitTo, GroupsAccumulator};
 use reconcile::Type;
 
-use super::accumulators::{each, first, states_of_rows, unsound};
-use crate::columns;
+use super::accumulators::{each, first, states_of_rows};
+use crate::{columns, fault::unsound};
 
 fn converter(kind: Type) -> Result<RowConverter> {
     Ok(RowConverter::new(vec![SortField::new(columns::data_type(kind))])?)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use futures::TryStreamExt;
 use reconcile::{
     plan::PlanColumn,
@@ -17,6 +17,7 @@ use super::{
     Chunk, Numbers, Read, Reading,
     builders::{Builder, Spelling},
 };
+use crate::fault::unsound;
 
 /// Records of one object.
 pub(super) struct Rows {
@@ -58,8 +59,7 @@ pub(super) async fn send(
     at: &Location,
     sender: &mpsc::Sender<Result<Chunk>>,
 ) -> Result<()> {
-    let unsound = || DataFusionError::Internal("an input of CSV has no description".to_owned());
-    let csv = reading.input.csv.as_ref().ok_or_else(unsound)?;
+    let csv = reading.input.csv.as_ref().ok_or_else(|| unsound("an input of CSV has no description"))?;
     let format = csv.format().map_err(|error| reading.failure(object, None, None, error.to_string()))?;
     let plan = SplitPlan {
         chunk: ChunkSize::ByRecords(reading.source.batch_rows as u64),
@@ -188,7 +188,7 @@ impl Rows {
         let expected = usize::try_from(self.range.records).unwrap_or_default();
         let mut builders: Vec<Builder> =
             reading.columns.iter().map(|column| Builder::new(column.kind, expected)).collect();
-        let unknown = || DataFusionError::Internal("an object is not there".to_owned());
+        let unknown = || unsound("an object is not there");
         let object = reading.input.objects.get(self.object).ok_or_else(unknown)?;
         let failure = |row: u64, problem: String| reading.failure(object, Some(row), None, problem);
         let layout = &self.layout;

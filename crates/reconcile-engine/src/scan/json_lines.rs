@@ -3,7 +3,7 @@
 use std::{borrow::Cow, collections::HashMap, fmt};
 
 use bytes::{Bytes, BytesMut};
-use datafusion_common::{DataFusionError, Result};
+use datafusion_common::Result;
 use futures::TryStreamExt;
 use memchr::{memchr_iter, memrchr};
 use reconcile::{
@@ -20,6 +20,7 @@ use super::{
     Chunk, Numbers, Read, Reading,
     builders::{Builder, Spelling},
 };
+use crate::fault::unsound;
 
 /// The longest line that is read: 16 MiB.
 const LINE_BYTES_MAX: usize = 16 << 20;
@@ -147,7 +148,7 @@ impl Rows {
         let object = reading.input.objects.get(self.object);
         let failure = |row: u64, problem: String| match object {
             Some(object) => reading.failure(object, Some(row), None, problem),
-            None => DataFusionError::Internal("an object is not there".to_owned()),
+            None => unsound("an object is not there"),
         };
         for (number, line) in (self.first..).zip(self.bytes.split(|byte| *byte == b'\n')) {
             let line = std::str::from_utf8(line).map_err(|_| failure(number, "expected text in utf-8".to_owned()))?;
@@ -223,6 +224,10 @@ fn append(builder: &mut Builder, raw: &str, kind: Type) -> Option<()> {
         b'n' => builder.append_blank(),
         b'"' => {
             let Key(text) = serde_json::from_str(raw).ok()?;
+            // No CSV could be made of it.
+            if text.contains('\0') {
+                return None;
+            }
             if text.is_empty() {
                 builder.append_blank();
             } else {

@@ -30,14 +30,13 @@ use reconcile::{
 };
 use records::StructureError;
 use storage::{Location, Objects, StorageError};
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinSet,
-};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     columns,
+    fault::unsound,
     fault::{DataFault, stored},
+    feed::Feed,
     operator::{Operator, Work},
 };
 
@@ -85,8 +84,6 @@ enum Chunk {
     Parquet(parquet::Rows),
 }
 
-type Chunks = mpsc::Receiver<Result<Chunk>>;
-
 /// The rows of an input.
 pub(crate) fn scan(relation: &Relation, name: &str, input: &TaskInput, source: &Source) -> Arc<dyn ExecutionPlan> {
     let read: Vec<PlanColumn> = relation.columns.iter().filter(|column| !is_place(column)).cloned().collect();
@@ -111,28 +108,19 @@ struct Scan {
     reading: Arc<Reading>,
     columns: Vec<PlanColumn>,
     schema: SchemaRef,
-    chunks: Arc<OnceLock<Arc<Shared>>>,
+    chunks: Arc<OnceLock<Arc<Chunks>>>,
 }
 
-/// The chunks that all partitions take from, and the task that reads ahead.
-#[derive(Debug)]
-struct Shared {
-    chunks: Mutex<Chunks>,
-    _reader: JoinSet<()>,
-}
+/// The chunks that all partitions take from, by a task that reads ahead.
+type Chunks = Mutex<Feed<Chunk>>;
 
-impl Shared {
-    fn begin(reading: Arc<Reading>) -> Self {
-        let (sender, chunks) = mpsc::channel(reading.source.threads.max(2));
-        let mut reader = JoinSet::new();
-        reader.spawn(async move {
-            if let Err(error) = reading.send_all(&sender).await {
-                // Nobody listens where another error has ended the run.
-                let _ = sender.send(Err(error)).await;
-            }
-        });
-        Self { chunks: Mutex::new(chunks), _reader: reader }
-    }
+fn chunks(reading: Arc<Reading>) -> Chunks {
+    Mutex::new(Feed::of(reading.source.threads.max(2), |sender| async move {
+        if let Err(error) = reading.send_all(&sender).await {
+            // Nobody listens where another error has ended the run.
+            let _ = sender.send(Err(error)).await;
+        }
+    }))
 }
 
 impl Work for Scan {
@@ -142,7 +130,7 @@ impl Work for Scan {
         _: &[Arc<dyn ExecutionPlan>],
         _: &Arc<TaskContext>,
     ) -> Result<SendableRecordBatchStream> {
-        let shared = Arc::clone(self.chunks.get_or_init(|| Arc::new(Shared::begin(Arc::clone(&self.reading)))));
+        let shared = Arc::clone(self.chunks.get_or_init(|| Arc::new(chunks(Arc::clone(&self.reading)))));
         let (reading, columns, schema) = (Arc::clone(&self.reading), self.columns.clone(), Arc::clone(&self.schema));
         let batches = stream::try_unfold((shared, None::<Chunk>), move |(shared, mut current)| {
             let (reading, columns, schema) = (Arc::clone(&reading), columns.clone(), Arc::clone(&schema));
@@ -157,7 +145,7 @@ impl Work for Scan {
                         let (object, bytes) = chunk.size();
                         reading.taken.add_bytes(object, bytes);
                     }
-                    current = shared.chunks.lock().await.recv().await.transpose()?;
+                    current = shared.lock().await.next().await?;
                     if current.is_none() {
                         return Ok(None);
                     }
@@ -214,7 +202,7 @@ impl Read {
                     Numbers::From(first) => Arc::new(Int64Array::from_iter_values(*first..first + count)),
                     Numbers::Each(numbers) => Arc::new(Int64Array::from(numbers.clone())),
                 },
-                _ => read.next().ok_or_else(|| DataFusionError::Internal("a column was not read".to_owned()))?,
+                _ => read.next().ok_or_else(|| unsound("a column was not read"))?,
             })
         };
         let arrays = columns.iter().map(array).collect::<Result<_>>()?;
@@ -302,7 +290,7 @@ impl Reading {
     fn misplaced(&self, object: usize, row: u64, column: &PlanColumn, problem: String) -> DataFusionError {
         match self.input.objects.get(object) {
             Some(object) => self.failure(object, Some(row), Some(&column.name), problem),
-            None => DataFusionError::Internal("an object is not there".to_owned()),
+            None => unsound("an object is not there"),
         }
     }
 }

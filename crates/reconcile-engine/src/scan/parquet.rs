@@ -9,6 +9,7 @@ use arrow::{
     array::{Array, ArrayRef, AsArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringViewBuilder},
     compute::{CastOptions, cast_with_options},
     datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, TimeUnit},
+    util::display::array_value_to_string,
 };
 use bytes::Bytes;
 use datafusion_common::Result;
@@ -145,7 +146,12 @@ impl Reading {
         let lost = (0..found.len()).find(|row| found.is_valid(*row) && typed.is_null(*row) && !is_empty(found, *row));
         match lost {
             None => Ok(typed),
-            Some(row) => Err(Misfit { row: Some(row), problem: format!("the value is no {}", column.kind) }),
+            Some(row) => {
+                // Some values are so far off that nothing can write them.
+                let shown = array_value_to_string(found, row).map(|value| format!("{value:?}"));
+                let shown = shown.unwrap_or_else(|_| "the value".to_owned());
+                Err(Misfit { row: Some(row), problem: format!("{shown} is no {}", column.kind) })
+            }
         }
     }
 }
@@ -218,7 +224,8 @@ fn microseconds(units: i64, unit: TimeUnit) -> Option<i64> {
 fn read_texts<'t>(texts: impl ExactSizeIterator<Item = Option<&'t str>>, kind: Type) -> ArrayRef {
     if kind == Type::Text {
         let mut made = StringViewBuilder::with_capacity(texts.len());
-        texts.for_each(|text| made.append_option(text.filter(|text| !text.is_empty())));
+        // No CSV could be made of a text with a NUL.
+        texts.for_each(|text| made.append_option(text.filter(|text| !text.is_empty() && !text.contains('\0'))));
         return Arc::new(made.finish());
     }
     let mut made = Builder::new(kind, texts.len());

@@ -178,6 +178,7 @@ async fn json_lines_are_read_exactly_or_not_at_all() {
         (b"{\"net\":1e3}", Some("net"), "expected decimal(2)"),
         (b"{\"name\":5}", Some("name"), "expected text"),
         (b"{\"net\":true}", Some("net"), "expected decimal(2)"),
+        (b"{\"name\":\"a\\u0000\"}", Some("name"), "expected text, found"),
         (b"{\"id\":1", None, "expected a JSON object"),
         (b"[1]", None, "expected a JSON object"),
         (b"{\"id\":1}{}", None, "expected a JSON object"),

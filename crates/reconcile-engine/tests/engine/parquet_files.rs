@@ -111,10 +111,24 @@ async fn what_others_write_is_read_exactly_or_not_at_all() {
     let floats: ArrayRef = Arc::new(Float64Array::from(vec![1.5, 2.0, 3.0]));
     let late: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![1_000, 1, 0]));
     let fine = || decimals(vec![0, 0, 0], 2);
+    let nul: ArrayRef = Arc::new(StringArray::from(vec!["a", "a\0", ""]));
+    let with_nul = file(vec![
+        ("id", Arc::clone(&ids)),
+        ("name", nul),
+        ("net", fine()),
+        ("day", Arc::clone(&texts)),
+        ("at", Arc::clone(&moments)),
+    ]);
     for (body, row, column, words) in [
-        (good(decimals(vec![12_500, 1, 0], 3), Arc::clone(&moments)), Some(2), Some("net"), "is no decimal(2)"),
+        (
+            good(decimals(vec![12_500, 1, 0], 3), Arc::clone(&moments)),
+            Some(2),
+            Some("net"),
+            "\"0.001\" is no decimal(2)",
+        ),
         (good(floats, Arc::clone(&moments)), None, Some("net"), "expected decimal(2), the file has Float64"),
         (good(fine(), late), Some(2), Some("at"), "is no timestamp"),
+        (with_nul, Some(2), Some("name"), "\"a\\0\" is no text"),
         (file(vec![("id", Arc::clone(&ids))]), None, Some("name"), "the file has no such column"),
         (b"PAR1 and no more".to_vec(), None, None, "cannot be read as Parquet"),
         (Vec::new(), None, None, "cannot be read as Parquet"),

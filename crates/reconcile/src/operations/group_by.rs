@@ -28,7 +28,7 @@ pub(crate) struct GroupBy {
 
 /// What is computed of a group.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"function\": …, \"as\": …}")]
 pub(crate) struct MeasureOf {
     /// How.
     function: Aggregation,

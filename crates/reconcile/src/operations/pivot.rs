@@ -43,7 +43,7 @@ pub(crate) struct Pivot {
 
 /// A value that becomes a column.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"value\": …}")]
 struct PivotValue {
     /// The value.
     value: Literal,
@@ -157,7 +157,8 @@ impl Documented for Pivot {
                 result are known before data is read.",
         blanks: "A cell without rows is blank, a count 0. A blank in the column is one of the `others`; blanks among the rows make a group.",
         rows: "Groups come in the order of their keys, blanks last; columns in the order of `values`. A value that is not listed is an error \
-               unless `others` says otherwise, so that nothing is left out in silence.",
+               unless `others` says otherwise, so that nothing is left out in silence; with `others: \"drop\"`, a group of nothing \
+               else has no row.",
         spreadsheet: "A PivotTable finds the values itself and sorts them. `total` is its Grand Total of rows.",
     };
 
@@ -192,6 +193,12 @@ impl Documented for Pivot {
                         "others": "drop", "total": "all"}"#,
                 )
                 .gives("2024: integer | 2026: integer | all: integer", &["2 | 0 | 2"]),
+            case("a group of dropped others has no row")
+                .step(
+                    r#"{"from": "s", "rows": ["region"], "column": "year", "values": [{"value": 2024}], "function": "sum", "of": "v",
+                        "others": "drop"}"#,
+                )
+                .gives("region: text | 2024: decimal(2)", &["W | 1.50"]),
             Case::new("no rows")
                 .input("s", "k: integer | c: text", &[])
                 .step(r#"{"from": "s", "rows": ["k"], "column": "c", "values": [{"value": "x"}], "function": "count"}"#)

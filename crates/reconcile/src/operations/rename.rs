@@ -23,7 +23,7 @@ pub(crate) struct Rename {
 
 /// A column and its new name.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"column\": …, \"as\": …}")]
 struct Renamed {
     /// The column.
     column: String,

@@ -27,7 +27,7 @@ pub(crate) struct Sort {
 
 /// A column that rows are sorted by.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"column\": …}")]
 struct SortKey {
     /// The column.
     column: String,

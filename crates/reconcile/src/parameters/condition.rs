@@ -87,9 +87,9 @@ pub enum Test {
     NotBlank,
     /// Text that has another in it.
     Contains,
-    /// Text that begins with another.
+    /// Text that begins with a `value`.
     StartsWith,
-    /// Text that ends with another.
+    /// Text that ends with a `value`.
     EndsWith,
 }
 
@@ -183,9 +183,11 @@ impl ColumnTest {
     }
 
     fn constant(&self, step: &StepPlan<'_>, value: &Literal, kind: Type) -> Result<Expression, PlanError> {
-        let constant = value.expected(kind).filter(|constant| !constant.value().is_blank());
-        let constant = constant
-            .ok_or_else(|| step.fail_on(&self.column, format!("the value {value} is no {}", kind.written())))?;
+        let no_value = || step.fail_on(&self.column, format!("the value {value} is no {}", kind.written()));
+        let constant = value.expected(kind).ok_or_else(no_value)?;
+        if constant.value().is_blank() {
+            return Err(step.fail_on(&self.column, "blank cells are told by `blank` and `notBlank`"));
+        }
         Ok(constant.into())
     }
 
@@ -224,7 +226,10 @@ impl ColumnTest {
             return Ok(Expression::Contains { of: Box::new(of), find: Box::new(folded(right)) });
         }
         let Some(text) = fixed else {
-            return Err(step.fail_on(&self.column, "the beginning or the end of a text is compared with a `value`"));
+            return Err(step.fail_on(
+                &self.column,
+                "the beginning or the end of a text is compared with a `value`, not with another column",
+            ));
         };
         let text = if is_folded { text.replace(FINAL_SIGMA, SIGMA) } else { text };
         let length = u32::try_from(text.chars().count()).unwrap_or(u32::MAX);

@@ -81,7 +81,7 @@ impl BlankAs {
 
 /// A column of each of two tables.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"left\": …, \"right\": …}")]
 pub struct KeyPair {
     /// The column of the first table.
     pub left: String,
@@ -91,7 +91,7 @@ pub struct KeyPair {
 
 /// A column that is taken from a table, under another name if need be.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"column\": …}")]
 pub struct TakenColumn {
     /// The column.
     pub column: String,

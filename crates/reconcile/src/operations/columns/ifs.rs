@@ -37,7 +37,7 @@ pub(crate) struct Ifs {
 
 /// A condition and what the cell is where it is true.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"where\": …, \"then\": …}")]
 pub(crate) struct IfBranch {
     /// The condition.
     #[serde(rename = "where")]

@@ -93,7 +93,8 @@ impl Documented for Value {
                 zeros, is an error, as is one that does not fit, and a text that is no number; or they are blank with \
                 `onError: \"blank\"`. A minus, parentheses and CR (or DR, with `credit: \"positive\"`) are for less \
                 than nothing; two such signs are an error. One currency is passed over: $, €, £, ¥, ₹ or three capital \
-                letters. Spaces around all of these do not count.",
+                letters, so that `INV 7` is 7, too: `filter` before it what is no amount. Spaces around all of these do not \
+                count.",
         blanks: "A blank stays blank.",
         rows: ROW_BY_ROW,
         spreadsheet: "As VALUE and NUMBERVALUE, with signs of their own instead of those of the computer. Those \

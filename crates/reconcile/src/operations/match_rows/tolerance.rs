@@ -24,7 +24,7 @@ pub(super) enum ToleranceOf {
 
 /// A part of an amount.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, expecting = "{\"percent\": …, \"of\": …}")]
 pub(super) struct PercentOf {
     /// Percent, with at most six decimals.
     percent: Literal,
