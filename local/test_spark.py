@@ -10,7 +10,7 @@ from local import build, paths, venvs
 from local.console import Stop, step
 from local.stack import alone
 
-JOBS = "60"
+JOBS = "40"
 
 
 def test_spark() -> None:
