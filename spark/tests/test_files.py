@@ -244,9 +244,10 @@ class Files(FolderTest):
         locale = self.spark._jvm.java.util.Locale
         before = locale.getDefault()
         self.addCleanup(locale.setDefault, before)
-        locale.setDefault(locale.forLanguageTag("tr-TR"))
-        with self.assertRaisesRegex(RuntimeError, "user.language=en"):
-            engine.prepare(self.spark)
+        for language in ("tr", "az", "lt"):
+            locale.setDefault(locale.forLanguageTag(language))
+            with self.assertRaisesRegex(RuntimeError, "user.language=en"):
+                engine.prepare(self.spark)
 
     def test_values_inside_of_lines(self) -> None:
         """As part-files of ledgers have them."""

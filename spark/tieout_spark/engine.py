@@ -57,10 +57,12 @@ def prepare(session: SparkSession) -> None:
     """The settings and functions that plans need."""
     for name, value in SETTINGS.items():
         session.conf.set(name, value)
-    # Java changes case as its machine's language does, and some have letters of their own.
-    plain = session.range(1).selectExpr("upper(concat('äi', id)) = 'ÄI0' and lower(concat('ÄI', id)) = 'äi0'").first()
+    # Java changes case by the rules of its machine's language; Turkish and others have rules of their own.
+    plain = (
+        session.range(1).selectExpr("upper(concat('äiì', id)) = 'ÄIÌ0' and lower(concat('ÄIÌ', id)) = 'äiì0'").first()
+    )
     if plain is None or not plain[0]:
-        raise RuntimeError("this Java changes case as no plain language does: start it with -Duser.language=en")
+        raise RuntimeError("this Java changes case by the rules of another language: start it with -Duser.language=en")
     # The functions are looked up by name, in SQL.
     session.udf.register("tieout_arithmetic", numbers.arithmetic, "string")
     session.udf.register("tieout_rounded", numbers.rounded, "string")

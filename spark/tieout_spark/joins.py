@@ -24,10 +24,10 @@ COMPILED_COLUMNS_MAX = 100
 
 def join(frames: Frames, number: int, relation: Json, body: Json) -> Frame:
     """Rows of both sides whose keys are the same; or those of one that have such a row on the other side, or none."""
-    keys = list(zip(*body["keys"])) or [(), ()]
+    keys = zip(*body["keys"])
     left, right = (drained(frames, body, side, [f"c{key}" for key in of]) for side, of in zip(("left", "right"), keys))
     how = {"semi": "left_semi", "anti": "left_anti"}.get(body["join"], body["join"])
-    condition = " and ".join(f"c{one} = c{two}" for one, two in body["keys"]) or "true"
+    condition = " and ".join(f"c{one} = c{two}" for one, two in body["keys"])
     data = left.join(right, f.expr(condition), how)
     return frames.counted(number, data.selectExpr(*(f"c{column['id']}" for column in relation["columns"])))
 
@@ -38,11 +38,10 @@ def drained(frames: Frames, body: Json, side: str, keys: List[str]) -> DataFrame
     frame = frames.source(body[side])
     width = sum(len(frames.relations[body[one]]["columns"]) for one in ("left", "right"))
     wide = width > COMPILED_COLUMNS_MAX and body["join"] in ("inner", "semi")
-    if body["keys"] and (body["join"] in READ_WHOLE[side] or not (frame.way.loose or wide)):
+    if body["join"] in READ_WHOLE[side] or not (frame.way.loose or wide):
         return frame.data
     # Spark leaves out a `repartition` where the rows lie so already, but not this.
-    by = f"({', '.join(keys)})" if keys else ""
-    return frames.session.sql(f"select /*+ rebalance{by} */ * from {{data}}", data=frame.data)
+    return frames.session.sql(f"select /*+ rebalance({', '.join(keys)}) */ * from {{data}}", data=frame.data)
 
 
 def match(frames: Frames, number: int, relation: Json, body: Json) -> Frame:

@@ -17,6 +17,7 @@ from pyspark.sql.types import StructType
 
 from tieout_spark import plain
 from tieout_spark.faults import FaultError
+from tieout_spark.records import SHOWN_CHARS_MAX
 from tieout_spark.sql import fault_at, literal, quoted, spark_type
 from tieout_spark.store import NO_PATTERNS, REQUESTS_AT_ONCE, Store
 
@@ -154,7 +155,9 @@ def typed(found: DataFrame, columns: List[Dict[str, Any]], group: Tuple[Stored, 
         given = f"{raw} is not null" + (f" and {raw} <> ''" if one.kind == "text" else "")
         # Numbers of other types are what they were, or none.
         same = f"try_cast({cell} as {one.read}) <=> {raw}" if one.kind.startswith("decimal") else f"{cell} is not null"
-        message = f"concat('\"', {raw}, {literal(f'{chr(34)} is no {kind}')})"
+        text = f"cast({raw} as string)"
+        shown = f"left({text}, {SHOWN_CHARS_MAX}), if(char_length({text}) > {SHOWN_CHARS_MAX}, '…', '')"
+        message = f"concat('\"', {shown}, {literal(f'{chr(34)} is no {kind}')})"
         problems.append(f"when {given} and not ({same}) then {fault_at(literal(column['name']), message)}")
     nothing = "cast(null as struct<object: bigint, row: bigint, column: string, message: string>)"
     fault = f"case {' '.join(problems)} else {nothing} end" if problems else nothing

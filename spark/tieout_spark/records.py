@@ -18,6 +18,8 @@ RECORD_BYTES_MAX = 1 << 20
 # Of JSON lines.
 LINE_BYTES_MAX = 16 << 20
 LONG_LINE = f"the line is longer than {LINE_BYTES_MAX} bytes"
+# Of a value that a message tells.
+SHOWN_CHARS_MAX = 100
 
 
 class Unreadable(Exception):
@@ -345,7 +347,9 @@ def is_whole(text: str) -> bool:
 
 def shown(value: Any) -> str:
     """A value as messages tell it."""
-    return str(value)[:100].encode("utf-8", "backslashreplace").decode("utf-8")
+    text = str(value)
+    more = "…" if len(text) > SHOWN_CHARS_MAX else ""
+    return text[:SHOWN_CHARS_MAX].encode("utf-8", "backslashreplace").decode("utf-8") + more
 
 
 def _no_number(text: str) -> None:

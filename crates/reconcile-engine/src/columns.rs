@@ -55,9 +55,9 @@ pub(crate) fn batch(schema: &SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> 
     )
 }
 
-/// The columns of `schema`: those of a batch, and a new one of that number.
+/// The batch in that schema, with `new` as the column of that number.
 pub(crate) fn with(
-    batch: &RecordBatch,
+    before: &RecordBatch,
     column: ColumnId,
     new: &ArrayRef,
     schema: &SchemaRef,
@@ -65,10 +65,10 @@ pub(crate) fn with(
     let name = field_name(column);
     let of = |field: &Arc<Field>| match *field.name() == name {
         true => Ok(Arc::clone(new)),
-        false => named(batch, field.name()).cloned(),
+        false => named(before, field.name()).cloned(),
     };
     let columns = schema.fields().iter().map(of).collect::<Result<_, _>>()?;
-    self::batch(schema, columns, batch.num_rows())
+    batch(schema, columns, before.num_rows())
 }
 
 fn named<'b>(batch: &'b RecordBatch, name: &str) -> Result<&'b ArrayRef, ArrowError> {

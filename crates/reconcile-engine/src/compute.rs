@@ -22,8 +22,7 @@ use reconcile::{
 use crate::{
     columns,
     evaluate::evaluate,
-    fault::DataFault,
-    fault::unsound,
+    fault::{DataFault, unsound},
     figures::{Clock, Counter, Reading},
     operator::{Operator, Work},
     size,

@@ -13,7 +13,7 @@ use storage::StorageError;
 
 /// What no plan that has been checked can come to.
 pub(crate) fn unsound(what: &str) -> DataFusionError {
-    DataFusionError::Internal(what.to_owned())
+    DataFusionError::Internal(format!("the plan is not sound: {what}"))
 }
 
 /// Why a task could not be run, and no report was written. What is wrong with the data stands in the report instead.

@@ -1,4 +1,4 @@
-//! What a task of its own makes, ahead of whoever takes it.
+//! Items that a task makes in the background, ahead of whoever takes them.
 
 use std::fmt;
 
@@ -54,7 +54,7 @@ mod tests {
         for panics in [false, true] {
             let mut feed = Feed::of(1, |sender| async move {
                 sender.send(Ok(7)).await.unwrap();
-                assert!(!panics, "as is to be seen in the log of this test");
+                assert!(!panics, "a panic that this test wants");
             });
             assert_eq!(feed.next().await.unwrap(), Some(7));
             assert_eq!(feed.next().await.is_err(), panics);

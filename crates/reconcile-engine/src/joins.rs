@@ -15,6 +15,7 @@ use reconcile::{
 
 use crate::{
     columns,
+    fault::unsound,
     sorting::{ASCENDING, Ordered},
 };
 
@@ -42,6 +43,9 @@ pub(crate) struct Join {
 impl Join {
     /// The plan of the join.
     pub(crate) fn plan(self, method: Method, partitions: usize) -> Result<Ordered> {
+        if self.keys.is_empty() {
+            return Err(unsound("a join has no keys"));
+        }
         match method {
             Method::HoldRight => self.hold_right(),
             Method::HoldLeft => self.hold_left(),

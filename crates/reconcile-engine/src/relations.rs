@@ -181,7 +181,8 @@ impl Relations<'_> {
         self.plan_for(id, order)?.gathered_unless_in(order)
     }
 
-    /// A window of which only the rows are kept that it numbers 1: it need not sort where its input comes in its order.
+    /// A window of which only the rows are kept that it numbers 1: made without a sort where its input comes in its order, else
+    /// as any window.
     fn firsts(&self, id: RelationId, above: Option<&Body>) -> Result<Option<Ordered>> {
         let relation = self.relation(id)?;
         let (Body::Window { from, function, partition, order, column }, Some(above)) = (&relation.body, above) else {

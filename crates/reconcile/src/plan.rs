@@ -170,8 +170,8 @@ pub enum Body {
         left: RelationId,
         /// The right side.
         right: RelationId,
-        /// Columns of the left and of the right that must be equal; the types of a pair are one. No pair at all: every row
-        /// goes with every row.
+        /// Columns of the left and of the right that must be equal; the types of a pair are one. There is one pair at
+        /// least.
         keys: Vec<(ColumnId, ColumnId)>,
     },
     /// One row for each combination of keys that there is; blank is a key. Without keys one row, of no rows too.

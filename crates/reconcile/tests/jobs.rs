@@ -163,6 +163,13 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
             ),
             "1.5 cannot be held exactly as a JSON number: write it as text, \"1.5\"",
         ),
+        (
+            with(
+                "/steps",
+                json!([{"name": "s", "operation": "constant", "from": "a", "type": "text", "value": "a\0", "as": "w"}]),
+            ),
+            "a text has no NUL character",
+        ),
     ] {
         let found = refusal(&changed);
         assert!(found.contains(words), "expected {words}, found {found}");
@@ -171,6 +178,7 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
         ("{\"version\": 1,}", "the document: is no JSON: trailing comma at line 1 column 15"),
         ("{\"version\": 1", "the document: is no JSON: EOF while parsing"),
         ("", "the document: is no JSON: EOF while parsing"),
+        (&"[".repeat(200), "the document: is nested too deeply, at line 1"),
         ("{\"version\": 1}", "the document: missing field `inputs`"),
         ("7", "the document: invalid type: integer `7`, expected an object with `version`, `inputs`, `steps` and"),
         (r#"{"version": 1, "inputs": {"a": {"formt": "csv"}}}"#, "inputs.a.formt: unknown field `formt`"),

@@ -77,7 +77,7 @@ fn but_for_case(name: &str, before: &str) -> String {
     if name == before {
         return String::new();
     }
-    format!(", but for case ({before:?}): `caseSensitiveHeader` tells them apart")
+    format!(", but for case ({before:?}): set `caseSensitiveHeader` to tell them apart")
 }
 
 fn mismatch(missing: &[String], unexpected: &[String], found: &[String]) -> String {
@@ -227,7 +227,7 @@ mod tests {
             ("id,,b", "column 2 of the header has no name"),
             (
                 "id,b,ID",
-                "columns 1 and 3 of the header are both named \"ID\", but for case (\"id\"): `caseSensitiveHeader` tells them apart",
+                "columns 1 and 3 of the header are both named \"ID\", but for case (\"id\"): set `caseSensitiveHeader` to tell them apart",
             ),
             ("id,b,id", "columns 1 and 3 of the header are both named \"id\""),
             ("id\0,b", "the header cannot be read: expected text: there is a NUL byte"),

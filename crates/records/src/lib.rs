@@ -69,7 +69,7 @@ pub use descriptor::{Constraints, Field, FieldType, FieldsMatch, Resource, Schem
 pub use dialect::{Dialect, DialectError, Encoding, Format, RECORD_BYTES_MAX};
 pub use header::{Header, HeaderError};
 pub use number::NumberPattern;
-pub use read::{Fault, Record, RecordReader};
+pub use read::{Fault, Record, RecordReader, shorten};
 pub use reject::{REJECT_COLUMNS, Reject, RejectError, RejectReader, RejectWriter};
 pub use schema::{CompiledSchema, SchemaError};
 pub use split::{ByteRange, ChunkSize, RecordRange, Split, SplitPlan, Splitter};

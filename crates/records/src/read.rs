@@ -296,7 +296,7 @@ impl<'r> Record<'r> {
 }
 
 /// At most `chars` characters of a text, and `…` for the rest.
-pub(crate) fn shorten(text: &str, chars: usize) -> Cow<'_, str> {
+pub fn shorten(text: &str, chars: usize) -> Cow<'_, str> {
     match text.char_indices().nth(chars) {
         None => Cow::Borrowed(text),
         Some((cut, _)) => Cow::Owned(format!("{}…", text.get(..cut).unwrap_or_default())),

@@ -38,6 +38,7 @@ pub(super) struct Maker {
     pub(super) known: Vec<Known>,
 }
 
+/// Before the two that many jobs end with.
 const STEPS_MAX: u64 = 7;
 
 /// Operations that bring two tables together.
@@ -96,7 +97,7 @@ impl Maker {
         self.data.insert(name.to_owned(), Data { columns, objects });
     }
 
-    /// The row with one of two columns of a type filled, as of a debit and a credit, and with the other.
+    /// The row with only one of two columns of a type filled, as of debit and credit, and with only the other.
     fn twins(&mut self, columns: &[(String, Type)], mut row: Vec<reconcile::Value>) -> [Vec<reconcile::Value>; 2] {
         let one = self.dice.below(columns.len() as u64) as usize;
         let kind = columns.get(one).map(|(_, kind)| *kind);
@@ -120,7 +121,7 @@ impl Maker {
                 self.step(kind);
             }
         }
-        // What tables were brought together for is mostly what comes right behind.
+        // People bring tables together for the step that comes right behind.
         if self.chance(50) {
             let ends = [self.dice.pick(&JOINS), self.dice.pick(&BEHIND)];
             ends.into_iter().filter_map(operations::find).for_each(|kind| self.step(kind));
@@ -254,5 +255,16 @@ impl Maker {
             return self.one(&names).unwrap_or_default();
         }
         format!("y{}", table.columns.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operations_of_the_lists_are_there() {
+        let mut names = JOINS.iter().chain(&BEHIND);
+        assert_eq!(names.find(|name| operations::find(name).is_none()), None);
     }
 }

@@ -176,7 +176,8 @@ impl Maker {
         let numbers = table.such(Type::is_number);
         let mut step = json!({"from": table.name, "columns": self.some(&numbers, 2)});
         if self.chance(50) {
-            step["by"] = json!([self.column(table, |_| true)?]);
+            let columns = table.such(|_| true);
+            step["by"] = json!(self.some(&columns, 2));
         }
         if self.chance(50) {
             step["against"] = json!(self.other().name);

@@ -34,8 +34,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use crate::{
     columns,
-    fault::unsound,
-    fault::{DataFault, stored},
+    fault::{DataFault, stored, unsound},
     feed::Feed,
     operator::{Operator, Work},
 };
@@ -281,9 +280,12 @@ impl Reading {
 
     /// A cell that is not of its column's type.
     fn misfit(&self, object: usize, row: u64, column: &PlanColumn, cell: &str, expected: &str) -> DataFusionError {
-        let shown: String = cell.chars().take(records::VALUE_CHARS_MAX).collect();
-        let more = if shown.len() < cell.len() { "…" } else { "" };
-        self.misplaced(object, row, column, format!("expected {expected}, found {:?}", shown + more))
+        self.misplaced(
+            object,
+            row,
+            column,
+            format!("expected {expected}, found {:?}", records::shorten(cell, records::VALUE_CHARS_MAX)),
+        )
     }
 
     /// A cell of which that is wrong.

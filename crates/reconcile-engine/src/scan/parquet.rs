@@ -148,9 +148,10 @@ impl Reading {
             None => Ok(typed),
             Some(row) => {
                 // Some values are so far off that nothing can write them.
-                let shown = array_value_to_string(found, row).map(|value| format!("{value:?}"));
-                let shown = shown.unwrap_or_else(|_| "the value".to_owned());
-                Err(Misfit { row: Some(row), problem: format!("{shown} is no {}", column.kind) })
+                let value = array_value_to_string(found, row)
+                    .map(|value| format!("{:?}", records::shorten(&value, records::VALUE_CHARS_MAX)));
+                let value = value.unwrap_or_else(|_| "the value".to_owned());
+                Err(Misfit { row: Some(row), problem: format!("{value} is no {}", column.kind) })
             }
         }
     }

@@ -157,8 +157,8 @@ impl Documented for Pivot {
                 result are known before data is read.",
         blanks: "A cell without rows is blank, a count 0. A blank in the column is one of the `others`; blanks among the rows make a group.",
         rows: "Groups come in the order of their keys, blanks last; columns in the order of `values`. A value that is not listed is an error \
-               unless `others` says otherwise, so that nothing is left out in silence; with `others: \"drop\"`, a group of nothing \
-               else has no row.",
+               unless `others` says otherwise, so that nothing is left out in silence; with `others: \"drop\"`, a group whose rows are \
+               all dropped has no row.",
         spreadsheet: "A PivotTable finds the values itself and sorts them. `total` is its Grand Total of rows.",
     };
 

@@ -87,9 +87,9 @@ pub enum Test {
     NotBlank,
     /// Text that has another in it.
     Contains,
-    /// Text that begins with a `value`.
+    /// Text that begins with `value`; not with what another column has.
     StartsWith,
-    /// Text that ends with a `value`.
+    /// Text that ends with `value`; not with what another column has.
     EndsWith,
 }
 

@@ -30,6 +30,7 @@ impl<'de> Deserialize<'de> for Literal {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Json::deserialize(deserializer)? {
             Json::Bool(truth) => Ok(Self::Boolean(truth)),
+            Json::String(text) if text.contains('\0') => Err(de::Error::custom("a text has no NUL character")),
             Json::String(text) => Ok(Self::Text(text)),
             Json::Number(number) => number.as_i64().map(Self::Integer).ok_or_else(|| {
                 de::Error::custom(format!(

@@ -93,7 +93,7 @@ impl Documented for Value {
                 zeros, is an error, as is one that does not fit, and a text that is no number; or they are blank with \
                 `onError: \"blank\"`. A minus, parentheses and CR (or DR, with `credit: \"positive\"`) are for less \
                 than nothing; two such signs are an error. One currency is passed over: $, €, £, ¥, ₹ or three capital \
-                letters, so that `INV 7` is 7, too: `filter` before it what is no amount. Spaces around all of these do not \
+                letters, so `INV 7` is read as 7: filter out first what is no amount. Spaces around all of these do not \
                 count.",
         blanks: "A blank stays blank.",
         rows: ROW_BY_ROW,
