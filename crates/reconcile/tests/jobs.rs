@@ -174,11 +174,12 @@ fn a_document_is_refused_with_the_path_of_what_is_wrong() {
         let found = refusal(&changed);
         assert!(found.contains(words), "expected {words}, found {found}");
     }
+    let deep = format!(r#"{{"version": 1, "inputs": {{}}, "steps": [{{"where": {}"#, "[".repeat(200));
     for (text, words) in [
         ("{\"version\": 1,}", "the document: is no JSON: trailing comma at line 1 column 15"),
         ("{\"version\": 1", "the document: is no JSON: EOF while parsing"),
         ("", "the document: is no JSON: EOF while parsing"),
-        (&"[".repeat(200), "the document: is nested too deeply, at line 1"),
+        (&deep, "the document: is nested too deeply, at line 1"),
         ("{\"version\": 1}", "the document: missing field `inputs`"),
         ("7", "the document: invalid type: integer `7`, expected an object with `version`, `inputs`, `steps` and"),
         (r#"{"version": 1, "inputs": {"a": {"formt": "csv"}}}"#, "inputs.a.formt: unknown field `formt`"),
