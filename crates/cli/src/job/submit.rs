@@ -88,12 +88,13 @@ impl Document {
                     continue;
                 }
                 let mut file = LocalFile::of(folder.join(&object))?;
-                let same = files.iter().skip(of_others).find(|other: &&LocalFile| other.is(&file.path));
-                if let Some(same) = same {
-                    file.key.clone_from(&same.key);
-                } else if keys.contains(&file.key) {
+                if keys.contains(&file.key) {
                     // Another file of the same name and content is another object all the same.
-                    file.key = file.key.replacen("files/", &format!("files/{}/", keys.len()), 1);
+                    let same = files.iter().skip(of_others).find(|other: &&LocalFile| other.is(&file.path));
+                    file.key = match same {
+                        Some(same) => same.key.clone(),
+                        None => file.key.replacen("files/", &format!("files/{}/", keys.len()), 1),
+                    };
                 }
                 keys.push(file.key.clone());
                 files.push(file);
